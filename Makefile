@@ -1,0 +1,96 @@
+# ax: full-parameter LLM fine-tuning as Unix tools.
+#   make            binaries and plugins into build/         make check      all tests that need no GPU and no network
+#   make demo       the whole pipeline on a small example    make check-long slower suites
+#   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
+# One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
+include config.mk
+
+VERSION := $(shell cat VERSION)
+B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 1,$(FAULTS)),$(if $(SAN),,-faults))
+comma   := ,
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+WARN    := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
+CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"'
+CPPFLAGS += $(if $(filter 1,$(FAULTS)),-DAX_FAULTS)
+CFLAGS  ?= $(OPT) -g
+override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed
+LIBS    := -lyaml -lzstd -lxxhash -lpcre2-8 -ldnnl -lz -ldl -lm
+
+TOOLS   := tokenize pack shard train merge view
+PLUGIN_SRC := $(wildcard lib/comm/mpi*.c)
+LIB_SRC := $(filter-out $(PLUGIN_SRC),$(wildcard lib/*/*.c lib/tensor/cpu/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB     := $(B)/libax.a
+BIN     := $(foreach t,$(TOOLS),$(if $(wildcard tools/$(t)/main.c),$(B)/bin/ax-$(t)))
+PLUGIN  := $(if $(filter 1,$(MPI)),$(if $(PLUGIN_SRC),$(B)/lib/ax/libax-mpi.so))
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/op/test_*.c tests/dist/test_*.c tests/fault/test_*.c)
+TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
+
+.PHONY: all check check-long check-bins demo lint install uninstall clean dist bench
+all: $(BIN) $(PLUGIN)
+
+ifeq ($(CUDA),1)
+$(error CUDA=1: this version has no CUDA sources yet; build without it, training runs on the CPU)
+endif
+
+# ISA-specific kernels: one file an instruction set, chosen at run time.
+$(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma
+$(B)/lib/tensor/cpu/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
+$(B)/lib/tensor/cpu/%.o: CFLAGS += -O3
+
+$(B)/%.o: %.c Makefile config.mk VERSION
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+define tool_rule
+$(B)/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(LIB)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+
+# The MPI plugin: built with mpicc, opened at run time, so that the tools run where no MPI is installed.
+$(B)/lib/ax/libax-mpi.so: $(PLUGIN_SRC) lib/base/err.c $(wildcard lib/comm/*.h lib/base/*.h) Makefile
+	$(call say,MPICC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(MPICC) $(CPPFLAGS) $(CFLAGS) -shared -o $@ $(PLUGIN_SRC) lib/base/err.c
+
+$(B)/tests/%: $(B)/tests/%.o $(LIB)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LIBS)
+
+# Fuzz targets replay their corpus through a plain main(); with clang, make FUZZ=1 links libFuzzer instead.
+$(FUZZ_BIN): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay.o) $(LIB)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+
+check-bins: all $(TEST_BIN) $(FUZZ_BIN)
+
+check: check-bins
+	$(Q)BUILD=$(B) sh tests/run.sh
+
+check-long: check-bins
+	$(Q)BUILD=$(B) AX_LONG=1 sh tests/run.sh
+
+lint:
+	$(Q)BUILD=$(B) sh tests/run.sh lint
+
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.SECONDARY:

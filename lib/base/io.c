@@ -1,0 +1,589 @@
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#ifdef AX_FAULTS
+#include <stdatomic.h>
+
+/* Is this the call that the test wants to fail? */
+static bool fault(void)
+{
+	static atomic_long count = 0;
+	static long target = -1, code = EIO;
+
+	if (target == -1) {
+		const char *s = getenv("AX_FAIL_IO"), *c = getenv("AX_FAIL_ERRNO");
+		target = s ? strtol(s, NULL, 10) : 0;
+		code = c ? strtol(c, NULL, 10) : EIO;
+	}
+	if (target <= 0 || atomic_fetch_add(&count, 1) + 1 != target)
+		return false;
+	errno = (int)code;
+	return true;
+}
+#else
+static bool fault(void)
+{
+	return false;
+}
+#endif
+
+static int io_open(const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	if (fault())
+		return -1;
+	do
+		fd = open(path, flags | O_CLOEXEC, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+static ssize_t io_read(int fd, void *p, size_t n)
+{
+	ssize_t r;
+
+	if (fault())
+		return -1;
+	do
+		r = read(fd, p, n);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
+static int write_full(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t r;
+
+		if (fault())
+			return -1;
+		r = write(fd, p, n);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -1;
+		p += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	struct stat st;
+
+	memset(in, 0, sizeof(*in));
+	in->fd = is_stdin ? dup(STDIN_FILENO) : io_open(path, O_RDONLY, 0);
+	if (in->fd < 0)
+		return ax_fail(e, AX_EIO, "cannot open %s:", is_stdin ? "stdin" : path);
+	in->path = ax_strdup(is_stdin ? "stdin" : path);
+	if (!in->path || fstat(in->fd, &st)) {
+		ax_in_close(in);
+		return ax_fail(e, AX_EIO, "cannot open %s:", path);
+	}
+	if (S_ISDIR(st.st_mode)) {
+		ax_in_close(in);
+		return ax_fail(e, AX_EIO, "%s is a folder", path);
+	}
+	in->seekable = S_ISREG(st.st_mode);
+	in->size = in->seekable ? (uint64_t)st.st_size : 0;
+	return 0;
+}
+
+int ax_in_read(struct ax_in *in, void *p, size_t n, size_t *got, struct ax_err *e)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r = io_read(in->fd, (char *)p + done, n - done);
+
+		if (r < 0)
+			return ax_fail(e, AX_EIO, "cannot read %s:", in->path);
+		if (r == 0)
+			break;
+		done += (size_t)r;
+	}
+	in->off += done;
+	*got = done;
+	return 0;
+}
+
+int ax_in_exact(struct ax_in *in, void *p, size_t n, struct ax_err *e)
+{
+	size_t got;
+
+	AX_TRY(ax_in_read(in, p, n, &got, e));
+	if (got < n)
+		return ax_fail(e, AX_EDATA, "%s: ends at byte %llu, in the middle of a record", in->path,
+			       (unsigned long long)in->off);
+	return 0;
+}
+
+void ax_in_close(struct ax_in *in)
+{
+	if (in->fd >= 0)
+		close(in->fd);
+	ax_free(in->path);
+	in->path = NULL;
+	in->fd = -1;
+}
+
+int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e)
+{
+	static const unsigned char empty[1];
+	int fd = io_open(path, O_RDONLY, 0);
+	struct stat st;
+	void *p;
+
+	if (fd < 0)
+		return ax_fail(e, AX_EIO, "cannot open %s:", path);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return ax_fail(e, AX_EIO, "%s is not a regular file", path);
+	}
+	if (st.st_size == 0) {
+		close(fd);
+		m->p = empty;
+		m->n = 0;
+		return 0;
+	}
+	p = fault() ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return ax_fail(e, AX_EIO, "cannot map %s:", path);
+	m->p = p;
+	m->n = (size_t)st.st_size;
+	return 0;
+}
+
+void ax_map_close(struct ax_map *m)
+{
+	if (m->p && m->n)
+		munmap((void *)(uintptr_t)m->p, m->n);
+	m->p = NULL;
+	m->n = 0;
+}
+
+int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err *e)
+{
+	struct ax_in in;
+	size_t got = 0;
+	int rc;
+
+	AX_TRY(ax_in_open(&in, path, e));
+	ax_buf_reset(b);
+	do {
+		ax_buf_reserve(b, AX_IO_BUF);
+		if (b->oom) {
+			rc = ax_fail(e, AX_EMEM, "%s: out of memory", path);
+			break;
+		}
+		rc = ax_in_read(&in, b->p + b->n, AX_IO_BUF, &got, e);
+		if (rc)
+			break;
+		b->n += got;
+		b->p[b->n] = '\0';
+		if (b->n > limit)
+			rc = ax_fail(e, AX_EMEM, "%s: larger than the limit of %zu bytes", path, limit);
+	} while (!rc && got == AX_IO_BUF);
+	ax_in_close(&in);
+	return rc;
+}
+
+int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_err *e)
+{
+	struct ax_buf t = AX_BUF_INIT;
+
+	memset(o, 0, sizeof(*o));
+	o->fd = -1;
+	o->flags = flags;
+	if (strcmp(path, "-") == 0) {
+		if (!(flags & (AX_OUT_TTY | AX_OUT_TEXT)) && isatty(STDOUT_FILENO))
+			return ax_fail(e, AX_EUSAGE, "not writing binary data to a terminal; give -o FILE or a pipe");
+		o->fd = dup(STDOUT_FILENO);
+		if (o->fd < 0)
+			return ax_fail(e, AX_EIO, "cannot write stdout:");
+		o->path = ax_strdup("stdout");
+		return o->path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	}
+	if (ax_path_is_dir(path))
+		return ax_fail(e, AX_EIO, "%s is a folder", path);
+	o->path = ax_strdup(path);
+	ax_buf_addf(&t, "%s.tmp-%ld", path, (long)getpid());
+	o->tmp = ax_buf_detach(&t);
+	if (!o->path || !o->tmp) {
+		ax_out_abort(o);
+		return ax_fail(e, AX_EMEM, "out of memory");
+	}
+	o->fd = io_open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	if (o->fd < 0) {
+		int rc = ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
+		ax_free(o->tmp);
+		o->tmp = NULL;
+		ax_out_abort(o);
+		return rc;
+	}
+	return 0;
+}
+
+int ax_out_flush(struct ax_out *o, struct ax_err *e)
+{
+	if (o->buf.n && write_full(o->fd, o->buf.p, o->buf.n))
+		return ax_fail(e, AX_EIO, "cannot write %s:", o->path);
+	o->buf.n = 0;
+	return 0;
+}
+
+int ax_out_write(struct ax_out *o, const void *p, size_t n, struct ax_err *e)
+{
+	if (o->buf.n + n > AX_IO_BUF)
+		AX_TRY(ax_out_flush(o, e));
+	o->off += n;
+	if (n >= AX_IO_BUF) {
+		if (write_full(o->fd, p, n))
+			return ax_fail(e, AX_EIO, "cannot write %s:", o->path);
+		return 0;
+	}
+	ax_buf_add(&o->buf, p, n);
+	return o->buf.oom ? ax_fail(e, AX_EMEM, "%s: out of memory", o->path) : 0;
+}
+
+int ax_out_commit(struct ax_out *o, struct ax_err *e)
+{
+	bool sync = o->tmp && !(o->flags & AX_OUT_NOSYNC);
+	char *dir;
+	int rc, fd;
+
+	AX_TRY(ax_out_flush(o, e));
+	if (sync)
+		AX_TRY(ax_fsync(o->fd, o->path, e));
+	fd = o->fd;
+	o->fd = -1;
+	if (close(fd))
+		return ax_fail(e, AX_EIO, "cannot write %s:", o->path);
+	if (!o->tmp)
+		return 0;
+	AX_TRY(ax_rename(o->tmp, o->path, e));
+	ax_free(o->tmp);
+	o->tmp = NULL;
+	if (!sync)
+		return 0;
+	dir = ax_path_dir(o->path);
+	rc = dir ? ax_fsync_dir(dir, e) : ax_fail(e, AX_EMEM, "out of memory");
+	ax_free(dir);
+	return rc;
+}
+
+void ax_out_abort(struct ax_out *o)
+{
+	if (o->fd >= 0)
+		close(o->fd);
+	if (o->tmp)
+		unlink(o->tmp);
+	ax_free(o->tmp);
+	ax_free(o->path);
+	ax_buf_release(&o->buf);
+	o->fd = -1;
+	o->tmp = o->path = NULL;
+}
+
+int ax_write_file(const char *path, const void *p, size_t n, struct ax_err *e)
+{
+	struct ax_out o;
+	int rc = ax_out_open(&o, path, AX_OUT_TEXT, e);
+
+	if (rc)
+		return rc;
+	AX_GOTO(ax_out_write(&o, p, n, e));
+	rc = ax_out_commit(&o, e);
+out:
+	ax_out_abort(&o);
+	return rc;
+}
+
+int ax_pread_full(int fd, void *p, size_t n, uint64_t off, const char *path, struct ax_err *e)
+{
+	char *q = p;
+
+	while (n) {
+		ssize_t r = fault() ? -1 : pread(fd, q, n, (off_t)off);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return ax_fail(e, AX_EIO, "cannot read %s:", path);
+		if (r == 0)
+			return ax_fail(e, AX_EDATA, "%s: ends at byte %llu, in the middle of a record", path,
+				       (unsigned long long)off);
+		q += r;
+		off += (uint64_t)r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+int ax_pwrite_full(int fd, const void *p, size_t n, uint64_t off, const char *path, struct ax_err *e)
+{
+	const char *q = p;
+
+	while (n) {
+		ssize_t r = fault() ? -1 : pwrite(fd, q, n, (off_t)off);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return ax_fail(e, AX_EIO, "cannot write %s:", path);
+		q += r;
+		off += (uint64_t)r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+int ax_fsync(int fd, const char *path, struct ax_err *e)
+{
+	if (fault() || fsync(fd))
+		return ax_fail(e, AX_EIO, "cannot sync %s:", path);
+	return 0;
+}
+
+int ax_fsync_dir(const char *path, struct ax_err *e)
+{
+	int rc, fd = io_open(path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		return ax_fail(e, AX_EIO, "cannot open %s:", path);
+	rc = ax_fsync(fd, path, e);
+	close(fd);
+	return rc;
+}
+
+int ax_rename(const char *from, const char *to, struct ax_err *e)
+{
+	if (fault() || rename(from, to))
+		return ax_fail(e, AX_EIO, "cannot rename %s to %s:", from, to);
+	return 0;
+}
+
+int ax_mkdirs(const char *path, struct ax_err *e)
+{
+	char *p = ax_strdup(path), *s;
+	int rc = 0;
+
+	if (!p)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	for (s = p + 1;; s++) {
+		char c = *s;
+
+		if (c && c != '/')
+			continue;
+		*s = '\0';
+		if (fault() || (mkdir(p, 0777) && errno != EEXIST)) {
+			rc = ax_fail(e, AX_EIO, "cannot make folder %s:", p);
+			break;
+		}
+		*s = c;
+		if (!c)
+			break;
+	}
+	ax_free(p);
+	if (!rc && !ax_path_is_dir(path))
+		rc = ax_fail(e, AX_EIO, "%s is not a folder", path);
+	return rc;
+}
+
+static int remove_entry(const char *path, int depth, struct ax_err *e)
+{
+	struct dirent *de;
+	struct stat st;
+	int rc = 0;
+	DIR *d;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : ax_fail(e, AX_EIO, "cannot remove %s:", path);
+	if (!S_ISDIR(st.st_mode))
+		return unlink(path) && errno != ENOENT ? ax_fail(e, AX_EIO, "cannot remove %s:", path) : 0;
+	if (depth > 64)
+		return ax_fail(e, AX_EMEM, "%s: folders nested too deep", path);
+	d = opendir(path);
+	if (!d)
+		return ax_fail(e, AX_EIO, "cannot read folder %s:", path);
+	while (!rc && (de = readdir(d))) {
+		char *sub;
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		sub = ax_path_join(path, de->d_name);
+		rc = sub ? remove_entry(sub, depth + 1, e) : ax_fail(e, AX_EMEM, "out of memory");
+		ax_free(sub);
+	}
+	closedir(d);
+	if (!rc && rmdir(path) && errno != ENOENT)
+		rc = ax_fail(e, AX_EIO, "cannot remove %s:", path);
+	return rc;
+}
+
+int ax_remove_tree(const char *path, struct ax_err *e)
+{
+	return remove_entry(path, 0, e);
+}
+
+int ax_dir_begin(const char *path, char **tmp, struct ax_err *e)
+{
+	size_t n = strlen(path);
+	struct ax_buf b = AX_BUF_INIT;
+	char *dir;
+	int rc = 0;
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	ax_buf_add(&b, path, n);
+	dir = b.oom ? NULL : ax_path_dir(b.p);
+	ax_buf_addf(&b, ".tmp-%ld", (long)getpid());
+	*tmp = ax_buf_detach(&b);
+	if (!*tmp || !dir)
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+	if (!rc)
+		rc = ax_mkdirs(dir, e);
+	if (!rc)
+		rc = ax_remove_tree(*tmp, e);
+	if (!rc && (fault() || mkdir(*tmp, 0777)))
+		rc = ax_fail(e, AX_EIO, "cannot make folder %s:", *tmp);
+	ax_free(dir);
+	if (rc) {
+		ax_free(*tmp);
+		*tmp = NULL;
+	}
+	return rc;
+}
+
+int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
+{
+	struct ax_buf old = AX_BUF_INIT, target = AX_BUF_INIT;
+	size_t n = strlen(path);
+	char *dir = NULL;
+	bool aside;
+	int rc;
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	ax_buf_add(&target, path, n);
+	ax_buf_addf(&old, "%s.old-%ld", target.p ? target.p : "", (long)getpid());
+	dir = target.oom ? NULL : ax_path_dir(target.p);
+	if (target.oom || old.oom || !dir) {
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+		goto out;
+	}
+	AX_GOTO(ax_fsync_dir(tmp, e));
+	aside = ax_path_exists(target.p);
+	if (aside)
+		AX_GOTO(ax_rename(target.p, old.p, e));
+	rc = ax_rename(tmp, target.p, e);
+	if (rc) {
+		if (aside) /* put the old one back: the user keeps what was there */
+			ax_rename(old.p, target.p, NULL);
+		goto out;
+	}
+	AX_GOTO(ax_fsync_dir(dir, e));
+	if (aside)
+		rc = ax_remove_tree(old.p, e);
+out:
+	ax_buf_release(&old);
+	ax_buf_release(&target);
+	ax_free(dir);
+	return rc;
+}
+
+char *ax_path_join(const char *dir, const char *name)
+{
+	struct ax_buf b = AX_BUF_INIT;
+
+	if (dir && *dir && *name != '/') {
+		ax_buf_adds(&b, dir);
+		if (b.n && b.p[b.n - 1] != '/')
+			ax_buf_addc(&b, '/');
+	}
+	ax_buf_adds(&b, name);
+	return ax_buf_detach(&b);
+}
+
+char *ax_path_dir(const char *path)
+{
+	const char *s = strrchr(path, '/');
+
+	if (!s)
+		return ax_strdup(".");
+	return s == path ? ax_strdup("/") : ax_strndup(path, (size_t)(s - path));
+}
+
+const char *ax_path_base(const char *path)
+{
+	const char *s = strrchr(path, '/');
+
+	return s ? s + 1 : path;
+}
+
+bool ax_path_exists(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
+bool ax_path_is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool ax_name_is_safe(const char *name)
+{
+	const char *s;
+
+	if (!*name || *name == '.' || strlen(name) > 255)
+		return false;
+	for (s = name; *s; s++) {
+		bool alnum = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9');
+
+		if (!alnum && *s != '.' && *s != '_' && *s != '-')
+			return false;
+	}
+	return true;
+}
+
+int ax_disk_free(const char *path, uint64_t *bytes, struct ax_err *e)
+{
+	char *p = ax_strdup(path);
+	struct statvfs v;
+
+	while (p && !ax_path_exists(p)) {
+		char *up = ax_path_dir(p);
+		ax_free(p);
+		p = up;
+	}
+	if (!p)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	if (statvfs(p, &v)) {
+		ax_free(p);
+		return ax_fail(e, AX_EIO, "cannot stat the filesystem of %s:", path);
+	}
+	ax_free(p);
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}

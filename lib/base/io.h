@@ -1,0 +1,116 @@
+/*
+ * Files. All system calls on files pass through here: short reads and EINTR are handled once, and a test can make the
+ * n-th call fail (AX_FAIL_IO=n, AX_FAIL_ERRNO=28, in builds with -DAX_FAULTS).
+ *
+ * Reading:	struct ax_in reads a stream ("-" is stdin); struct ax_map maps a regular file.
+ * Writing:	struct ax_out writes beside the target and renames at commit: a file is absent or complete.
+ *
+ *	struct ax_out o;
+ *	AX_TRY(ax_out_open(&o, path, flags, e));      // "-": stdout, refused if a terminal unless AX_OUT_TTY
+ *	AX_GOTO(ax_out_write(&o, p, n, e));
+ *	AX_GOTO(ax_out_commit(&o, e));                // flush, fsync, rename, fsync the folder
+ *   out:
+ *	ax_out_abort(&o);                             // no effect after a commit; else removes the temporary file
+ *
+ * Folders are published the same way: ax_dir_begin makes a temporary sibling, ax_dir_commit renames it.
+ * A failed fsync is fatal and never retried: after it the pages may be lost though marked clean.
+ */
+#ifndef AX_BASE_IO_H
+#define AX_BASE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define AX_IO_BUF ((size_t)256 << 10)
+
+struct ax_in {
+	int fd;
+	char *path;     /* for messages; "stdin" for "-" */
+	uint64_t off;   /* bytes delivered so far */
+	bool seekable;  /* a regular file */
+	uint64_t size;  /* of a regular file, else 0 */
+};
+
+int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e);
+/* Up to n bytes; *got < n only at the end of the stream. */
+int ax_in_read(struct ax_in *in, void *p, size_t n, size_t *got, struct ax_err *e);
+/* Exactly n bytes; AX_EDATA "PATH: ends at byte N" otherwise. */
+int ax_in_exact(struct ax_in *in, void *p, size_t n, struct ax_err *e);
+void ax_in_close(struct ax_in *in);
+
+/* A read-only mapping. A file of 0 bytes gives p != NULL, n == 0. */
+struct ax_map {
+	const unsigned char *p;
+	size_t n;
+};
+
+int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e);
+void ax_map_close(struct ax_map *m);
+
+/* The whole file into b (NUL-terminated). AX_EMEM if it is larger than `limit` bytes. */
+int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err *e);
+
+enum ax_out_flags {
+	AX_OUT_TTY = 1 << 0,   /* binary data may go to a terminal */
+	AX_OUT_TEXT = 1 << 1,  /* text: may always go to a terminal */
+	AX_OUT_NOSYNC = 1 << 2 /* no fsync: for scratch files whose folder is synced as a whole */
+};
+
+struct ax_out {
+	int fd;
+	char *path, *tmp; /* tmp == NULL: stdout, or committed */
+	unsigned flags;
+	uint64_t off; /* bytes accepted */
+	struct ax_buf buf;
+};
+
+int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_err *e);
+int ax_out_write(struct ax_out *o, const void *p, size_t n, struct ax_err *e);
+int ax_out_flush(struct ax_out *o, struct ax_err *e);
+int ax_out_commit(struct ax_out *o, struct ax_err *e);
+void ax_out_abort(struct ax_out *o);
+
+/* Write a small file in one go, atomically. */
+int ax_write_file(const char *path, const void *p, size_t n, struct ax_err *e);
+
+/* Positional I/O on a plain descriptor, complete or an error. `path` is for messages. */
+int ax_pread_full(int fd, void *p, size_t n, uint64_t off, const char *path, struct ax_err *e);
+int ax_pwrite_full(int fd, const void *p, size_t n, uint64_t off, const char *path, struct ax_err *e);
+int ax_fsync(int fd, const char *path, struct ax_err *e);
+/* fsync of a folder, so that a rename or a new entry in it survives a power cut. */
+int ax_fsync_dir(const char *path, struct ax_err *e);
+int ax_rename(const char *from, const char *to, struct ax_err *e);
+
+/* mkdir -p. */
+int ax_mkdirs(const char *path, struct ax_err *e);
+/* Remove a folder and all below it; does not follow links. A missing folder is no error. */
+int ax_remove_tree(const char *path, struct ax_err *e);
+
+/*
+ * Publish a folder: *tmp (ax_free) is a new empty sibling of `path`. ax_dir_commit fsyncs it, moves an existing `path`
+ * aside, renames, fsyncs the parent, then removes the old one. The files inside must have been fsynced by their writers.
+ */
+int ax_dir_begin(const char *path, char **tmp, struct ax_err *e);
+int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e);
+
+/* dir + "/" + name (ax_free); NULL when out of memory. An empty or NULL dir gives name. */
+char *ax_path_join(const char *dir, const char *name);
+/* Folder part and last component of a path (ax_free). */
+char *ax_path_dir(const char *path);
+const char *ax_path_base(const char *path);
+bool ax_path_exists(const char *path);
+bool ax_path_is_dir(const char *path);
+/*
+ * Is `name` safe as one file name that came from an untrusted file? One component of [A-Za-z0-9._-], not starting
+ * with a dot: nothing can leave the folder it is joined to.
+ */
+bool ax_name_is_safe(const char *name);
+
+/* Free bytes on the filesystem that holds `path` (or its nearest existing parent). */
+int ax_disk_free(const char *path, uint64_t *bytes, struct ax_err *e);
+
+#endif

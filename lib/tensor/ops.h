@@ -1,0 +1,184 @@
+/*
+ * The operations of training, as one table of functions that a device fills.
+ *
+ * cpu/ref_*.c holds a readable reference of every op; cpu/fast_*.c overrides what is worth it; the CUDA plugin
+ * overrides all. An op is enqueued on the device's compute stream and may return before it has run; the CPU runs at
+ * once. Memory is the device's (alloc/free/copy below). An op never allocates: what it needs beside its arguments is
+ * `scratch`, sized by the device's scratch_bytes() for the largest shapes.
+ *
+ * Shapes: N tokens of a micro-batch (packed rows laid end to end), C width, F MLP width, NH query heads, NKV key/value
+ * heads, HD head dim, V vocabulary. Row-major. "act" tensors have the compute dtype dev->act (bf16 or f32); weights the
+ * same; gradients of weights are f32; statistics (rstd, lse) are f32. Sums are taken in f32 at least, in an order that
+ * depends on shapes alone. "assign" overwrites, "accumulate" adds to what is there.
+ *
+ * Ops return nothing: arguments are checked by the model when it is built. A device failure is sticky and reported by
+ * sync().
+ */
+#ifndef AX_TENSOR_OPS_H
+#define AX_TENSOR_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ax_dtype { AX_F32 = 0, AX_BF16 = 1, AX_F16 = 2, AX_I32 = 3, AX_U8 = 4, AX_F64 = 5, AX_I64 = 6 };
+
+size_t ax_dtype_size(enum ax_dtype t);
+const char *ax_dtype_name(enum ax_dtype t); /* "f32", "bf16", ... */
+
+struct ax_dev;
+
+/*
+ * Attention segments: queries q_off .. q_off+q_len attend to keys k_off .. k_off+k_len, causally by position:
+ * key j (of the segment) is visible to query i iff  j <= q_pos + i  and (window == 0 or  j > q_pos + i - window).
+ * Ascending, no overlap in q. Documents of a packed row and chunks of context parallelism are the same thing here.
+ * Tokens in no segment (padding) get o = 0 and zero gradients.
+ */
+struct ax_seg {
+	int32_t q_off, q_len, k_off, k_len, q_pos;
+};
+
+struct ax_attn {
+	int n_head, n_kv, head_dim;
+	float scale;
+	int window;    /* 0: none */
+	float softcap; /* 0: none; else s = softcap * tanh(s / softcap) before the mask */
+};
+
+enum ax_act_fn { AX_ACT_SILU, AX_ACT_GELU_TANH, AX_ACT_GELU };
+
+struct ax_adamw {
+	float lr, beta1, beta2, eps, weight_decay;
+	float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, computed in double on the host */
+	float grad_scale;   /* multiplies the gradient: clipping and 1/trained tokens */
+};
+
+struct ax_ops {
+	/* Memory and streams. alloc returns zeroed memory aligned to 256 bytes, or NULL. */
+	void *(*alloc)(struct ax_dev *d, size_t bytes);
+	void (*free)(struct ax_dev *d, void *p);
+	void (*upload)(struct ax_dev *d, void *dst, const void *host, size_t bytes);
+	void (*download)(struct ax_dev *d, void *host, const void *src, size_t bytes); /* complete when it returns */
+	void (*copy)(struct ax_dev *d, void *dst, const void *src, size_t bytes);
+	void (*zero)(struct ax_dev *d, void *dst, size_t bytes);
+	int (*sync)(struct ax_dev *d, struct ax_err *e);
+	size_t (*scratch_bytes)(struct ax_dev *d, int N, int C, int F, int V);
+
+	/* y = x, converted (round to nearest even), n elements; dtypes f32, bf16, f16. */
+	void (*cast)(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n);
+	/* y += alpha * x; y f32, x of type tx. */
+	void (*axpy)(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n);
+	/* x *= alpha (f32). */
+	void (*scale)(struct ax_dev *d, float *x, float alpha, size_t n);
+	/* y (act) = a + b, assign; y may alias a or b. */
+	void (*add)(struct ax_dev *d, void *y, const void *a, const void *b, size_t n);
+	/* *out (f64 on the device) = sum of squares of x (f32), pairwise in double, order by index. */
+	void (*sumsq)(struct ax_dev *d, double *out, const float *x, size_t n);
+
+	/*
+	 * Matrix products, f32 accumulation. W is (O, I) row-major as Hugging Face stores it.
+	 *   linear_fwd:  y (N, O) = x (N, I) W^T (+ b (O) if not NULL)            assign
+	 *   linear_dx:   dx (N, I) = dy (N, O) W          assign, or += if accumulate
+	 *   linear_dw:   dW (O, I) f32 += dy^T (O, N) x (N, I)                    accumulate
+	 *   bias_grad:   db (O) f32 += sum over rows of dy                        accumulate
+	 * `ld` of x, y, dy, dx are the row strides in elements (>= the width), so that slices of wider buffers work.
+	 */
+	void (*linear_fwd)(struct ax_dev *d, void *y, size_t ldy, const void *x, size_t ldx, const void *w, const void *b, int N, int I, int O);
+	void (*linear_dx)(struct ax_dev *d, void *dx, size_t lddx, const void *dy, size_t lddy, const void *w, int N, int I, int O, bool accumulate);
+	void (*linear_dw)(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O);
+	void (*bias_grad)(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O);
+
+	/* x (N, C) = table[ids] * scale. */
+	void (*embed_fwd)(struct ax_dev *d, void *x, const int32_t *ids, const void *table, float scale, int N, int C);
+	/* dtable (V, C) f32 += scale * rows of dx at ids; order by position: deterministic. */
+	void (*embed_bwd)(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V);
+
+	/*
+	 * Residual add and RMSNorm in one pass.  r = x + delta (delta NULL: r = x);  rstd = 1/sqrt(mean(r^2) + eps);
+	 * y = r * rstd * (w + w_add), rounded as the family does: `cast_first` rounds r * rstd to act before the product with
+	 * w (Llama convention), otherwise the product is taken in f32 (Gemma). r may alias x; r NULL: not stored.
+	 *   x, delta, r, y (N, C) act   rstd (N) f32   w (C) act
+	 */
+	void (*rmsnorm_fwd)(struct ax_dev *d, void *y, void *r, float *rstd, const void *x, const void *delta, const void *w, float w_add, float eps, bool cast_first, int N, int C);
+	/*
+	 * dx (N, C) = dres + d rmsnorm / dr (dy)   assign; dres NULL: 0; may alias dres
+	 * dw (C) f32 += sum over rows of dy * r * rstd
+	 */
+	void (*rmsnorm_bwd)(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C);
+
+	/*
+	 * Per-head RMSNorm (q/k norm) of n_head heads of HD in rows of stride ld, in place on x (N, n_head, HD); `pre`
+	 * (N, n_head * HD) keeps the input, rstd (N, n_head). w (HD).
+	 */
+	void (*headnorm_fwd)(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD);
+	void (*headnorm_bwd)(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD);
+
+	/*
+	 * Rotary embedding, in place on n_head heads of rows with stride ld. cos_sin: table (max_pos, HD) f32, the first HD/2
+	 * columns cosines, the rest sines (already scaled by the attention factor); rotate-half convention:
+	 *   x1' = x1 c - x2 s,  x2' = x2 c + x1 s   with x1 = x[0..R/2), x2 = x[R/2..R), R = rotary dims (<= HD).
+	 * backward = true applies the transpose (s -> -s). pos (N): position of each token inside its document.
+	 */
+	void (*rope)(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const float *cos_sin, int N, int n_head, int HD, int rotary, bool backward);
+
+	/*
+	 * Varlen causal attention.   o = softmax(q k^T * scale) v inside each segment.
+	 *   q (N, NH, HD) stride ldq   k, v (Nk, NKV, HD) stride ldk   o (N, NH, HD) contiguous   lse (N, NH) f32
+	 * backward: dq, dk, dv with the strides of q, k, v; all assigned.
+	 */
+	void (*attn_fwd)(struct ax_dev *d, void *o, float *lse, const void *q, size_t ldq, const void *k, const void *v, size_t ldk, const struct ax_seg *seg, int n_seg, int N, int Nk, const struct ax_attn *p);
+	void (*attn_bwd)(struct ax_dev *d, void *dq, void *dk, void *dv, const void *go, const void *q, size_t ldq, const void *k, const void *v, size_t ldk, const void *o, const float *lse, const struct ax_seg *seg, int n_seg, int N, int Nk, const struct ax_attn *p);
+
+	/* Gated MLP: gu (N, 2F), gate in columns [0, F), up in [F, 2F).  h (N, F) = act(gate) * up.  dgu assigned; may alias gu. */
+	void (*glu_fwd)(struct ax_dev *d, void *h, const void *gu, enum ax_act_fn fn, int N, int F);
+	void (*glu_bwd)(struct ax_dev *d, void *dgu, const void *dh, const void *gu, enum ax_act_fn fn, int N, int F);
+
+	/*
+	 * Output head and loss, in chunks: logits never exist in full.
+	 *   x (N, C) act after the final norm; w (V, C); target (N) i32, -1: not trained; weight (N) f32 or NULL (1)
+	 *   loss[0] (f64, device) += sum over trained tokens of weight * -log p(target);  softcap 0: none; logit_scale
+	 *   multiplies the logits.
+	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale), assign; dw (V, C) f32 += the same for w.
+	 * logits, if not NULL, (N, V) f32 receives the logits (tests).
+	 */
+	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, float grad_scale, float softcap, float logit_scale, int N, int C, int V);
+
+	/*
+	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+	 * p = p (1 - lr wd); p -= lr/bias1 * m / (sqrt(v)/sqrt(bias2) + eps).  All f32, n elements; `w`, if not NULL, gets p
+	 * rounded to tw.
+	 */
+	void (*adamw)(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n);
+};
+
+struct ax_dev {
+	const struct ax_ops *ops;
+	enum ax_dtype act; /* compute dtype: AX_BF16 or AX_F32 */
+	void *impl;        /* the device's own state */
+	const char *name;  /* "cpu (avx512-bf16, oneDNN 2.6.3), 2 threads" */
+};
+
+enum ax_cpu_flags {
+	AX_CPU_REFERENCE = 1 << 0 /* only the readable reference ops: for tests */
+};
+
+/* The CPU device with its own thread pool of n_threads. */
+int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned flags, struct ax_err *e);
+void ax_cpu_close(struct ax_dev *d);
+
+/* Scalar conversions (round to nearest even; NaN stays NaN). */
+uint16_t ax_f32_to_bf16(float x);
+float ax_bf16_to_f32(uint16_t x);
+uint16_t ax_f32_to_f16(float x);
+float ax_f16_to_f32(uint16_t x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Run the test suite and end with "N passed, N failed, N skipped".
+# A test is an executable that prints TAP lines: "ok", "not ok", "ok ... # SKIP reason". One that prints no line, or
+# ends by a signal or with a non-zero status without a "not ok", counts as one failure.
+# usage: BUILD=build tests/run.sh [suite...]     suites: unit op dist fault cli fuzz lint (default: all)
+: "${BUILD:=build}"
+export BUILD
+export CMOCKA_MESSAGE_OUTPUT=TAP
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}"
+passed=0 failed=0 skipped=0
+log=$(mktemp -d) || exit 1
+trap 'rm -rf "$log"' EXIT
+suites=${*:-lint unit op dist fault cli fuzz}
+
+run() { # run NAME COMMAND...
+	name=$1
+	shift
+	start=$(date +%s)
+	timeout "${AX_TEST_TIMEOUT:-900}" "$@" >"$log/out" 2>"$log/err"
+	status=$?
+	p=$(grep -c '^ok' "$log/out")
+	s=$(grep -c '^ok.*# SKIP' "$log/out")
+	f=$(grep -c '^not ok' "$log/out")
+	p=$((p - s))
+	[ "$f" -eq 0 ] && { [ "$status" -ne 0 ] || [ $((p + s)) -eq 0 ]; } && f=1
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	if [ "$f" -ne 0 ]; then
+		printf 'FAIL %s (status %d)\n' "$name" "$status"
+		grep -A12 '^not ok' "$log/out" | head -60
+		tail -n 30 "$log/err"
+	else
+		printf 'ok   %-40s %3d passed%s  %ds\n' "$name" "$p" "$([ "$s" -gt 0 ] && printf ', %d skipped' "$s")" $(($(date +%s) - start))
+		grep '# SKIP' "$log/out" | sed 's/^/       /' | head -5
+	fi
+}
+
+for suite in $suites; do
+	case $suite in
+	unit | op | dist | fault)
+		for t in "$BUILD"/tests/$suite/test_*; do
+			[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.o | *.d) ;; *) run "$suite/$(basename "$t")" "$t" ;; esac
+		done
+		for t in tests/$suite/*.sh; do
+			[ -f "$t" ] && run "$suite/$(basename "$t")" sh "$t"
+		done
+		;;
+	cli) [ -f tests/cli/run.sh ] && run cli sh tests/cli/run.sh ;;
+	fuzz) [ -f tests/fuzz/replay.sh ] && run fuzz sh tests/fuzz/replay.sh ;;
+	lint)
+		for t in tests/lint/*.sh; do
+			[ -f "$t" ] && run "lint/$(basename "$t")" sh "$t"
+		done
+		;;
+	esac
+done
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,135 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+
+static void test_err(void **state)
+{
+	struct ax_err e = {0};
+
+	errno = ENOENT;
+	assert_int_equal(ax_fail(&e, AX_EIO, "cannot open %s:", "x"), AX_EIO);
+	assert_string_equal(e.msg, "cannot open x: No such file or directory");
+	ax_err_prefix(&e, "run.yaml:%d: ", 3);
+	assert_string_equal(e.msg, "run.yaml:3: cannot open x: No such file or directory");
+	assert_int_equal(ax_exit_code(AX_ESTOP), 75);
+	assert_int_equal(ax_exit_code(AX_ECOMM), 6);
+	assert_int_equal(ax_exit_code(-1234), 3);
+}
+
+static void test_arena(void **state)
+{
+	struct ax_arena a;
+
+	ax_arena_init(&a, 100000);
+	assert_non_null(ax_arena_alloc(&a, 90000));
+	assert_null(ax_arena_alloc(&a, 20000));
+	ax_arena_clear(&a);
+	assert_non_null(ax_arena_alloc(&a, 80000));
+	assert_null(ax_arena_calloc(&a, SIZE_MAX / 2, 3));
+	ax_arena_release(&a);
+}
+
+static void test_files(void **state)
+{
+	struct ax_err e = {0};
+	struct ax_buf b = AX_BUF_INIT;
+	char *tmp = NULL;
+
+	assert_int_equal(ax_mkdirs("build/tmp-base/a/b", &e), 0);
+	assert_int_equal(ax_write_file("build/tmp-base/a/f", "hello", 5, &e), 0);
+	assert_int_equal(ax_read_file("build/tmp-base/a/f", 100, &b, &e), 0);
+	assert_string_equal(b.p, "hello");
+	assert_int_equal(ax_read_file("build/tmp-base/a/f", 4, &b, &e), AX_EMEM);
+	assert_int_equal(ax_dir_begin("build/tmp-base/a", &tmp, &e), 0);
+	assert_int_equal(ax_dir_commit(tmp, "build/tmp-base/a", &e), 0);
+	assert_false(ax_path_exists("build/tmp-base/a/f"));
+	assert_int_equal(ax_remove_tree("build/tmp-base", &e), 0);
+	assert_false(ax_path_exists("build/tmp-base"));
+	assert_true(ax_name_is_safe("model-00001-of-00003.safetensors"));
+	assert_false(ax_name_is_safe("../x"));
+	assert_false(ax_name_is_safe(".x"));
+	ax_free(tmp);
+	ax_buf_release(&b);
+}
+
+static void count(void *ctx, size_t i)
+{
+	atomic_size_t *sum = ctx;
+
+	atomic_fetch_add(sum, i + 1);
+}
+
+static void test_pool(void **state)
+{
+	for (int t = 1; t <= 4; t++) {
+		struct ax_pool *p = NULL;
+
+		assert_int_equal(ax_pool_new(&p, t, NULL), 0);
+		for (size_t n = 0; n < 300; n++) {
+			atomic_size_t sum = 0;
+			ax_pool_run(p, n, count, &sum);
+			assert_int_equal(sum, n * (n + 1) / 2);
+		}
+		ax_pool_free(p);
+	}
+}
+
+static void test_rng(void **state)
+{
+	uint32_t w[4];
+	unsigned char seen[1000];
+
+	/* Random123's known answers for philox4x32-10 */
+	ax_philox(0, 0, 0, 0, w);
+	assert_int_equal(w[0], 0x6627e8d5);
+	assert_int_equal(w[1], 0xe169c58d);
+	assert_int_equal(w[2], 0xbc57ac4c);
+	assert_int_equal(w[3], 0x9b00dbd8);
+	for (uint64_t n = 1; n <= 1000; n += 37) {
+		memset(seen, 0, sizeof(seen));
+		for (uint64_t i = 0; i < n; i++) {
+			uint64_t j = ax_permute(42, 3, n, i);
+			assert_true(j < n);
+			assert_int_equal(seen[j]++, 0);
+		}
+	}
+}
+
+static void test_sum(void **state)
+{
+	struct ax_sum x = {0}, y = {0}, z = {0};
+
+	ax_sum_row(&x, "a", 1);
+	ax_sum_row(&x, "bc", 2);
+	ax_sum_row(&y, "bc", 2);
+	ax_sum_row(&z, "a", 1);
+	ax_sum_add(&y, &z);
+	assert_true(ax_sum_equal(&x, &y));
+	ax_sum_row(&y, "a", 1);
+	assert_false(ax_sum_equal(&x, &y));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_err),  cmocka_unit_test(test_arena), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_pool), cmocka_unit_test(test_rng),   cmocka_unit_test(test_sum),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
