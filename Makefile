@@ -15,7 +15,7 @@ WARN    := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-pro
 CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"'
 CPPFLAGS += $(if $(filter 1,$(FAULTS)),-DAX_FAULTS)
 CFLAGS  ?= $(OPT) -g
-override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed
 LIBS    := -lyaml -lzstd -lxxhash -lpcre2-8 -ldnnl -lz -ldl -lm
 
@@ -26,7 +26,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libax.a
 BIN     := $(foreach t,$(TOOLS),$(if $(wildcard tools/$(t)/main.c),$(B)/bin/ax-$(t)))
 PLUGIN  := $(if $(filter 1,$(MPI)),$(if $(PLUGIN_SRC),$(B)/lib/ax/libax-mpi.so))
-TEST_SRC := $(wildcard tests/unit/test_*.c tests/op/test_*.c tests/dist/test_*.c tests/fault/test_*.c)
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/parity/test_*.c tests/op/test_*.c tests/dist/test_*.c tests/fault/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)

@@ -4,6 +4,8 @@ CC      ?= gcc
 MPICC   ?= mpicc
 NVCC    ?= nvcc
 OPT     ?= -O2
+# WERROR=1 turns warnings into errors (CI does).
+WERROR  ?=
 # MPI=1 builds the MPI plugin (needs mpicc); CUDA=1 the CUDA plugin (needs nvcc).
 MPI     ?= $(if $(shell command -v $(MPICC) 2>/dev/null),1,0)
 CUDA    ?= 0

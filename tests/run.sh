@@ -2,7 +2,7 @@
 # Run the test suite and end with "N passed, N failed, N skipped".
 # A test is an executable that prints TAP lines: "ok", "not ok", "ok ... # SKIP reason". One that prints no line, or
 # ends by a signal or with a non-zero status without a "not ok", counts as one failure.
-# usage: BUILD=build tests/run.sh [suite...]     suites: unit op dist fault cli fuzz lint (default: all)
+# usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz (default: all)
 : "${BUILD:=build}"
 export BUILD
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -10,7 +10,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}
 passed=0 failed=0 skipped=0
 log=$(mktemp -d) || exit 1
 trap 'rm -rf "$log"' EXIT
-suites=${*:-lint unit op dist fault cli fuzz}
+suites=${*:-lint unit op dist fault cli parity fuzz}
 
 run() { # run NAME COMMAND...
 	name=$1
@@ -36,7 +36,7 @@ run() { # run NAME COMMAND...
 
 for suite in $suites; do
 	case $suite in
-	unit | op | dist | fault)
+	unit | op | dist | fault | parity)
 		for t in "$BUILD"/tests/$suite/test_*; do
 			[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.o | *.d) ;; *) run "$suite/$(basename "$t")" "$t" ;; esac
 		done
