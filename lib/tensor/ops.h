@@ -3,8 +3,9 @@
  *
  * cpu/ref_*.c holds a readable reference of every op; cpu/fast_*.c overrides what is worth it; the CUDA plugin
  * overrides all. An op is enqueued on the device's compute stream and may return before it has run; the CPU runs at
- * once. Memory is the device's (alloc/free/copy below). An op never allocates: what it needs beside its arguments is
- * `scratch`, sized by the device's scratch_bytes() for the largest shapes.
+ * once. Memory is the device's (alloc/free/copy below). What an op needs beside its arguments is the device's own
+ * scratch: reserve() makes it for the largest shapes before the first op, scratch_bytes() says how much that is. On the
+ * CPU an op that meets a larger shape grows it; elsewhere that is a failure.
  *
  * Shapes: N tokens of a micro-batch (packed rows laid end to end), C width, F MLP width, NH query heads, NKV key/value
  * heads, HD head dim, V vocabulary. Row-major. "act" tensors have the compute dtype dev->act (bf16 or f32); weights the
@@ -34,11 +35,21 @@ const char *ax_dtype_name(enum ax_dtype t); /* "f32", "bf16", ... */
 
 struct ax_dev;
 
+/* Largest head dim of attention, headnorm and rope. */
+#define AX_HEAD_DIM_MAX 512
+
+/* The largest shapes that ops will meet: what scratch is sized by. O is the widest output of any linear. */
+struct ax_shape {
+	int N, Nk; /* tokens of a micro-batch; keys that its queries may see (N without context parallelism) */
+	int C, F, O, V;
+	int n_head, n_kv, head_dim;
+};
+
 /*
  * Attention segments: queries q_off .. q_off+q_len attend to keys k_off .. k_off+k_len, causally by position:
  * key j (of the segment) is visible to query i iff  j <= q_pos + i  and (window == 0 or  j > q_pos + i - window).
  * Ascending, no overlap in q. Documents of a packed row and chunks of context parallelism are the same thing here.
- * Tokens in no segment (padding) get o = 0 and zero gradients.
+ * Tokens in no segment (padding) get o = 0, lse = 0 and zero gradients; a query that sees no key gets o = 0, lse = -inf.
  */
 struct ax_seg {
 	int32_t q_off, q_len, k_off, k_len, q_pos;
@@ -68,7 +79,9 @@ struct ax_ops {
 	void (*copy)(struct ax_dev *d, void *dst, const void *src, size_t bytes);
 	void (*zero)(struct ax_dev *d, void *dst, size_t bytes);
 	int (*sync)(struct ax_dev *d, struct ax_err *e);
-	size_t (*scratch_bytes)(struct ax_dev *d, int N, int C, int F, int V);
+	/* Bytes of scratch for these shapes: a pure function of them, of d->act and of the device's threads. */
+	size_t (*scratch_bytes)(struct ax_dev *d, const struct ax_shape *s);
+	int (*reserve)(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e);
 
 	/* y = x, converted (round to nearest even), n elements; dtypes f32, bf16, f16. */
 	void (*cast)(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n);
@@ -102,7 +115,8 @@ struct ax_ops {
 	/*
 	 * Residual add and RMSNorm in one pass.  r = x + delta (delta NULL: r = x);  rstd = 1/sqrt(mean(r^2) + eps);
 	 * y = r * rstd * (w + w_add), rounded as the family does: `cast_first` rounds r * rstd to act before the product with
-	 * w (Llama convention), otherwise the product is taken in f32 (Gemma). r may alias x; r NULL: not stored.
+	 * w (Llama convention), otherwise the product is taken in f32 (Gemma). r may alias x; r NULL: not stored (then
+	 * delta is NULL too).
 	 *   x, delta, r, y (N, C) act   rstd (N) f32   w (C) act
 	 */
 	void (*rmsnorm_fwd)(struct ax_dev *d, void *y, void *r, float *rstd, const void *x, const void *delta, const void *w, float w_add, float eps, bool cast_first, int N, int C);
@@ -115,6 +129,8 @@ struct ax_ops {
 	/*
 	 * Per-head RMSNorm (q/k norm) of n_head heads of HD in rows of stride ld, in place on x (N, n_head, HD); `pre`
 	 * (N, n_head * HD) keeps the input, rstd (N, n_head). w (HD).
+	 * backward: dx holds the gradient of the output and becomes that of the input, in place; dw (HD) f32 += .
+	 * pre NULL in headnorm_fwd: not stored.
 	 */
 	void (*headnorm_fwd)(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD);
 	void (*headnorm_bwd)(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD);
@@ -130,7 +146,8 @@ struct ax_ops {
 	/*
 	 * Varlen causal attention.   o = softmax(q k^T * scale) v inside each segment.
 	 *   q (N, NH, HD) stride ldq   k, v (Nk, NKV, HD) stride ldk   o (N, NH, HD) contiguous   lse (N, NH) f32
-	 * backward: dq, dk, dv with the strides of q, k, v; all assigned.
+	 * backward: go like o; dq, dk, dv with the strides of q, k, v; all assigned (rows of no segment: 0). Gradients may
+	 * not alias inputs.
 	 */
 	void (*attn_fwd)(struct ax_dev *d, void *o, float *lse, const void *q, size_t ldq, const void *k, const void *v, size_t ldk, const struct ax_seg *seg, int n_seg, int N, int Nk, const struct ax_attn *p);
 	void (*attn_bwd)(struct ax_dev *d, void *dq, void *dk, void *dv, const void *go, const void *q, size_t ldq, const void *k, const void *v, size_t ldk, const void *o, const float *lse, const struct ax_seg *seg, int n_seg, int N, int Nk, const struct ax_attn *p);
@@ -144,7 +161,8 @@ struct ax_ops {
 	 *   x (N, C) act after the final norm; w (V, C); target (N) i32, -1: not trained; weight (N) f32 or NULL (1)
 	 *   loss[0] (f64, device) += sum over trained tokens of weight * -log p(target);  softcap 0: none; logit_scale
 	 *   multiplies the logits.
-	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale), assign; dw (V, C) f32 += the same for w.
+	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale), assign; dw (V, C) f32 += the same for w (NULL: the
+	 * head is frozen). Untrained rows cost nothing, unless logits are asked for.
 	 * logits, if not NULL, (N, V) f32 receives the logits (tests).
 	 */
 	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, float grad_scale, float softcap, float logit_scale, int N, int C, int V);
