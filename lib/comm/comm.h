@@ -3,14 +3,20 @@
  * host buffers), later NCCL inside the CUDA plugin.
  *
  *	struct ax_comm *c;
- *	AX_TRY(ax_comm_open(&c, &opt, e));            // self without a launcher, else the MPI plugin
+ *	AX_TRY(ax_comm_open(&c, &opt, e));            // self without a launcher, else the MPI plugin, with the watchdog
+ *	c->what = "gather layer 3";
  *	AX_TRY(ax_comm_all_gather(c, dst, src, bytes, &req, e));
  *	...                                           // compute
- *	AX_TRY(ax_comm_wait(c, &req, e));             // AX_ECOMM names rank, step and collective on a verdict
+ *	AX_TRY(ax_comm_wait(c, &req, e));             // AX_ECOMM names rank, step and collective on a time-out
+ *	ax_comm_close(c);                             // after success; ax_comm_abandon(c, msg) after an error
  *
  * Every rank of a communicator must start the same collectives in the same order; starts never block. Completion is
- * only by test or wait. Sums are taken in f32 (f64 for f64) in rank order 0, 1, ..., n-1, so that the result has the
- * same bits on every rank and in every run. Messages go out in pieces below 1 GiB.
+ * only by test or wait, and buffers belong to the collective until then. Sums are taken in f32 (f64 for f64) in rank
+ * order 0, 1, ..., n-1, so that the result has the same bits on every rank and in every run. Messages go out in pieces
+ * below 1 GiB. One thread a process communicates.
+ *
+ * Callers use the functions below, never `ops`: the functions number the collectives and tell the watchdog where this
+ * rank is (comm/watchdog.h).
  */
 #ifndef AX_COMM_COMM_H
 #define AX_COMM_COMM_H
@@ -22,28 +28,32 @@
 #include "base/err.h"
 
 struct ax_comm_req {
-	void *impl; /* NULL: nothing pending */
-	uint64_t id;
+	void *impl;  /* NULL: nothing pending */
+	uint64_t id; /* number of the collective in its communicator, from 1 */
+	uint64_t step;
+	const char *what;
 };
 
 struct ax_comm;
+struct ax_watchdog;
 
+/* What an implementation provides. Each start fills r->impl, or leaves it NULL if the collective is already complete. */
 struct ax_comm_ops {
-	/* dst (n_rank * bytes) <- every rank's src (bytes), in rank order. src may be its own place in dst. */
-	int (*all_gather)(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r, struct ax_err *e);
-	/* dst (n elements f32) += / = the sum over ranks of their src[rank * n .. +n) (f32). */
-	int (*reduce_scatter)(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate, struct ax_comm_req *r, struct ax_err *e);
-	/* x (n elements f32) = sum over ranks, in place. */
+	int (*all_gather)(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
+			  struct ax_err *e);
+	int (*reduce_scatter)(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+			      struct ax_comm_req *r, struct ax_err *e);
 	int (*all_reduce)(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);
-	/* x (n doubles) = sum over ranks in rank order; small; waits. */
-	int (*sum_f64)(struct ax_comm *c, double *x, size_t n, struct ax_err *e);
 	int (*broadcast)(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e);
-	int (*barrier)(struct ax_comm *c, struct ax_err *e);
+	/* Move everything that is in flight; never blocks. */
+	int (*progress)(struct ax_comm *c, struct ax_err *e);
+	/* *done: r is complete, and its impl is freed and NULL. Implies progress. */
 	int (*test)(struct ax_comm *c, struct ax_comm_req *r, bool *done, struct ax_err *e);
-	int (*wait)(struct ax_comm *c, struct ax_comm_req *r, struct ax_err *e);
-	/* A communicator of the ranks that pass the same color (>= 0), ordered by key; color < 0: none. */
 	int (*split)(struct ax_comm *c, int color, int key, struct ax_comm **out, struct ax_err *e);
-	void (*close)(struct ax_comm *c);
+	/* Ranks that r still waits for, as "rank 2, rank 5": for messages. */
+	void (*missing)(struct ax_comm *c, const struct ax_comm_req *r, char *buf, size_t n);
+	/* failed: leave at once, without waiting for anybody. */
+	void (*close)(struct ax_comm *c, bool failed);
 };
 
 struct ax_comm {
@@ -52,23 +62,72 @@ struct ax_comm {
 	int local_rank, n_local; /* on this host */
 	char host[64];
 	double timeout_s; /* of one wait; 0: the watchdog alone decides */
-	/* Where we are, for messages and the watchdog: set by the caller before each collective. */
+	/* Where we are, for messages and the watchdog: set by the caller before each collective. A string that lives on. */
 	uint64_t step;
 	const char *what; /* "gather layer 3" */
+	uint64_t n_collective;      /* started so far */
+	struct ax_watchdog *watchdog; /* of the world; NULL: none */
 	void *impl;
 };
 
 struct ax_comm_open_opt {
-	const char *plugin_dir; /* PREFIX/lib/ax beside the binary */
-	bool standalone;        /* ignore a launcher */
-	double timeout_s;
+	const char *plugin_dir; /* NULL: lib/ax beside the folder of the binary (/PREFIX/bin -> /PREFIX/lib/ax) */
+	bool standalone;        /* ignore a launcher: one rank */
+	double timeout_s;       /* of one wait; 0: none */
+	bool no_watchdog;
+	double silent_s;        /* watchdog: a rank without a heartbeat for so long is stopped or lost; 0: 60 */
+	double hang_s;          /* watchdog: a collective without progress for so long is a hang; 0: 100 */
 };
 
 /*
- * Self, or the MPI plugin when a launcher is seen (OMPI_COMM_WORLD_SIZE, PMI_SIZE, PMIX_RANK, SLURM_NTASKS > 1 ...).
- * AX_ECOMM if the launcher announces more tasks than the world has, with the way to launch (srun --mpi=pmix).
+ * Self, or the MPI plugin when a launcher announces several tasks (OMPI_COMM_WORLD_SIZE, PMI_SIZE, PMIX_RANK,
+ * SLURM_STEP_NUM_TASKS, SLURM_NTASKS ...). AX_ECOMM if the plugin is missing or of another version, or if the launcher
+ * announces more tasks than the world has, with the way to launch (srun --mpi=pmix).
  */
 int ax_comm_open(struct ax_comm **c, const struct ax_comm_open_opt *o, struct ax_err *e);
+/* A communicator of one rank that needs nothing. */
+int ax_comm_open_self(struct ax_comm **c, struct ax_err *e);
+/* After success, on all ranks. NULL is allowed. */
 void ax_comm_close(struct ax_comm *c);
+/*
+ * After an error on this rank: tells the others why (msg, or NULL), and leaves without waiting. The process must exit
+ * non-zero at once; the launcher and the watchdogs end the other ranks.
+ */
+void ax_comm_abandon(struct ax_comm *c, const char *msg);
+
+/* dst (n_rank * bytes) <- every rank's src (bytes), in rank order. src may be its own place in dst. */
+int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
+		       struct ax_err *e);
+/* dst (n elements) = or, with accumulate, += the sum over ranks of their src[rank * n .. rank * n + n). */
+int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+			   struct ax_comm_req *r, struct ax_err *e);
+/* x (n elements) = sum over ranks, in place. */
+int ax_comm_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);
+int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e);
+int ax_comm_progress(struct ax_comm *c, struct ax_err *e);
+int ax_comm_test(struct ax_comm *c, struct ax_comm_req *r, bool *done, struct ax_err *e);
+int ax_comm_wait(struct ax_comm *c, struct ax_comm_req *r, struct ax_err *e);
+
+/* The following wait. x (n doubles) = sum over ranks in rank order; for few. */
+int ax_comm_sum_f64(struct ax_comm *c, double *x, size_t n, struct ax_err *e);
+int ax_comm_barrier(struct ax_comm *c, struct ax_err *e);
+/* Broadcast and wait. */
+int ax_comm_share(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_err *e);
+/*
+ * Agree on an outcome: each rank passes its own rc (and e, filled if rc != 0). 0 if all passed 0; otherwise every rank
+ * returns non-zero, those that had no error of their own with the first failed rank's code and message ("rank 2: ...").
+ */
+int ax_comm_agree(struct ax_comm *c, int rc, struct ax_err *e);
+/*
+ * A communicator of the ranks that pass the same color (>= 0), ordered by key, then rank; color < 0: *out = NULL. Part
+ * of start-up: unlike the rest it may block in the library below. Close it before its parent.
+ */
+int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, struct ax_err *e);
+
+/* Bytes that an implementation may take for sums when `largest` f32 elements are reduced over n_rank ranks: a bound. */
+size_t ax_comm_scratch_bytes(size_t largest, int n_rank);
+
+/* This rank is alive though it communicates with nobody (writes a checkpoint, reads data): call it now and then. */
+void ax_comm_tick(struct ax_comm *c);
 
 #endif
