@@ -1,0 +1,164 @@
+/*
+ * Token streams (ax-tokens(5)): a header frame, frames of rows, index frames, a trailer frame. The same bytes in a file
+ * and in a pipe. Streams of the same tokenizer fingerprint may be concatenated; the reader sees one stream.
+ *
+ *	struct ax_stream_writer w;                                  struct ax_stream r;
+ *	ax_stream_writer_open(&w, &out, header, level, e);          ax_stream_open(&r, path, e);      // r.header
+ *	ax_stream_write(&w, &row, e);                               while (ax_stream_next(&r, &row, &end, e) == 0 && !end)
+ *	ax_stream_writer_finish(&w, &drops, e);                             ...
+ *	ax_stream_writer_release(&w);                               ax_stream_close(&r);              // r.totals
+ *
+ * The reader trusts nothing: frame checksums, block shape, row counts, totals and the order-free sum are checked before
+ * `end` is reported; an input that stops before its trailer is AX_EDATA with the byte offset. Rows seen before an error
+ * may be used only by a caller that throws its own output away on errors.
+ */
+#ifndef AX_FMT_STREAM_H
+#define AX_FMT_STREAM_H
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "fmt/block.h"
+#include "fmt/frame.h"
+#include "text/val.h"
+
+#define AX_FORMAT_VERSION 0
+
+/* --- totals: carried in trailers, checked from tool to tool --- */
+
+#define AX_REASON_MAX 64 /* bytes of a reason's name, with NUL */
+#define AX_N_REASON 32
+
+struct ax_reason {
+	char name[AX_REASON_MAX]; /* "too_long", "nothing_trained" */
+	uint64_t dropped, truncated;
+};
+
+struct ax_split_totals {
+	uint64_t packs, rows, tokens, trained; /* packs: 0 in a token stream */
+	uint64_t cost;                         /* sum of squared row lengths */
+	struct ax_reason reason[AX_N_REASON];
+	uint32_t n_reason;
+};
+
+struct ax_totals {
+	struct ax_split_totals split[AX_N_SPLIT];
+	struct ax_sum sum; /* order-free checksum of all rows */
+};
+
+/* Count n rows that were dropped, or cut, for a reason. A 33rd reason is counted as "other". */
+void ax_totals_dropped(struct ax_totals *t, int split, const char *reason, uint64_t n);
+void ax_totals_truncated(struct ax_totals *t, int split, const char *reason, uint64_t n);
+/* Count one row that is in the stream (the writers and readers call it). */
+void ax_totals_row(struct ax_totals *t, const struct ax_row *r);
+void ax_totals_add(struct ax_totals *t, const struct ax_totals *other);
+/* As a JSON map (ax-stream(5)) and back; AX_EDATA when it is not one. */
+struct ax_val *ax_totals_val(struct ax_arena *a, const struct ax_totals *t);
+int ax_totals_parse(struct ax_totals *t, const struct ax_val *v, struct ax_err *e);
+/* Do the counted rows agree (packs, rows, tokens, trained, cost, sum; not the reasons)? AX_EDATA naming what differs. */
+int ax_totals_match(const struct ax_totals *seen, const struct ax_totals *said, struct ax_err *e);
+
+/* --- headers --- */
+
+/*
+ * A header is a JSON map with the keys
+ *	kind "tokens" | "packs" | "shard" | "shards", version 0, id_bits 16 | 32, sequence_len (0: unset),
+ *	tokenizer { fingerprint (32 hex digits), files [...], vocab_size, pad, bos, eos }, keys { resolved data keys },
+ *	provenance [ { tool, version, args [...], ... } ].
+ * Unknown keys are kept. ax_header_new makes one (in arena a) with kind, version and id_bits.
+ */
+struct ax_val *ax_header_new(struct ax_arena *a, const char *kind, int id_bits);
+/* A copy of `from` of another kind: what a tool in the middle of a pipe starts from. */
+struct ax_val *ax_header_derive(struct ax_arena *a, const struct ax_val *from, const char *kind);
+/*
+ * Append {tool, version, args} to the provenance chain; `extra` (map or NULL) is merged into the entry (seeds, input
+ * hashes). With keep == false (--no-provenance) the whole chain is removed instead. False when out of memory.
+ */
+bool ax_header_provenance(struct ax_arena *a, struct ax_val *header, bool keep, const char *tool, int argc,
+			  char *const *argv, const struct ax_val *extra);
+/* Check kind (NULL: any), version and the types of all keys above. */
+int ax_header_check(const struct ax_val *header, const char *kind, struct ax_err *e);
+/* May a stream with header b follow one with header a? Same kind and fingerprint; packs: same sequence_len. */
+int ax_header_same(const struct ax_val *a, const struct ax_val *b, struct ax_err *e);
+const char *ax_header_kind(const struct ax_val *header); /* "" when absent */
+int ax_header_id_bits(const struct ax_val *header);      /* 16 or 32 of a checked header */
+uint32_t ax_header_sequence_len(const struct ax_val *header);
+/* Borrowed, not NUL-terminated beyond 32 hex digits; "" when absent (already tokenised rows without a tokenizer). */
+void ax_header_fingerprint(const struct ax_val *header, char out[33]);
+
+/* --- content sniffing: never the extension --- */
+
+enum ax_file {
+	AX_FILE_UNKNOWN, /* text and everything else */
+	AX_FILE_TOKENS,
+	AX_FILE_PACKS,
+	AX_FILE_SHARD,        /* one file of a shard folder */
+	AX_FILE_SHARD_INDEX,
+	AX_FILE_SHARDS,       /* folder made by ax-shard */
+	AX_FILE_SAFETENSORS,
+	AX_FILE_MODEL,        /* folder with config.json and safetensors */
+	AX_FILE_CHECKPOINT,   /* folder of ax-train: manifest.json */
+	AX_FILE_ZSTD,
+	AX_FILE_GZIP,
+	AX_FILE_FRAMES,       /* our framing, unknown kind of stream */
+	AX_FILE_DIR           /* another folder */
+};
+
+/* Look into a file or folder. Fails only if it cannot be read at all. "-" is not allowed. */
+int ax_sniff(const char *path, enum ax_file *kind, struct ax_err *e);
+const char *ax_file_name(enum ax_file kind); /* "token stream", "shard folder", ... */
+
+/* --- writer --- */
+
+struct ax_stream_writer {
+	struct ax_out *out;
+	struct ax_arena arena;
+	struct ax_frame_enc enc;
+	struct ax_block_writer block;
+	struct ax_buf index; /* 16 bytes a data frame: u64 offset, u32 rows, u32 packs */
+	uint16_t data_kind;
+	bool no_index;       /* shard files: the folder has one */
+	struct ax_sum block_sum; /* of the rows in the open block: what the encoded block must hold */
+	struct ax_block check;
+	struct ax_totals totals;
+};
+
+/* `header` (checked here) is written at once. level: zstd level of the frames, 0 raw. `out` stays the caller's. */
+int ax_stream_writer_open(struct ax_stream_writer *w, struct ax_out *out, const struct ax_val *header, int level,
+			  struct ax_err *e);
+int ax_stream_write(struct ax_stream_writer *w, const struct ax_row *r, struct ax_err *e);
+/* Write what is pending, the index and the trailer; `drops` (or NULL) adds its dropped and truncated counts. The caller
+ * commits `out` afterwards. `extra` pairs (map or NULL) are merged into the trailer. */
+int ax_stream_writer_finish(struct ax_stream_writer *w, const struct ax_totals *drops, const struct ax_val *extra,
+			    struct ax_err *e);
+void ax_stream_writer_release(struct ax_stream_writer *w);
+
+/* --- reader --- */
+
+struct ax_stream {
+	struct ax_in in;
+	struct ax_arena arena;
+	struct ax_frame_dec dec;
+	struct ax_block block;
+	struct ax_val *header;        /* of the first stream of a concatenation */
+	struct ax_val *trailer;       /* of the last one finished */
+	int id_bits;                  /* of the current stream */
+	bool packs;                   /* kind "packs" or "shard" */
+	bool in_member;               /* between a header and its trailer */
+	uint64_t frame_off;           /* offset of the current data frame */
+	uint64_t n_member, n_frame;   /* streams seen, data frames of the current one */
+	uint64_t index_seen, index_bad;
+	uint64_t skipped;             /* frames of unknown kind skipped */
+	struct ax_buf index;
+	struct ax_totals member, totals; /* counted in the current stream; in all finished ones (with their reasons) */
+};
+
+/* Open a file or stdin ("-") and read its first header. A kind other than tokens, packs or shard is AX_EDATA. */
+int ax_stream_open(struct ax_stream *s, const char *path, struct ax_err *e);
+/* The next row, valid until the next call. *end after the last trailer has been verified. For packs too: row by row. */
+int ax_stream_next(struct ax_stream *s, struct ax_row *r, bool *end, struct ax_err *e);
+/* The next data frame's block (for packs and bulk users); do not mix with ax_stream_next. */
+int ax_stream_block(struct ax_stream *s, struct ax_block **b, bool *end, struct ax_err *e);
+void ax_stream_close(struct ax_stream *s);
+
+#endif
