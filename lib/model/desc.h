@@ -19,7 +19,6 @@
 #include "text/val.h"
 
 #define AX_LAYER_MAX 512
-#define AX_HEAD_DIM_MAX 512
 #define AX_WIDTH_MAX (1 << 20) /* of every width and of the vocabulary's rows: 16 times that */
 #define AX_VOCAB_MAX (1 << 24)
 
