@@ -13,6 +13,30 @@ uint64_t ax_hash64_seed(const void *p, size_t n, uint64_t seed)
 	return XXH3_64bits_withSeed(p, n, seed);
 }
 
+struct ax_hash *ax_hash_new(void)
+{
+	XXH3_state_t *s = XXH3_createState();
+
+	if (s)
+		XXH3_64bits_reset(s);
+	return (struct ax_hash *)s;
+}
+
+void ax_hash_add(struct ax_hash *h, const void *p, size_t n)
+{
+	XXH3_64bits_update((XXH3_state_t *)h, p, n);
+}
+
+uint64_t ax_hash_value(const struct ax_hash *h)
+{
+	return XXH3_64bits_digest((const XXH3_state_t *)h);
+}
+
+void ax_hash_free(struct ax_hash *h)
+{
+	XXH3_freeState((XXH3_state_t *)h);
+}
+
 void ax_hash128_hex(const void *p, size_t n, char out[33])
 {
 	XXH128_hash_t h = XXH3_128bits(p, n);

@@ -11,6 +11,13 @@
 uint64_t ax_hash64(const void *p, size_t n);
 uint64_t ax_hash64_seed(const void *p, size_t n, uint64_t seed);
 
+/* The same 64-bit hash of bytes that come in pieces. ax_hash_new returns NULL when out of memory. */
+struct ax_hash;
+struct ax_hash *ax_hash_new(void);
+void ax_hash_add(struct ax_hash *h, const void *p, size_t n);
+uint64_t ax_hash_value(const struct ax_hash *h);
+void ax_hash_free(struct ax_hash *h);
+
 /* 128 bits, as 32 lower-case hex digits and a NUL. For fingerprints of content (tokenizers, configs). */
 void ax_hash128_hex(const void *p, size_t n, char out[33]);
 

@@ -1,0 +1,115 @@
+/*
+ * Checkpoints on disk (man ax-checkpoint(5)).
+ *
+ *	checkpoint-N/
+ *	    manifest.json             what is here: parameters, files, hashes, counts; format version
+ *	    rank-00001-of-00004.safetensors    one file a writer: masters and moments
+ *	    trainer_state.json        step, packs consumed, global batch, seed, settings
+ *	    config.json, tokenizer files, chat_template.jinja     copied from the base model
+ *
+ * A tensor in a rank file is named ROLE/PARAMETER@BEGIN: `count` consecutive elements (its one dimension) of the
+ * row-major parameter from element BEGIN on, role "master", "m" or "v". Nothing refers to units or ranks, so any layout
+ * can read it. Every element of every role is there exactly once. The hash of each tensor is in its file's metadata,
+ * the hash of each file's header in the manifest: one chain from the manifest to every byte.
+ *
+ * Invariants of the commit protocol:
+ * 1. Everything is written into a temporary sibling; each file is fsynced by its writer.
+ * 2. The manifest is written last, by rank 0, after every rank reported its file's size and header hash.
+ * 3. The folder is fsynced and renamed, then the parent is fsynced: a folder called checkpoint-N is complete.
+ * 4. Only then may an older checkpoint be deleted.
+ */
+#ifndef AX_TRAIN_CKPT_H
+#define AX_TRAIN_CKPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "comm/comm.h"
+#include "fmt/safetensors.h"
+#include "model/unit.h"
+#include "text/val.h"
+
+#define AX_CKPT_VERSION 0
+#define AX_CKPT_MANIFEST "manifest.json"
+#define AX_CKPT_STATE "trainer_state.json"
+
+enum ax_ckpt_role { AX_CKPT_MASTER, AX_CKPT_M, AX_CKPT_V, AX_CKPT_N_ROLE };
+const char *ax_ckpt_role_name(enum ax_ckpt_role r);
+
+/* A range that this rank writes. */
+struct ax_ckpt_box {
+	int param;            /* index in ax_units.param */
+	enum ax_ckpt_role role;
+	uint64_t begin, n;    /* elements of the row-major parameter */
+	const float *data;
+};
+
+struct ax_ckpt_write {
+	const char *path;                /* .../checkpoint-N */
+	const struct ax_units *units;
+	const struct ax_ckpt_box *box;   /* of this rank */
+	size_t n_box;
+	const struct ax_val *state;      /* trainer_state.json; rank 0 */
+	/* Puts config.json, tokenizer files and the like into the temporary folder; rank 0; may be NULL. */
+	int (*extra)(void *ctx, const char *dir, struct ax_err *e);
+	void *extra_ctx;
+	bool model_only;                 /* masters only: not resumable */
+};
+
+/* Collective over all ranks of c: writes and publishes one checkpoint. On failure on any rank every rank fails. */
+int ax_ckpt_write(struct ax_comm *c, const struct ax_ckpt_write *w, struct ax_err *e);
+
+/* A range found in an open checkpoint. */
+struct ax_ckpt_range {
+	uint64_t begin, n;
+	int file;
+	uint64_t off; /* of its first byte in that file */
+	uint64_t hash;
+};
+
+struct ax_ckpt_param {
+	const char *name;
+	int n_dim;
+	int64_t dim[AX_PARAM_DIM_MAX];
+	uint64_t n_elem;
+	enum ax_st_dtype base_dtype;
+	struct ax_ckpt_range *range[AX_CKPT_N_ROLE]; /* ascending, gapless */
+	size_t n_range[AX_CKPT_N_ROLE];
+};
+
+struct ax_ckpt {
+	char *path;
+	struct ax_arena arena;
+	struct ax_ckpt_param *param; /* in the order of the manifest: the model's order */
+	size_t n_param;
+	char **file; /* paths */
+	int *fd;
+	size_t n_file;
+	bool model_only;
+	const struct ax_val *manifest, *state;
+};
+
+/*
+ * Open for reading: parses manifest and headers, checks the chain of hashes down to the headers, proves that each role
+ * covers every element exactly once. Bytes of tensors are verified by ax_ckpt_verify() or while they are read whole.
+ * AX_EIO if it is not there, AX_EDATA naming file and parameter if it is damaged.
+ */
+int ax_ckpt_open(struct ax_ckpt *k, const char *path, struct ax_err *e);
+void ax_ckpt_close(struct ax_ckpt *k);
+const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *name);
+/* Elements [begin, begin + n) of a role into dst, f32. */
+int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_ckpt_role role, uint64_t begin, uint64_t n,
+		 float *dst, struct ax_err *e);
+/* Hash every tensor against its file's metadata. */
+int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e);
+
+/* Highest step among the complete "checkpoint-N" folders of dir: 0 and *step = -1 when there is none. */
+int ax_ckpt_newest(const char *dir, int64_t *step, struct ax_err *e);
+/* Steps of all complete checkpoints, ascending (ax_free). */
+int ax_ckpt_list(const char *dir, int64_t **step, size_t *n, struct ax_err *e);
+/* dir/checkpoint-STEP (ax_free), NULL when out of memory. */
+char *ax_ckpt_path(const char *dir, int64_t step);
+
+#endif

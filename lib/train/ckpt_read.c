@@ -1,0 +1,397 @@
+/* Reading a checkpoint: everything in it is untrusted until the chain of hashes and the coverage have been proved. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "text/json.h"
+#include "train/ckpt.h"
+
+#define MANIFEST_LIMIT ((size_t)256 << 20)
+#define READ_PIECE ((size_t)4 << 20)
+
+static int bad(const struct ax_ckpt *k, struct ax_err *e, const char *what, const char *name)
+{
+	return ax_fail(e, AX_EDATA, "%s: %s%s%s", k->path, what, name ? " " : "", name ? name : "");
+}
+
+static bool hex64(const struct ax_val *v, uint64_t *out)
+{
+	uint64_t x = 0;
+
+	if (!v || v->type != AX_STR || v->n != 16)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		char c = v->u.s[i];
+		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+		if (d < 0)
+			return false;
+		x = x << 4 | (uint64_t)d;
+	}
+	*out = x;
+	return true;
+}
+
+static int read_param(struct ax_ckpt *k, const struct ax_val *v, struct ax_ckpt_param *p, struct ax_err *e)
+{
+	const struct ax_val *shape = ax_val_get(v, "shape"), *dtype = ax_val_get(v, "base_dtype");
+	int dt = dtype && dtype->type == AX_STR ? ax_st_dtype_from(dtype->u.s, dtype->n) : -1;
+
+	p->name = ax_val_cstr(&k->arena, ax_val_get(v, "name"), NULL);
+	if (!p->name || !*p->name)
+		return bad(k, e, "manifest: a parameter without a name", NULL);
+	if (!shape || shape->type != AX_LIST || shape->n < 1 || shape->n > AX_PARAM_DIM_MAX || dt < 0)
+		return bad(k, e, "manifest: bad shape or dtype of", p->name);
+	p->base_dtype = (enum ax_st_dtype)dt;
+	p->n_dim = (int)shape->n;
+	p->n_elem = 1;
+	for (int i = 0; i < p->n_dim; i++) {
+		p->dim[i] = ax_val_int_or(ax_val_at(shape, (size_t)i), 0);
+		if (p->dim[i] <= 0 || __builtin_mul_overflow(p->n_elem, (uint64_t)p->dim[i], &p->n_elem) ||
+		    p->n_elem > (uint64_t)1 << 56)
+			return bad(k, e, "manifest: bad shape of", p->name);
+	}
+	return 0;
+}
+
+static int read_manifest(struct ax_ckpt *k, struct ax_err *e)
+{
+	const struct ax_val *m = k->manifest, *params = ax_val_get(m, "parameters"), *roles = ax_val_get(m, "roles");
+	int64_t version = ax_val_int_or(ax_val_get(m, "version"), -1);
+
+	if (!ax_val_is(ax_val_get(m, "kind"), "ax-checkpoint"))
+		return bad(k, e, "not a checkpoint of ax (manifest.json is of another kind)", NULL);
+	if (version != AX_CKPT_VERSION)
+		return ax_fail(e, AX_EDATA, "%s: checkpoint format version %lld; this program reads version %d", k->path,
+			       (long long)version, AX_CKPT_VERSION);
+	if (!params || params->type != AX_LIST || params->n == 0)
+		return bad(k, e, "manifest: no parameters", NULL);
+	k->model_only = ax_val_len(roles) == 1;
+	k->param = ax_arena_calloc(&k->arena, params->n, sizeof(*k->param));
+	if (!k->param)
+		return ax_fail(e, AX_EMEM, "%s: out of memory", k->path);
+	k->n_param = params->n;
+	for (size_t i = 0; i < params->n; i++)
+		AX_TRY(read_param(k, params->u.item[i], &k->param[i], e));
+	return 0;
+}
+
+/* "master/model.norm.weight@1024" -> role, parameter, begin. */
+static int parse_name(const struct ax_ckpt *k, const char *name, enum ax_ckpt_role *role, const struct ax_ckpt_param **p,
+		      uint64_t *begin)
+{
+	const char *slash = strchr(name, '/'), *at = strrchr(name, '@');
+	char param[AX_PARAM_NAME_MAX];
+	char *end;
+	size_t n;
+
+	if (!slash || !at || at < slash || at[1] < '0' || at[1] > '9')
+		return -1;
+	n = (size_t)(at - slash - 1);
+	if (n >= sizeof(param))
+		return -1;
+	memcpy(param, slash + 1, n);
+	param[n] = '\0';
+	errno = 0;
+	*begin = strtoull(at + 1, &end, 10);
+	if (errno || *end)
+		return -1;
+	*p = ax_ckpt_find(k, param);
+	for (int r = 0; r < AX_CKPT_N_ROLE; r++) {
+		const char *s = ax_ckpt_role_name((enum ax_ckpt_role)r);
+
+		if (strlen(s) == (size_t)(slash - name) && !memcmp(s, name, strlen(s))) {
+			*role = (enum ax_ckpt_role)r;
+			return *p ? 0 : -1;
+		}
+	}
+	return -1;
+}
+
+static int add_range(struct ax_ckpt *k, const struct ax_st_file *f, const struct ax_st_tensor *t, int file,
+		     struct ax_err *e)
+{
+	const struct ax_ckpt_param *found;
+	struct ax_ckpt_range r = {.file = file, .off = f->data_off + t->off, .n = ax_st_elems(t)};
+	struct ax_ckpt_range *grown;
+	struct ax_ckpt_param *p;
+	enum ax_ckpt_role role;
+
+	if (t->dtype != AX_ST_F32 || t->n_dim != 1 || parse_name(k, t->name, &role, &found, &r.begin))
+		return ax_fail(e, AX_EDATA, "%s: tensor %s is not a range of a parameter", f->path, t->name);
+	p = &k->param[found - k->param];
+	if (r.begin > p->n_elem || r.n > p->n_elem - r.begin)
+		return ax_fail(e, AX_EDATA, "%s: tensor %s runs past the end of the parameter", f->path, t->name);
+	if (!hex64(ax_val_get(f->metadata, t->name), &r.hash))
+		return ax_fail(e, AX_EDATA, "%s: tensor %s has no hash", f->path, t->name);
+	grown = ax_realloc_array(p->range[role], p->n_range[role] + 1, sizeof(*grown));
+	if (!grown)
+		return ax_fail(e, AX_EMEM, "%s: out of memory", k->path);
+	p->range[role] = grown;
+	grown[p->n_range[role]++] = r;
+	return 0;
+}
+
+static int read_file(struct ax_ckpt *k, const struct ax_val *v, struct ax_err *e)
+{
+	const char *name = ax_val_cstr(&k->arena, ax_val_get(v, "name"), NULL);
+	int64_t bytes = ax_val_int_or(ax_val_get(v, "bytes"), -1);
+	struct ax_st_file f;
+	uint64_t hash;
+	int rc;
+
+	if (!name || !ax_name_is_safe(name) || !hex64(ax_val_get(v, "header_xxh3"), &hash))
+		return bad(k, e, "manifest: bad file entry", name);
+	k->file[k->n_file] = ax_path_join(k->path, name);
+	if (!k->file[k->n_file])
+		return ax_fail(e, AX_EMEM, "out of memory");
+	k->fd[k->n_file] = -1;
+	k->n_file++;
+	AX_TRY(ax_st_open(&f, k->file[k->n_file - 1], e));
+	rc = 0;
+	if (f.map.n != (uint64_t)bytes || ax_hash64(f.map.p, (size_t)f.data_off) != hash)
+		rc = ax_fail(e, AX_EDATA, "%s: size or header differs from the manifest: damaged, or of another checkpoint",
+			     f.path);
+	for (size_t i = 0; i < f.n_tensor && !rc; i++)
+		rc = add_range(k, &f, &f.tensor[i], (int)k->n_file - 1, e);
+	ax_st_close(&f);
+	if (rc)
+		return rc;
+	k->fd[k->n_file - 1] = open(k->file[k->n_file - 1], O_RDONLY | O_CLOEXEC);
+	return k->fd[k->n_file - 1] < 0 ? ax_fail(e, AX_EIO, "cannot open %s:", k->file[k->n_file - 1]) : 0;
+}
+
+static int by_begin(const void *x, const void *y)
+{
+	const struct ax_ckpt_range *a = x, *b = y;
+
+	return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+/* Does every role cover every element exactly once? */
+static int check_cover(struct ax_ckpt *k, struct ax_err *e)
+{
+	for (size_t i = 0; i < k->n_param; i++)
+		for (int role = 0; role < (k->model_only ? 1 : AX_CKPT_N_ROLE); role++) {
+			struct ax_ckpt_param *p = &k->param[i];
+			uint64_t at = 0;
+
+			if (p->n_range[role])
+				qsort(p->range[role], p->n_range[role], sizeof(*p->range[role]), by_begin);
+			for (size_t j = 0; j < p->n_range[role] && p->range[role][j].begin == at; j++)
+				at += p->range[role][j].n;
+			if (at != p->n_elem)
+				return ax_fail(e, AX_EDATA, "%s: %s of %s: elements from %" PRIu64 " on are missing or doubled",
+					       k->path, ax_ckpt_role_name((enum ax_ckpt_role)role), p->name, at);
+		}
+	return 0;
+}
+
+static int open_all(struct ax_ckpt *k, struct ax_err *e)
+{
+	char *manifest = ax_path_join(k->path, AX_CKPT_MANIFEST), *state = ax_path_join(k->path, AX_CKPT_STATE);
+	const struct ax_val *files;
+	struct ax_val *v, *s;
+	int rc;
+
+	if (!manifest || !state)
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+	else if (!ax_path_exists(manifest))
+		rc = ax_fail(e, AX_EIO, "%s: not a checkpoint (no %s)", k->path, AX_CKPT_MANIFEST);
+	else
+		rc = ax_json_file(&k->arena, manifest, MANIFEST_LIMIT, &v, e);
+	if (!rc)
+		rc = ax_json_file(&k->arena, state, MANIFEST_LIMIT, &s, e);
+	ax_free(manifest);
+	ax_free(state);
+	if (rc)
+		return rc;
+	k->manifest = v;
+	k->state = s;
+	AX_TRY(read_manifest(k, e));
+	files = ax_val_get(v, "files");
+	if (ax_val_len(files) == 0 || ax_val_len(files) > 1 << 20)
+		return bad(k, e, "manifest: no files", NULL);
+	k->file = ax_arena_calloc(&k->arena, files->n, sizeof(*k->file));
+	k->fd = ax_arena_calloc(&k->arena, files->n, sizeof(*k->fd));
+	if (!k->file || !k->fd)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	for (size_t i = 0; i < files->n; i++)
+		AX_TRY(read_file(k, ax_val_at(files, i), e));
+	return check_cover(k, e);
+}
+
+int ax_ckpt_open(struct ax_ckpt *k, const char *path, struct ax_err *e)
+{
+	int rc;
+
+	memset(k, 0, sizeof(*k));
+	ax_arena_init(&k->arena, (size_t)4 << 30);
+	k->path = ax_strdup(path);
+	rc = k->path ? open_all(k, e) : ax_fail(e, AX_EMEM, "out of memory");
+	if (rc)
+		ax_ckpt_close(k);
+	return rc;
+}
+
+void ax_ckpt_close(struct ax_ckpt *k)
+{
+	for (size_t i = 0; i < k->n_param; i++)
+		for (int r = 0; r < AX_CKPT_N_ROLE; r++)
+			ax_free(k->param[i].range[r]);
+	for (size_t i = 0; i < k->n_file; i++) {
+		if (k->fd[i] >= 0)
+			close(k->fd[i]);
+		ax_free(k->file[i]);
+	}
+	ax_arena_release(&k->arena);
+	ax_free(k->path);
+	memset(k, 0, sizeof(*k));
+}
+
+const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *name)
+{
+	for (size_t i = 0; i < k->n_param; i++)
+		if (!strcmp(k->param[i].name, name))
+			return &k->param[i];
+	return NULL;
+}
+
+int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_ckpt_role role, uint64_t begin, uint64_t n,
+		 float *dst, struct ax_err *e)
+{
+	for (size_t i = 0; i < p->n_range[role] && n; i++) {
+		const struct ax_ckpt_range *r = &p->range[role][i];
+		uint64_t skip, take;
+
+		if (r->begin + r->n <= begin)
+			continue;
+		skip = begin - r->begin;
+		take = r->n - skip < n ? r->n - skip : n;
+		AX_TRY(ax_pread_full(k->fd[r->file], dst, (size_t)take * sizeof(float), r->off + skip * sizeof(float),
+				     k->file[r->file], e));
+		dst += take;
+		begin += take;
+		n -= take;
+	}
+	if (n)
+		return ax_fail(e, AX_EDATA, "%s: no %s for %s", k->path, ax_ckpt_role_name(role), p->name);
+	return 0;
+}
+
+static int verify_range(const struct ax_ckpt *k, const struct ax_ckpt_param *p, const struct ax_ckpt_range *r,
+			unsigned char *buf, struct ax_err *e)
+{
+	struct ax_hash *h = ax_hash_new();
+	uint64_t left = r->n * sizeof(float), at = r->off;
+	int rc = h ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+
+	while (left && !rc) {
+		size_t n = left < READ_PIECE ? (size_t)left : READ_PIECE;
+
+		rc = ax_pread_full(k->fd[r->file], buf, n, at, k->file[r->file], e);
+		if (!rc)
+			ax_hash_add(h, buf, n);
+		left -= n;
+		at += n;
+	}
+	if (!rc && ax_hash_value(h) != r->hash)
+		rc = ax_fail(e, AX_EDATA, "%s: checksum of %s does not match: damaged between bytes %" PRIu64 " and %" PRIu64,
+			     k->file[r->file], p->name, r->off, r->off + r->n * sizeof(float));
+	ax_hash_free(h);
+	return rc;
+}
+
+int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e)
+{
+	unsigned char *buf = ax_malloc(READ_PIECE);
+	int rc = buf ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+
+	for (size_t i = 0; i < k->n_param; i++)
+		for (int role = 0; role < AX_CKPT_N_ROLE; role++)
+			for (size_t j = 0; j < k->param[i].n_range[role] && !rc; j++)
+				rc = verify_range(k, &k->param[i], &k->param[i].range[role][j], buf, e);
+	ax_free(buf);
+	return rc;
+}
+
+char *ax_ckpt_path(const char *dir, int64_t step)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "checkpoint-%" PRId64, step);
+	return ax_path_join(dir, name);
+}
+
+/* "checkpoint-120" -> 120; -1 for anything else (also "checkpoint-120.tmp"). */
+static int64_t step_of(const char *name)
+{
+	static const char prefix[] = "checkpoint-";
+	const char *s = name + sizeof(prefix) - 1;
+	char *end;
+	long long v;
+
+	if (strncmp(name, prefix, sizeof(prefix) - 1) || *s < '0' || *s > '9')
+		return -1;
+	errno = 0;
+	v = strtoll(s, &end, 10);
+	return *end || errno ? -1 : v;
+}
+
+static int by_step(const void *x, const void *y)
+{
+	int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+
+	return a < b ? -1 : a > b;
+}
+
+int ax_ckpt_list(const char *dir, int64_t **step, size_t *n, struct ax_err *e)
+{
+	size_t cap = 0;
+	struct dirent *de;
+	DIR *d = opendir(dir);
+	int rc = 0;
+
+	*step = NULL;
+	*n = 0;
+	if (!d)
+		return errno == ENOENT ? 0 : ax_fail(e, AX_EIO, "cannot read folder %s:", dir);
+	while (!rc && (de = readdir(d))) {
+		int64_t s = step_of(de->d_name);
+		char *path, *manifest;
+
+		if (s < 0)
+			continue;
+		path = ax_ckpt_path(dir, s);
+		manifest = path ? ax_path_join(path, AX_CKPT_MANIFEST) : NULL;
+		if (!manifest || !AX_GROW(*step, *n, cap))
+			rc = ax_fail(e, AX_EMEM, "out of memory");
+		else if (ax_path_exists(manifest))
+			(*step)[(*n)++] = s;
+		ax_free(path);
+		ax_free(manifest);
+	}
+	closedir(d);
+	if (*n)
+		qsort(*step, *n, sizeof(**step), by_step);
+	return rc;
+}
+
+int ax_ckpt_newest(const char *dir, int64_t *step, struct ax_err *e)
+{
+	int64_t *list;
+	size_t n;
+	int rc = ax_ckpt_list(dir, &list, &n, e);
+
+	*step = !rc && n ? list[n - 1] : -1;
+	ax_free(list);
+	return rc;
+}
