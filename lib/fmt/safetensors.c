@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "text/json.h"
 
@@ -215,6 +216,43 @@ void ax_st_close(struct ax_st_file *f)
 	ax_arena_release(&f->arena);
 	ax_free(f->path);
 	memset(f, 0, sizeof(*f));
+}
+
+bool ax_st_hash_parse(const struct ax_val *v, uint64_t *hash)
+{
+	uint64_t x = 0;
+
+	if (!v || v->type != AX_STR || v->n != 16)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		char c = v->u.s[i];
+		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+		if (d < 0)
+			return false;
+		x = x << 4 | (uint64_t)d;
+	}
+	*hash = x;
+	return true;
+}
+
+int ax_st_check(const struct ax_st_file *f, size_t *checked, struct ax_err *e)
+{
+	uint64_t want;
+
+	*checked = 0;
+	for (size_t i = 0; i < f->n_tensor; i++) {
+		const struct ax_st_tensor *t = &f->tensor[i];
+
+		if (!ax_st_hash_parse(ax_val_get(f->metadata, t->name), &want))
+			continue;
+		if (ax_hash64(t->data, (size_t)t->bytes) != want)
+			return ax_fail(e, AX_EDATA, "%s: checksum of tensor %s does not match (bytes %llu to %llu)",
+				       f->path, t->name, (unsigned long long)(f->data_off + t->off),
+				       (unsigned long long)(f->data_off + t->off + t->bytes));
+		++*checked;
+	}
+	return 0;
 }
 
 static int by_writer_order(const void *x, const void *y)

@@ -69,6 +69,14 @@ int ax_st_open(struct ax_st_file *f, const char *path, struct ax_err *e);
 const struct ax_st_tensor *ax_st_find(const struct ax_st_file *f, const char *name);
 void ax_st_close(struct ax_st_file *f);
 
+/*
+ * Files that ax writes carry in their metadata, under each tensor's name, the XXH3-64 of its bytes as 16 hex digits.
+ * *checked counts the tensors that had one. AX_EDATA names the first tensor whose bytes differ.
+ */
+int ax_st_check(const struct ax_st_file *f, size_t *checked, struct ax_err *e);
+/* 16 lower-case hex digits -> *hash; false for anything else. */
+bool ax_st_hash_parse(const struct ax_val *v, uint64_t *hash);
+
 /* Order (widest dtype first, then name) and give offsets; *total is the size of the data. */
 int ax_st_layout(struct ax_st_tensor *t, size_t n, uint64_t *total, struct ax_err *e);
 /* Length word and header, padded with spaces to a multiple of 8. metadata: a map of strings, or NULL. */

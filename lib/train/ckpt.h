@@ -7,8 +7,8 @@
  *	    trainer_state.json        step, packs consumed, global batch, seed, settings
  *	    config.json, tokenizer files, chat_template.jinja     copied from the base model
  *
- * A tensor in a rank file is named ROLE/PARAMETER@BEGIN: `count` consecutive elements (its one dimension) of the
- * row-major parameter from element BEGIN on, role "master", "m" or "v". Nothing refers to units or ranks, so any layout
+ * A tensor in a rank file is named PART/PARAMETER@BEGIN: consecutive elements (its one dimension) of the row-major
+ * parameter from element BEGIN on; PART is "master", "m" or "v". Nothing refers to units or ranks, so any layout
  * can read it. Every element of every role is there exactly once. The hash of each tensor is in its file's metadata,
  * the hash of each file's header in the manifest: one chain from the manifest to every byte.
  *
@@ -27,6 +27,7 @@
 
 #include "base/err.h"
 #include "comm/comm.h"
+#include "dist/dist.h"
 #include "fmt/safetensors.h"
 #include "model/unit.h"
 #include "text/val.h"
@@ -35,21 +36,14 @@
 #define AX_CKPT_MANIFEST "manifest.json"
 #define AX_CKPT_STATE "trainer_state.json"
 
-enum ax_ckpt_role { AX_CKPT_MASTER, AX_CKPT_M, AX_CKPT_V, AX_CKPT_N_ROLE };
-const char *ax_ckpt_role_name(enum ax_ckpt_role r);
-
-/* A range that this rank writes. */
-struct ax_ckpt_box {
-	int param;            /* index in ax_units.param */
-	enum ax_ckpt_role role;
-	uint64_t begin, n;    /* elements of the row-major parameter */
-	const float *data;
-};
+/* Parts that are stored: AX_PART_MASTER, AX_PART_M, AX_PART_V of dist/dist.h, by the names given there. */
+#define AX_CKPT_N_PART 3
 
 struct ax_ckpt_write {
 	const char *path;                /* .../checkpoint-N */
 	const struct ax_units *units;
-	const struct ax_ckpt_box *box;   /* of this rank */
+	struct ax_dev *dev;              /* owns the memory that the boxes point into */
+	const struct ax_dist_box *box;   /* of this rank */
 	size_t n_box;
 	const struct ax_val *state;      /* trainer_state.json; rank 0 */
 	/* Puts config.json, tokenizer files and the like into the temporary folder; rank 0; may be NULL. */
@@ -75,8 +69,8 @@ struct ax_ckpt_param {
 	int64_t dim[AX_PARAM_DIM_MAX];
 	uint64_t n_elem;
 	enum ax_st_dtype base_dtype;
-	struct ax_ckpt_range *range[AX_CKPT_N_ROLE]; /* ascending, gapless */
-	size_t n_range[AX_CKPT_N_ROLE];
+	struct ax_ckpt_range *range[AX_CKPT_N_PART]; /* ascending, gapless */
+	size_t n_range[AX_CKPT_N_PART];
 };
 
 struct ax_ckpt {
@@ -92,15 +86,15 @@ struct ax_ckpt {
 };
 
 /*
- * Open for reading: parses manifest and headers, checks the chain of hashes down to the headers, proves that each role
+ * Open for reading: parses manifest and headers, checks the chain of hashes down to the headers, proves that each part
  * covers every element exactly once. Bytes of tensors are verified by ax_ckpt_verify() or while they are read whole.
  * AX_EIO if it is not there, AX_EDATA naming file and parameter if it is damaged.
  */
 int ax_ckpt_open(struct ax_ckpt *k, const char *path, struct ax_err *e);
 void ax_ckpt_close(struct ax_ckpt *k);
 const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *name);
-/* Elements [begin, begin + n) of a role into dst, f32. */
-int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_ckpt_role role, uint64_t begin, uint64_t n,
+/* Elements [begin, begin + n) of a part into dst, f32. */
+int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, uint64_t n,
 		 float *dst, struct ax_err *e);
 /* Hash every tensor against its file's metadata. */
 int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e);

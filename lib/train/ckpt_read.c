@@ -22,24 +22,6 @@ static int bad(const struct ax_ckpt *k, struct ax_err *e, const char *what, cons
 	return ax_fail(e, AX_EDATA, "%s: %s%s%s", k->path, what, name ? " " : "", name ? name : "");
 }
 
-static bool hex64(const struct ax_val *v, uint64_t *out)
-{
-	uint64_t x = 0;
-
-	if (!v || v->type != AX_STR || v->n != 16)
-		return false;
-	for (size_t i = 0; i < 16; i++) {
-		char c = v->u.s[i];
-		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-
-		if (d < 0)
-			return false;
-		x = x << 4 | (uint64_t)d;
-	}
-	*out = x;
-	return true;
-}
-
 static int read_param(struct ax_ckpt *k, const struct ax_val *v, struct ax_ckpt_param *p, struct ax_err *e)
 {
 	const struct ax_val *shape = ax_val_get(v, "shape"), *dtype = ax_val_get(v, "base_dtype");
@@ -64,7 +46,7 @@ static int read_param(struct ax_ckpt *k, const struct ax_val *v, struct ax_ckpt_
 
 static int read_manifest(struct ax_ckpt *k, struct ax_err *e)
 {
-	const struct ax_val *m = k->manifest, *params = ax_val_get(m, "parameters"), *roles = ax_val_get(m, "roles");
+	const struct ax_val *m = k->manifest, *params = ax_val_get(m, "parameters"), *parts = ax_val_get(m, "parts");
 	int64_t version = ax_val_int_or(ax_val_get(m, "version"), -1);
 
 	if (!ax_val_is(ax_val_get(m, "kind"), "ax-checkpoint"))
@@ -74,7 +56,7 @@ static int read_manifest(struct ax_ckpt *k, struct ax_err *e)
 			       (long long)version, AX_CKPT_VERSION);
 	if (!params || params->type != AX_LIST || params->n == 0)
 		return bad(k, e, "manifest: no parameters", NULL);
-	k->model_only = ax_val_len(roles) == 1;
+	k->model_only = ax_val_len(parts) == 1;
 	k->param = ax_arena_calloc(&k->arena, params->n, sizeof(*k->param));
 	if (!k->param)
 		return ax_fail(e, AX_EMEM, "%s: out of memory", k->path);
@@ -84,8 +66,8 @@ static int read_manifest(struct ax_ckpt *k, struct ax_err *e)
 	return 0;
 }
 
-/* "master/model.norm.weight@1024" -> role, parameter, begin. */
-static int parse_name(const struct ax_ckpt *k, const char *name, enum ax_ckpt_role *role, const struct ax_ckpt_param **p,
+/* "master/model.norm.weight@1024" -> part, parameter, begin. */
+static int parse_name(const struct ax_ckpt *k, const char *name, enum ax_part *part, const struct ax_ckpt_param **p,
 		      uint64_t *begin)
 {
 	const char *slash = strchr(name, '/'), *at = strrchr(name, '@');
@@ -105,11 +87,11 @@ static int parse_name(const struct ax_ckpt *k, const char *name, enum ax_ckpt_ro
 	if (errno || *end)
 		return -1;
 	*p = ax_ckpt_find(k, param);
-	for (int r = 0; r < AX_CKPT_N_ROLE; r++) {
-		const char *s = ax_ckpt_role_name((enum ax_ckpt_role)r);
+	for (int r = 0; r < AX_CKPT_N_PART; r++) {
+		const char *s = ax_part_name((enum ax_part)r);
 
 		if (strlen(s) == (size_t)(slash - name) && !memcmp(s, name, strlen(s))) {
-			*role = (enum ax_ckpt_role)r;
+			*part = (enum ax_part)r;
 			return *p ? 0 : -1;
 		}
 	}
@@ -123,20 +105,20 @@ static int add_range(struct ax_ckpt *k, const struct ax_st_file *f, const struct
 	struct ax_ckpt_range r = {.file = file, .off = f->data_off + t->off, .n = ax_st_elems(t)};
 	struct ax_ckpt_range *grown;
 	struct ax_ckpt_param *p;
-	enum ax_ckpt_role role;
+	enum ax_part part;
 
-	if (t->dtype != AX_ST_F32 || t->n_dim != 1 || parse_name(k, t->name, &role, &found, &r.begin))
+	if (t->dtype != AX_ST_F32 || t->n_dim != 1 || parse_name(k, t->name, &part, &found, &r.begin))
 		return ax_fail(e, AX_EDATA, "%s: tensor %s is not a range of a parameter", f->path, t->name);
 	p = &k->param[found - k->param];
 	if (r.begin > p->n_elem || r.n > p->n_elem - r.begin)
 		return ax_fail(e, AX_EDATA, "%s: tensor %s runs past the end of the parameter", f->path, t->name);
-	if (!hex64(ax_val_get(f->metadata, t->name), &r.hash))
+	if (!ax_st_hash_parse(ax_val_get(f->metadata, t->name), &r.hash))
 		return ax_fail(e, AX_EDATA, "%s: tensor %s has no hash", f->path, t->name);
-	grown = ax_realloc_array(p->range[role], p->n_range[role] + 1, sizeof(*grown));
+	grown = ax_realloc_array(p->range[part], p->n_range[part] + 1, sizeof(*grown));
 	if (!grown)
 		return ax_fail(e, AX_EMEM, "%s: out of memory", k->path);
-	p->range[role] = grown;
-	grown[p->n_range[role]++] = r;
+	p->range[part] = grown;
+	grown[p->n_range[part]++] = r;
 	return 0;
 }
 
@@ -148,7 +130,7 @@ static int read_file(struct ax_ckpt *k, const struct ax_val *v, struct ax_err *e
 	uint64_t hash;
 	int rc;
 
-	if (!name || !ax_name_is_safe(name) || !hex64(ax_val_get(v, "header_xxh3"), &hash))
+	if (!name || !ax_name_is_safe(name) || !ax_st_hash_parse(ax_val_get(v, "header_xxh3"), &hash))
 		return bad(k, e, "manifest: bad file entry", name);
 	k->file[k->n_file] = ax_path_join(k->path, name);
 	if (!k->file[k->n_file])
@@ -176,21 +158,21 @@ static int by_begin(const void *x, const void *y)
 	return a->begin < b->begin ? -1 : a->begin > b->begin;
 }
 
-/* Does every role cover every element exactly once? */
+/* Does every part cover every element exactly once? */
 static int check_cover(struct ax_ckpt *k, struct ax_err *e)
 {
 	for (size_t i = 0; i < k->n_param; i++)
-		for (int role = 0; role < (k->model_only ? 1 : AX_CKPT_N_ROLE); role++) {
+		for (int part = 0; part < (k->model_only ? 1 : AX_CKPT_N_PART); part++) {
 			struct ax_ckpt_param *p = &k->param[i];
 			uint64_t at = 0;
 
-			if (p->n_range[role])
-				qsort(p->range[role], p->n_range[role], sizeof(*p->range[role]), by_begin);
-			for (size_t j = 0; j < p->n_range[role] && p->range[role][j].begin == at; j++)
-				at += p->range[role][j].n;
+			if (p->n_range[part])
+				qsort(p->range[part], p->n_range[part], sizeof(*p->range[part]), by_begin);
+			for (size_t j = 0; j < p->n_range[part] && p->range[part][j].begin == at; j++)
+				at += p->range[part][j].n;
 			if (at != p->n_elem)
 				return ax_fail(e, AX_EDATA, "%s: %s of %s: elements from %" PRIu64 " on are missing or doubled",
-					       k->path, ax_ckpt_role_name((enum ax_ckpt_role)role), p->name, at);
+					       k->path, ax_part_name((enum ax_part)part), p->name, at);
 		}
 	return 0;
 }
@@ -245,7 +227,7 @@ int ax_ckpt_open(struct ax_ckpt *k, const char *path, struct ax_err *e)
 void ax_ckpt_close(struct ax_ckpt *k)
 {
 	for (size_t i = 0; i < k->n_param; i++)
-		for (int r = 0; r < AX_CKPT_N_ROLE; r++)
+		for (int r = 0; r < AX_CKPT_N_PART; r++)
 			ax_free(k->param[i].range[r]);
 	for (size_t i = 0; i < k->n_file; i++) {
 		if (k->fd[i] >= 0)
@@ -265,11 +247,11 @@ const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *na
 	return NULL;
 }
 
-int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_ckpt_role role, uint64_t begin, uint64_t n,
+int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, uint64_t n,
 		 float *dst, struct ax_err *e)
 {
-	for (size_t i = 0; i < p->n_range[role] && n; i++) {
-		const struct ax_ckpt_range *r = &p->range[role][i];
+	for (size_t i = 0; i < p->n_range[part] && n; i++) {
+		const struct ax_ckpt_range *r = &p->range[part][i];
 		uint64_t skip, take;
 
 		if (r->begin + r->n <= begin)
@@ -283,7 +265,7 @@ int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax
 		n -= take;
 	}
 	if (n)
-		return ax_fail(e, AX_EDATA, "%s: no %s for %s", k->path, ax_ckpt_role_name(role), p->name);
+		return ax_fail(e, AX_EDATA, "%s: no %s for %s", k->path, ax_part_name(part), p->name);
 	return 0;
 }
 
@@ -316,9 +298,9 @@ int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e)
 	int rc = buf ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 
 	for (size_t i = 0; i < k->n_param; i++)
-		for (int role = 0; role < AX_CKPT_N_ROLE; role++)
-			for (size_t j = 0; j < k->param[i].n_range[role] && !rc; j++)
-				rc = verify_range(k, &k->param[i], &k->param[i].range[role][j], buf, e);
+		for (int part = 0; part < AX_CKPT_N_PART; part++)
+			for (size_t j = 0; j < k->param[i].n_range[part] && !rc; j++)
+				rc = verify_range(k, &k->param[i], &k->param[i].range[part][j], buf, e);
 	ax_free(buf);
 	return rc;
 }

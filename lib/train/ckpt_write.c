@@ -14,18 +14,22 @@
 #include "text/json.h"
 #include "train/ckpt.h"
 
-const char *ax_ckpt_role_name(enum ax_ckpt_role r)
-{
-	static const char *const name[AX_CKPT_N_ROLE] = {"master", "m", "v"};
+#define PIECE ((size_t)1 << 20) /* elements that pass through the host at a time */
+#define NO_HASH "0000000000000000"
 
-	return name[r];
-}
-
-/* What each rank tells rank 0 about its file. Fixed size, so that one all-gather carries it. */
+/* What each rank tells the others about its file. */
 struct report {
-	int64_t code; /* 0, or the error that this rank met */
 	uint64_t bytes, header_hash, n_tensor;
-	char msg[480];
+};
+
+/* The file of one rank while it is being written. */
+struct rank_file {
+	struct ax_arena arena;
+	struct ax_st_tensor *tensor;
+	size_t n_tensor;
+	struct ax_val *meta; /* tensor name -> hash */
+	struct ax_buf header;
+	uint64_t total;
 };
 
 static void file_name(char *buf, size_t n, int rank, int n_rank)
@@ -33,108 +37,134 @@ static void file_name(char *buf, size_t n, int rank, int n_rank)
 	snprintf(buf, n, "rank-%05d-of-%05d.safetensors", rank + 1, n_rank);
 }
 
-static bool wanted(const struct ax_ckpt_write *w, const struct ax_ckpt_box *b)
+static int add_tensor(struct rank_file *f, const char *part, const char *param, const struct ax_dist_box *b,
+		      const float *data, struct ax_err *e)
 {
-	return b->n && (!w->model_only || b->role == AX_CKPT_MASTER);
+	struct ax_st_tensor *t = &f->tensor[f->n_tensor++];
+	char text[AX_PARAM_NAME_MAX + 64];
+
+	snprintf(text, sizeof(text), "%s/%s@%zu", part, param, b->off);
+	t->name = ax_arena_strndup(&f->arena, text, strlen(text));
+	t->dtype = AX_ST_F32;
+	t->n_dim = 1;
+	t->dim[0] = (int64_t)b->n;
+	t->data = data;
+	if (!t->name || !ax_val_set(&f->arena, f->meta, text, ax_val_str(&f->arena, NO_HASH, 16)))
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return 0;
 }
 
-/* Tensor table, and hashes as metadata, of this rank's boxes. data points at each box's elements. */
-static int describe(const struct ax_ckpt_write *w, struct ax_arena *a, struct ax_st_tensor *t, size_t *n,
-		    struct ax_val *meta, struct ax_err *e)
+/* The table of tensors, and a header with hashes still to come: its size is final. */
+static int describe(struct rank_file *f, const struct ax_ckpt_write *w, struct ax_err *e)
 {
-	char text[AX_PARAM_NAME_MAX + 64], hex[17];
-
-	*n = 0;
-	for (size_t i = 0; i < w->n_box; i++) {
-		const struct ax_ckpt_box *b = &w->box[i];
-		struct ax_st_tensor *x = &t[*n];
-
-		if (!wanted(w, b))
-			continue;
-		snprintf(text, sizeof(text), "%s/%s@%" PRIu64, ax_ckpt_role_name(b->role), w->units->param[b->param].name,
-			 b->begin);
-		x->name = ax_arena_strndup(a, text, strlen(text));
-		x->dtype = AX_ST_F32;
-		x->n_dim = 1;
-		x->dim[0] = (int64_t)b->n;
-		x->data = b->data;
-		snprintf(hex, sizeof(hex), "%016" PRIx64, ax_hash64(b->data, (size_t)b->n * sizeof(float)));
-		if (!x->name || !ax_val_set(a, meta, text, ax_val_str(a, hex, 16)))
-			return ax_fail(e, AX_EMEM, "out of memory");
-		++*n;
-	}
-	return ax_val_set(a, meta, "format", ax_val_str(a, "pt", 2)) ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	f->tensor = ax_arena_calloc(&f->arena, w->n_box * AX_CKPT_N_PART + 1, sizeof(*f->tensor));
+	f->meta = ax_val_map(&f->arena);
+	if (!f->tensor || !f->meta || !ax_val_set(&f->arena, f->meta, "format", ax_val_str(&f->arena, "pt", 2)))
+		return ax_fail(e, AX_EMEM, "out of memory");
+	for (size_t i = 0; i < w->n_box; i++)
+		for (int p = 0; p < (w->model_only ? 1 : AX_CKPT_N_PART); p++)
+			AX_TRY(add_tensor(f, ax_part_name((enum ax_part)p), w->units->param[w->box[i].param].name,
+					  &w->box[i], w->box[i].data[p], e));
+	AX_TRY(ax_st_layout(f->tensor, f->n_tensor, &f->total, e));
+	return ax_st_header(&f->header, f->tensor, f->n_tensor, f->meta, e);
 }
 
-static int write_tensors(const char *path, const struct ax_st_tensor *t, size_t n, const struct ax_buf *header,
-			 uint64_t total, struct ax_err *e)
+static int set_hash(struct rank_file *f, const char *name, uint64_t hash, struct ax_err *e)
 {
-	int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	uint64_t base = header->n;
+	char hex[17];
 
-	if (fd < 0)
-		return ax_fail(e, AX_EIO, "cannot create %s:", path);
-	if (base + total > 0) { /* no space is found out now, not after minutes of writing */
-		int err = posix_fallocate(fd, 0, (off_t)(base + total));
+	snprintf(hex, sizeof(hex), "%016" PRIx64, hash);
+	return ax_val_set(&f->arena, f->meta, name, ax_val_str(&f->arena, hex, 16)) ? 0
+										      : ax_fail(e, AX_EMEM, "out of memory");
+}
 
-		if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
-			errno = err;
-			rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
-		}
+/* Device -> host -> file, hashed on the way. */
+static int write_tensor(int fd, const char *path, struct rank_file *f, const struct ax_st_tensor *t, struct ax_dev *dev,
+			float *piece, struct ax_err *e)
+{
+	struct ax_hash *h = ax_hash_new();
+	size_t n = (size_t)t->dim[0];
+	int rc = h ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+
+	for (size_t at = 0; at < n && !rc; at += PIECE) {
+		size_t take = n - at < PIECE ? n - at : PIECE;
+
+		dev->ops->download(dev, piece, (const float *)t->data + at, take * sizeof(float));
+		ax_hash_add(h, piece, take * sizeof(float));
+		rc = ax_pwrite_full(fd, piece, take * sizeof(float), f->header.n + t->off + at * sizeof(float), path, e);
 	}
 	if (!rc)
-		rc = ax_pwrite_full(fd, header->p, header->n, 0, path, e);
-	for (size_t i = 0; i < n && !rc; i++)
-		rc = ax_pwrite_full(fd, t[i].data, (size_t)t[i].bytes, base + t[i].off, path, e);
-	if (!rc)
-		rc = ax_fsync(fd, path, e);
-	if (close(fd) && !rc)
-		rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
+		rc = set_hash(f, t->name, ax_hash_value(h), e);
+	ax_hash_free(h);
 	return rc;
 }
 
-static int write_rank_file(const char *dir, const struct ax_ckpt_write *w, int rank, int n_rank, struct report *r,
+/* No space is found out now, not after minutes of writing. A filesystem that cannot preallocate is fine. */
+static int preallocate(int fd, const char *path, uint64_t bytes, struct ax_err *e)
+{
+	int err = posix_fallocate(fd, 0, (off_t)bytes);
+
+	if (err != ENOSPC && err != EDQUOT && err != EFBIG)
+		return 0;
+	errno = err;
+	return ax_fail(e, AX_EIO, "cannot write %s:", path);
+}
+
+static int write_data(int fd, const char *path, struct rank_file *f, const struct ax_ckpt_write *w, struct ax_comm *c,
+		      struct ax_err *e)
+{
+	float *piece = ax_malloc(PIECE * sizeof(float));
+	size_t header_bytes = f->header.n;
+	int rc = piece ? preallocate(fd, path, header_bytes + f->total, e) : ax_fail(e, AX_EMEM, "out of memory");
+
+	for (size_t i = 0; i < f->n_tensor && !rc; i++) {
+		rc = write_tensor(fd, path, f, &f->tensor[i], w->dev, piece, e);
+		ax_comm_tick(c);
+	}
+	ax_free(piece);
+	if (!rc)
+		rc = ax_st_header(&f->header, f->tensor, f->n_tensor, f->meta, e);
+	if (!rc)
+		rc = ax_pwrite_full(fd, f->header.p, f->header.n, 0, path, e);
+	return rc ? rc : ax_fsync(fd, path, e);
+}
+
+static int write_rank_file(const char *dir, const struct ax_ckpt_write *w, struct ax_comm *c, struct report *r,
 			   struct ax_err *e)
 {
-	struct ax_buf header = AX_BUF_INIT;
-	struct ax_st_tensor *t = NULL;
-	char name[64], *path = NULL;
-	struct ax_arena a;
-	struct ax_val *meta;
-	uint64_t total;
-	size_t n = 0;
-	int rc;
+	struct rank_file f = {0};
+	char name[64], *path;
+	int rc, fd = -1;
 
-	ax_arena_init(&a, 0);
-	file_name(name, sizeof(name), rank, n_rank);
+	ax_arena_init(&f.arena, 0);
+	file_name(name, sizeof(name), c->rank, c->n_rank);
 	path = ax_path_join(dir, name);
-	t = ax_calloc(w->n_box + 1, sizeof(*t));
-	meta = ax_val_map(&a);
-	if (!path || !t || !meta) {
+	if (!path) {
 		rc = ax_fail(e, AX_EMEM, "out of memory");
 		goto out;
 	}
-	AX_GOTO(describe(w, &a, t, &n, meta, e));
-	AX_GOTO(ax_st_layout(t, n, &total, e));
-	AX_GOTO(ax_st_header(&header, t, n, meta, e));
-	AX_GOTO(write_tensors(path, t, n, &header, total, e));
-	r->bytes = header.n + total;
-	r->header_hash = ax_hash64(header.p, header.n);
-	r->n_tensor = n;
+	AX_GOTO(describe(&f, w, e));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		rc = ax_fail(e, AX_EIO, "cannot create %s:", path);
+		goto out;
+	}
+	AX_GOTO(write_data(fd, path, &f, w, c, e));
+	r->bytes = f.header.n + f.total;
+	r->header_hash = ax_hash64(f.header.p, f.header.n);
+	r->n_tensor = f.n_tensor;
 out:
-	ax_buf_release(&header);
-	ax_arena_release(&a);
-	ax_free(t);
+	if (fd >= 0 && close(fd) && !rc)
+		rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
+	ax_buf_release(&f.header);
+	ax_arena_release(&f.arena);
 	ax_free(path);
 	return rc;
 }
 
-static struct ax_val *hex_val(struct ax_arena *a, uint64_t v)
+static struct ax_val *str_val(struct ax_arena *a, const char *s)
 {
-	char hex[17];
-
-	snprintf(hex, sizeof(hex), "%016" PRIx64, v);
-	return ax_val_str(a, hex, 16);
+	return ax_val_str(a, s, strlen(s));
 }
 
 static struct ax_val *param_val(struct ax_arena *a, const struct ax_param *p)
@@ -142,48 +172,45 @@ static struct ax_val *param_val(struct ax_arena *a, const struct ax_param *p)
 	static const enum ax_st_dtype map[] = {[AX_F32] = AX_ST_F32, [AX_BF16] = AX_ST_BF16, [AX_F16] = AX_ST_F16,
 					       [AX_F64] = AX_ST_F64};
 	struct ax_val *m = ax_val_map(a), *shape = ax_val_list(a);
-	const char *dtype = ax_st_dtype_name(map[p->base_dtype]);
 	bool ok = m && shape;
 
 	for (int i = 0; i < p->n_dim && ok; i++)
 		ok = ax_val_push(a, shape, ax_val_int(a, p->dim[i]));
-	ok = ok && ax_val_set(a, m, "name", ax_val_str(a, p->name, strlen(p->name))) && ax_val_set(a, m, "shape", shape) &&
-	     ax_val_set(a, m, "base_dtype", ax_val_str(a, dtype, strlen(dtype)));
+	ok = ok && ax_val_set(a, m, "name", str_val(a, p->name)) && ax_val_set(a, m, "shape", shape) &&
+	     ax_val_set(a, m, "base_dtype", str_val(a, ax_st_dtype_name(map[p->base_dtype])));
 	return ok ? m : NULL;
 }
 
 static struct ax_val *file_val(struct ax_arena *a, const struct report *r, int rank, int n_rank)
 {
 	struct ax_val *m = ax_val_map(a);
-	char name[64];
+	char name[64], hex[17];
 	bool ok;
 
 	file_name(name, sizeof(name), rank, n_rank);
-	ok = m && ax_val_set(a, m, "name", ax_val_str(a, name, strlen(name))) &&
+	snprintf(hex, sizeof(hex), "%016" PRIx64, r->header_hash);
+	ok = m && ax_val_set(a, m, "name", str_val(a, name)) &&
 	     ax_val_set(a, m, "bytes", ax_val_int(a, (int64_t)r->bytes)) &&
-	     ax_val_set(a, m, "header_xxh3", hex_val(a, r->header_hash)) &&
+	     ax_val_set(a, m, "header_xxh3", str_val(a, hex)) &&
 	     ax_val_set(a, m, "tensors", ax_val_int(a, (int64_t)r->n_tensor));
 	return ok ? m : NULL;
 }
 
 static struct ax_val *manifest_val(struct ax_arena *a, const struct ax_ckpt_write *w, const struct report *r, int n_rank)
 {
-	struct ax_val *m = ax_val_map(a), *params = ax_val_list(a), *files = ax_val_list(a), *roles = ax_val_list(a);
-	bool ok = m && params && files && roles;
+	struct ax_val *m = ax_val_map(a), *params = ax_val_list(a), *files = ax_val_list(a), *parts = ax_val_list(a);
+	bool ok = m && params && files && parts;
 
 	for (int i = 0; i < w->units->n_param && ok; i++)
 		ok = ax_val_push(a, params, param_val(a, &w->units->param[i]));
 	for (int i = 0; i < n_rank && ok; i++)
 		ok = ax_val_push(a, files, file_val(a, &r[i], i, n_rank));
-	for (int i = 0; i < (w->model_only ? 1 : AX_CKPT_N_ROLE) && ok; i++) {
-		const char *s = ax_ckpt_role_name((enum ax_ckpt_role)i);
-		ok = ax_val_push(a, roles, ax_val_str(a, s, strlen(s)));
-	}
-	ok = ok && ax_val_set(a, m, "kind", ax_val_str(a, "ax-checkpoint", 13)) &&
-	     ax_val_set(a, m, "version", ax_val_int(a, AX_CKPT_VERSION)) &&
-	     ax_val_set(a, m, "ax", ax_val_str(a, AX_VERSION, strlen(AX_VERSION))) && ax_val_set(a, m, "roles", roles) &&
-	     ax_val_set(a, m, "elements", ax_val_int(a, (int64_t)w->units->n_elem)) && ax_val_set(a, m, "files", files) &&
-	     ax_val_set(a, m, "parameters", params);
+	for (int i = 0; i < (w->model_only ? 1 : AX_CKPT_N_PART) && ok; i++)
+		ok = ax_val_push(a, parts, str_val(a, ax_part_name((enum ax_part)i)));
+	ok = ok && ax_val_set(a, m, "kind", str_val(a, "ax-checkpoint")) &&
+	     ax_val_set(a, m, "version", ax_val_int(a, AX_CKPT_VERSION)) && ax_val_set(a, m, "ax", str_val(a, AX_VERSION)) &&
+	     ax_val_set(a, m, "parts", parts) && ax_val_set(a, m, "elements", ax_val_int(a, (int64_t)w->units->n_elem)) &&
+	     ax_val_set(a, m, "files", files) && ax_val_set(a, m, "parameters", params);
 	return ok ? m : NULL;
 }
 
@@ -224,29 +251,16 @@ static int publish(const char *tmp, const struct ax_ckpt_write *w, const struct 
 	return rc;
 }
 
-/* Every rank learns every rank's report; the first failure becomes everybody's. */
+/* Every rank learns every rank's report. */
 static int exchange(struct ax_comm *c, const struct report *mine, struct report *all, struct ax_err *e)
 {
 	struct ax_comm_req req = {0};
 
-	AX_TRY(c->ops->all_gather(c, all, mine, sizeof(*mine), &req, e));
-	AX_TRY(c->ops->wait(c, &req, e));
-	for (int i = 0; i < c->n_rank; i++)
-		if (all[i].code) {
-			all[i].msg[sizeof(all[i].msg) - 1] = '\0';
-			return ax_fail(e, (int)all[i].code, "rank %d: %s", i, all[i].msg);
-		}
-	return 0;
+	AX_TRY(ax_comm_all_gather(c, all, mine, sizeof(*mine), &req, e));
+	return ax_comm_wait(c, &req, e);
 }
 
-static void fill_failure(struct report *r, int rc, const struct ax_err *e)
-{
-	r->code = rc;
-	if (rc)
-		snprintf(r->msg, sizeof(r->msg), "%.470s", e->msg);
-}
-
-/* The temporary folder has the same name on every rank; rank 0 makes it, and what an earlier kill left is removed. */
+/* The same name on every rank. What an earlier kill left there is removed. */
 static char *tmp_path(const char *path)
 {
 	struct ax_buf b = AX_BUF_INIT;
@@ -255,34 +269,33 @@ static char *tmp_path(const char *path)
 	return ax_buf_detach(&b);
 }
 
+static int make_folder(const char *tmp, struct ax_err *e)
+{
+	AX_TRY(ax_remove_tree(tmp, e));
+	return ax_mkdirs(tmp, e);
+}
+
+static int write_all(struct ax_comm *c, const struct ax_ckpt_write *w, const char *tmp, struct report *all,
+		     struct ax_err *e)
+{
+	struct report mine = {0};
+
+	c->what = "make the checkpoint's folder";
+	AX_TRY(ax_comm_agree(c, c->rank == 0 ? make_folder(tmp, e) : 0, e));
+	c->what = "write the checkpoint";
+	AX_TRY(ax_comm_agree(c, write_rank_file(tmp, w, c, &mine, e), e));
+	AX_TRY(exchange(c, &mine, all, e));
+	c->what = "publish the checkpoint";
+	return ax_comm_agree(c, c->rank == 0 ? publish(tmp, w, all, c->n_rank, e) : 0, e);
+}
+
 int ax_ckpt_write(struct ax_comm *c, const struct ax_ckpt_write *w, struct ax_err *e)
 {
-	struct report mine, *all = ax_calloc((size_t)c->n_rank, sizeof(*all));
+	struct report *all = ax_calloc((size_t)c->n_rank, sizeof(*all));
 	char *tmp = tmp_path(w->path);
-	struct ax_err local = {0};
-	int rc;
+	int rc = all && tmp ? write_all(c, w, tmp, all, e) : ax_fail(e, AX_EMEM, "out of memory");
 
-	if (!all || !tmp) {
-		ax_free(all);
-		ax_free(tmp);
-		return ax_fail(e, AX_EMEM, "out of memory");
-	}
-	c->what = "checkpoint: make folder";
-	memset(&mine, 0, sizeof(mine));
-	if (c->rank == 0) {
-		rc = ax_remove_tree(tmp, &local);
-		fill_failure(&mine, rc ? rc : ax_mkdirs(tmp, &local), &local);
-	}
-	AX_GOTO(exchange(c, &mine, all, e));
-	c->what = "checkpoint: write";
-	fill_failure(&mine, write_rank_file(tmp, w, c->rank, c->n_rank, &mine, &local), &local);
-	AX_GOTO(exchange(c, &mine, all, e));
-	c->what = "checkpoint: publish";
-	if (c->rank == 0)
-		fill_failure(&mine, publish(tmp, w, all, c->n_rank, &local), &local);
-	rc = exchange(c, &mine, all, e);
-out:
-	if (rc && c->rank == 0)
+	if (rc && c->rank == 0 && tmp)
 		ax_remove_tree(tmp, NULL);
 	ax_free(all);
 	ax_free(tmp);
