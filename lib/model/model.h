@@ -62,6 +62,8 @@ struct ax_model;
 
 /* AX_EMEM if a size overflows, AX_EUSAGE for options that make no sense. */
 int ax_model_sizes(const struct ax_desc *d, enum ax_dtype act, const struct ax_model_opt *o, struct ax_model_sizes *s, struct ax_err *e);
+/* The largest shapes that a device meets: for its scratch_bytes(). ax_model_open reserves it. */
+void ax_model_shape(const struct ax_desc *d, int n_token, struct ax_shape *s);
 int ax_model_open(struct ax_model **m, struct ax_dev *dev, const struct ax_desc *d, const struct ax_units *u, const struct ax_model_opt *o, struct ax_err *e);
 void ax_model_close(struct ax_model *m);
 /* loss += the sum over trained tokens of weight * -log p; gradients += d (that sum * grad_scale). */

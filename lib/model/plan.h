@@ -1,37 +1,38 @@
 /*
- * The memory plan of a run: bytes by role, for one rank, before anything is allocated. Pure.
+ * The memory plan of a run: bytes by role, for one rank, before anything is allocated. Pure, and the same functions that
+ * the allocations use: what the weights take comes from ax_dist_sizes() through the caller (the model knows no ranks),
+ * what the micro-batch takes from ax_model_sizes(), the device's own scratch from its scratch_bytes().
  *
- * Roles, as lib/dist and lib/model allocate them:
- *   weights      compute-dtype copies of whole units (DDP: all; FSDP: the units in flight, or all if not resharded)
- *   masters      f32 weights: whole (DDP) or this rank's slices (FSDP)
- *   gradients    f32: whole (DDP) or slices, and the whole-unit buffers being filled (FSDP)
- *   moments      two per master
- *   activations, scratch, inputs   of lib/model (ax_model_sizes), and the device's own scratch
- *   communication   send and receive buffers of the collectives
+ *	ax_dist_sizes(&units, &dist_opt, n_rank, &z, e);
+ *	o.masters = z.master_bytes; ...                       // or 0 where a role does not exist
+ *	ax_model_shape(&desc, n_token, &shape);
+ *	o.device_scratch = dev->ops->scratch_bytes(dev, &shape);
+ *	AX_TRY(ax_plan_make(&p, &desc, &units, &o, e));
  */
 #ifndef AX_MODEL_PLAN_H
 #define AX_MODEL_PLAN_H
 
 #include "model/model.h"
 
-enum ax_plan_strategy { AX_PLAN_DDP, AX_PLAN_FSDP };
-
 struct ax_plan_opt {
-	int n_rank;
-	enum ax_plan_strategy strategy;
-	bool keep_gathered;   /* FSDP: reshard_after_forward: false */
+	size_t weights;       /* in the compute dtype: copies or gather buffers */
+	size_t masters, gradients, moments;
+	size_t communication; /* send and receive buffers */
+	size_t device_scratch;
 	enum ax_dtype act;    /* compute dtype */
-	size_t device_scratch_bytes; /* dev->ops->scratch_bytes(), or 0 if no device is there to ask */
+	bool moments_on_disk; /* checkpoints hold the moments (not with save_only_model) */
 	struct ax_model_opt model;
 };
 
 struct ax_plan {
-	size_t weights, masters, gradients, moments, activations, scratch, inputs, communication;
+	size_t weights, masters, gradients, moments, communication;
+	size_t activations, scratch /* of the model and of the device */, inputs;
 	size_t total;            /* of one rank */
-	size_t checkpoint_bytes; /* on disk: masters and moments of all ranks, each element once */
-	size_t model_bytes;      /* on disk: the merged model in the config's dtype */
+	size_t checkpoint_bytes; /* on disk, all ranks together: f32 masters and two moments, each element once */
+	size_t model_bytes;      /* on disk: the merged model, each tensor in its dtype in the base model */
 };
 
+/* AX_EMEM if a sum overflows; the errors of ax_model_sizes. */
 int ax_plan_make(struct ax_plan *p, const struct ax_desc *d, const struct ax_units *u, const struct ax_plan_opt *o, struct ax_err *e);
 
 #endif

@@ -1,0 +1,166 @@
+#include "base/log.h"
+#include "model/engine.h"
+
+static int check_tokens(const struct ax_model *m, const struct ax_micro *mb, struct ax_err *e)
+{
+	for (int i = 0; i < mb->n_token; i++) {
+		if (mb->id[i] < 0 || mb->id[i] >= m->d->vocab)
+			return ax_fail(e, AX_EDATA, "token %d of the micro-batch: id %d is outside the embedding of %d rows", i, mb->id[i], m->d->vocab);
+		if (mb->target[i] < -1 || mb->target[i] >= m->d->vocab)
+			return ax_fail(e, AX_EDATA, "token %d of the micro-batch: target %d is outside the vocabulary of %d", i, mb->target[i], m->d->vocab);
+		if (mb->pos[i] < 0 || mb->pos[i] >= m->opt.max_pos)
+			return ax_fail(e, AX_EDATA, "token %d of the micro-batch: position %d, but documents have at most %d tokens", i, mb->pos[i], m->opt.max_pos);
+	}
+	return 0;
+}
+
+static int check_micro(const struct ax_model *m, const struct ax_micro *mb, struct ax_err *e)
+{
+	int32_t end = 0, n = m->opt.n_token;
+
+	if (mb->n_token != n)
+		return ax_fail(e, AX_EDATA, "a micro-batch of %d tokens; the model was opened for %d", mb->n_token, n);
+	if (mb->n_seg < 0 || mb->n_seg > m->opt.max_seg)
+		return ax_fail(e, AX_EDATA, "a micro-batch of %d documents; the model was opened for %d", mb->n_seg, m->opt.max_seg);
+	for (int i = 0; i < mb->n_seg; i++) {
+		const struct ax_seg *s = &mb->seg[i];
+
+		if (s->q_off < end || s->q_len < 1 || s->q_len > n - s->q_off || s->k_off < 0 || s->k_len < 1 || s->k_len > n - s->k_off || s->q_pos < 0 || s->q_pos > INT32_MAX - s->q_len)
+			return ax_fail(e, AX_EDATA, "document %d of the micro-batch (%d tokens at %d) leaves the row or overlaps the one before", i, s->q_len, s->q_off);
+		end = s->q_off + s->q_len;
+	}
+	return mb->n_seg ? check_tokens(m, mb, e) : 0;
+}
+
+static void upload(struct ax_model *m, const struct ax_micro *mb)
+{
+	size_t n = (size_t)mb->n_token;
+
+	m->n_seg = mb->n_seg;
+	m->has_weight = mb->weight != NULL;
+	if (!mb->n_seg)
+		return;
+	m->ops->upload(m->dev, input_of(m, I_ID), mb->id, n * sizeof(int32_t));
+	m->ops->upload(m->dev, input_of(m, I_POS), mb->pos, n * sizeof(int32_t));
+	m->ops->upload(m->dev, input_of(m, I_TARGET), mb->target, n * sizeof(int32_t));
+	if (mb->weight)
+		m->ops->upload(m->dev, input_of(m, I_WEIGHT), mb->weight, n * sizeof(float));
+	m->ops->upload(m->dev, input_of(m, I_SEG), mb->seg, (size_t)mb->n_seg * sizeof(struct ax_seg));
+	m->ops->zero(m->dev, input_of(m, I_LOSS), sizeof(double));
+}
+
+static int acquire(const struct ax_unit_hooks *h, int unit, int next, const void **w, struct ax_err *e)
+{
+	AX_TRY(h->acquire(h->ctx, unit, w, e));
+	return next >= 0 ? h->prefetch(h->ctx, next, e) : 0;
+}
+
+static int forward(const struct ax_model *m, const struct ax_unit_hooks *h, struct ax_err *e)
+{
+	int n = m->d->n_layer;
+	const void *w;
+
+	AX_TRY(acquire(h, 0, 1, &w, e));
+	if (m->n_seg)
+		ax_model_embed_fwd(m, w);
+	AX_TRY(h->release(h->ctx, 0, e));
+	for (int i = 0; i < n; i++) {
+		AX_TRY(acquire(h, i + 1, i + 1 < n ? i + 2 : m->head, &w, e));
+		if (m->n_seg)
+			ax_model_layer_fwd(m, i, w, PASS_FORWARD);
+		AX_TRY(h->release(h->ctx, i + 1, e));
+	}
+	return 0;
+}
+
+/* Final norm, head and loss; with `train` their gradients. The root unit's gradient stays acquired: *g. */
+static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool train, float grad_scale, float **g, struct ax_err *e)
+{
+	const void *w;
+
+	*g = NULL;
+	AX_TRY(acquire(h, m->head, train ? m->d->n_layer : -1, &w, e));
+	if (train)
+		AX_TRY(h->grad_acquire(h->ctx, m->head, g, e));
+	if (m->n_seg) {
+		ax_model_final_norm_fwd(m, w);
+		ax_model_head_step(m, w, *g, grad_scale);
+	}
+	AX_TRY(h->release(h->ctx, m->head, e));
+	return train && !m->d->tied ? h->grad_release(h->ctx, m->head, e) : 0;
+}
+
+static int backward(const struct ax_model *m, const struct ax_unit_hooks *h, float *root, struct ax_err *e)
+{
+	const void *w;
+	float *g;
+
+	for (int i = m->d->n_layer - 1; i >= 0; i--) {
+		AX_TRY(acquire(h, i + 1, i > 0 ? i : -1, &w, e));
+		AX_TRY(h->grad_acquire(h->ctx, i + 1, &g, e));
+		if (m->n_seg)
+			ax_model_layer_bwd(m, i, w, g);
+		AX_TRY(h->release(h->ctx, i + 1, e));
+		AX_TRY(h->grad_release(h->ctx, i + 1, e));
+	}
+	if (!m->d->tied)
+		AX_TRY(h->grad_acquire(h->ctx, 0, &root, e));
+	if (m->n_seg)
+		ax_model_embed_bwd(m, root);
+	return h->grad_release(h->ctx, 0, e);
+}
+
+static int add_loss(const struct ax_model *m, double *loss, struct ax_err *e)
+{
+	double sum = 0;
+
+	AX_TRY(m->ops->sync(m->dev, e));
+	if (m->n_seg)
+		m->ops->download(m->dev, &sum, input_of(m, I_LOSS), sizeof(sum));
+	*loss += sum;
+	return 0;
+}
+
+int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, float grad_scale, double *loss, struct ax_err *e)
+{
+	float *g;
+
+	if (!m->opt.train)
+		return ax_fail(e, AX_EUSAGE, "the model was opened for evaluation only");
+	AX_TRY(check_micro(m, mb, e));
+	upload(m, mb);
+	AX_TRY(forward(m, h, e));
+	AX_TRY(head(m, h, true, grad_scale, &g, e));
+	AX_TRY(backward(m, h, m->d->tied ? g : NULL, e));
+	return add_loss(m, loss, e);
+}
+
+static int eval(struct ax_model *m, const struct ax_unit_hooks *h, double *loss, struct ax_err *e)
+{
+	float *g;
+
+	AX_TRY(forward(m, h, e));
+	AX_TRY(head(m, h, false, 0, &g, e));
+	return add_loss(m, loss, e);
+}
+
+int ax_model_eval(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, double *loss, float *logits, struct ax_err *e)
+{
+	size_t bytes = (size_t)m->opt.n_token * (size_t)m->d->vocab * sizeof(float);
+	char human[32];
+	int rc;
+
+	AX_TRY(check_micro(m, mb, e));
+	upload(m, mb);
+	if (logits) {
+		m->logits = m->ops->alloc(m->dev, bytes);
+		if (!m->logits)
+			return ax_fail(e, AX_EMEM, "no memory for the logits (%s)", ax_human_bytes(bytes, human));
+	}
+	rc = eval(m, h, loss, e);
+	if (!rc && logits)
+		m->ops->download(m->dev, logits, m->logits, bytes);
+	m->ops->free(m->dev, m->logits);
+	m->logits = NULL;
+	return rc;
+}
