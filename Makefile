@@ -61,10 +61,11 @@ endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
 # The MPI plugin: built with mpicc, opened at run time, so that the tools run where no MPI is installed.
-$(B)/lib/ax/libax-mpi.so: $(PLUGIN_SRC) lib/base/err.c $(wildcard lib/comm/*.h lib/base/*.h) Makefile
+PLUGIN_BASE := lib/base/err.c lib/base/mem.c
+$(B)/lib/ax/libax-mpi.so: $(PLUGIN_SRC) $(PLUGIN_BASE) $(wildcard lib/comm/*.h lib/base/*.h) Makefile VERSION
 	$(call say,MPICC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(MPICC) $(CPPFLAGS) $(CFLAGS) -shared -o $@ $(PLUGIN_SRC) lib/base/err.c
+	$(Q)$(MPICC) $(CPPFLAGS) $(CFLAGS) -O3 -shared $(LDFLAGS) -o $@ $(PLUGIN_SRC) $(PLUGIN_BASE)
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LINK,$@)

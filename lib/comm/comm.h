@@ -65,8 +65,10 @@ struct ax_comm {
 	/* Where we are, for messages and the watchdog: set by the caller before each collective. A string that lives on. */
 	uint64_t step;
 	const char *what; /* "gather layer 3" */
-	uint64_t n_collective;      /* started so far */
+	uint64_t n_collective;        /* started so far */
+	uint64_t n_moved;             /* messages that have arrived or left, counted by the implementation */
 	struct ax_watchdog *watchdog; /* of the world; NULL: none */
+	bool borrowed;                /* made by a split: the watchdog is the parent's */
 	void *impl;
 };
 
@@ -124,7 +126,14 @@ int ax_comm_agree(struct ax_comm *c, int rc, struct ax_err *e);
  */
 int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, struct ax_err *e);
 
-/* Bytes that an implementation may take for sums when `largest` f32 elements are reduced over n_rank ranks: a bound. */
+/* Messages of a sum go out in pieces of so many bytes, and so many pieces from each rank are awaited at a time. */
+#define AX_COMM_PIECE ((size_t)4 << 20)
+#define AX_COMM_WINDOW 2
+
+/*
+ * Bytes that an implementation takes for sums, when `largest` f32 elements are reduced over n_rank ranks and two such
+ * reductions are in flight: a bound.
+ */
 size_t ax_comm_scratch_bytes(size_t largest, int n_rank);
 
 /* This rank is alive though it communicates with nobody (writes a checkpoint, reads data): call it now and then. */

@@ -1,0 +1,95 @@
+/* Internal to lib/dist: the state behind struct ax_dist. */
+#ifndef AX_DIST_STATE_H
+#define AX_DIST_STATE_H
+
+#include "dist/dist.h"
+
+/*
+ * What a strategy does. Whatever is not sharded is whole on every rank; a sharded unit is cut into one slice a rank.
+ */
+struct strategy {
+	const char *name;
+	bool shard_state;   /* masters, moments and accumulated gradients: own slice only */
+	bool shard_grad;    /* gradients leave a buffer by reduce-scatter every micro-batch; else all-reduce once a step */
+	bool shard_weights; /* weights are gathered into a buffer before use; else resident */
+};
+
+/* The row for these options; one rank has nobody to share with: DDP. */
+const struct strategy *strategy_of(const struct ax_dist_opt *o, int n_rank);
+
+/*
+ * A buffer that holds one unit at a time. Unit 0 and the head, whose uses do not overlap, share one slot; the other units
+ * take turns in two, so that one is used while the next arrives or the last leaves.
+ */
+struct slot {
+	char *p;
+	int unit;  /* -1: empty */
+	int refs;  /* between acquire and release */
+	bool kept; /* holds a gradient whose reduction has not been started */
+	uint64_t last_used;
+	struct ax_comm_req req; /* the gather or reduction in flight; cleared by waiting only, so all ranks agree on it */
+};
+
+struct slots {
+	struct slot *slot;
+	int n_slot;
+	bool each; /* slot i belongs to unit i */
+	uint64_t clock;
+	char *block;
+};
+
+struct unit_state {
+	size_t slice;     /* elements of one slice */
+	size_t first;     /* first element of the unit that this rank holds */
+	size_t n;         /* elements that it holds: slice, or the whole unit */
+	size_t state_off; /* where they lie in the blocks of state, in elements */
+	char gather_name[48], reduce_name[48];
+	struct ax_comm_req reduce; /* the all-reduce of this step, where gradients are whole */
+	bool reduced;              /* it has been started */
+};
+
+/* A contiguous range of one parameter that this rank holds. */
+struct range {
+	int param;
+	size_t off, n;    /* row-major elements of the parameter */
+	size_t state_off; /* in the blocks of state */
+};
+
+struct ax_dist {
+	struct ax_comm *comm;
+	struct ax_dev *dev;
+	const struct ax_units *u;
+	struct ax_dist_opt opt;
+	const struct strategy *how;
+	struct unit_state *unit;
+	struct range *range;
+	size_t n_range;
+	struct ax_dist_box *box;
+	size_t n_box;
+	float *part[AX_N_PART]; /* the blocks of state */
+	char *weights;          /* resident weights, laid out as the state; NULL: slots, or the masters serve */
+	struct slots gather, grad;
+	double *sums;      /* device: sum of squares of each range */
+	double *host_sums; /* n_range, then n_param */
+	float *stage;      /* host: AX_DIST_PIECE elements */
+	bool last_micro;
+	struct ax_dist_stats stats;
+};
+
+/* layout.c: pure. */
+size_t unit_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank);
+/* Does every unit have a slot of its own, to keep what was gathered for it? */
+bool slots_each(const struct ax_dist_opt *o, bool weights);
+/* Elements of each of the n_slot slots (0 when elems is NULL: only count). Returns how many. */
+int slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *elems);
+/* The slots that a unit may use: [*first, *first + *n). */
+void slots_of(const struct slots *s, const struct ax_units *u, int unit, int *first, int *n);
+int layout_make(struct ax_dist *s, struct ax_err *e);
+
+/* move.c */
+int dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e);
+int gather_forget(struct ax_dist *s, struct ax_err *e); /* the masters have changed */
+int reduce_start(struct ax_dist *s, int unit, struct ax_err *e);
+int reduce_finish(struct ax_dist *s, struct ax_err *e);
+
+#endif
