@@ -90,7 +90,7 @@ struct ax_block {
 	uint32_t *id_buf;
 	uint8_t *mask_buf;
 	size_t id_cap, mask_cap;
-	uint32_t row;                  /* next row */
+	uint32_t row, pack;                /* next row and, for fmt/pack.h, next pack */
 	size_t token, label_at, weight_at; /* next token; next label or weight */
 };
 
@@ -100,5 +100,7 @@ void ax_block_release(struct ax_block *b);
 int ax_block_parse(struct ax_block *b, const unsigned char *p, size_t n, int id_bits, bool packs, struct ax_err *e);
 /* The next row; false when the block is used up. */
 bool ax_block_next(struct ax_block *b, struct ax_row *r);
+/* Back to the first row. */
+void ax_block_rewind(struct ax_block *b);
 
 #endif

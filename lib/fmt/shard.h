@@ -21,6 +21,7 @@
 #define AX_FMT_SHARD_H
 
 #include "fmt/pack.h"
+#include "fmt/spool.h"
 
 #define AX_SHARD_ENTRY 48
 #define AX_SHARD_GROUP 1024 /* entries a frame */
@@ -62,7 +63,7 @@ int ax_shards_entry(struct ax_shards *s, int split, uint64_t i, struct ax_shard_
 int ax_shards_read(struct ax_shards *s, int split, uint64_t i, struct ax_pack *p, struct ax_err *e);
 /* Ask the system to read the pack's record ahead; never fails. */
 void ax_shards_prefetch(struct ax_shards *s, int split, uint64_t i);
-/* Verify all: every entry, every record, totals, order-free sum, and that the files hold nothing else. */
+/* Verify all: every entry, every record, each shard file as a stream, totals and the order-free sum. */
 int ax_shards_check(struct ax_shards *s, struct ax_err *e);
 void ax_shards_close(struct ax_shards *s);
 
@@ -72,16 +73,15 @@ struct ax_shards_writer {
 	struct ax_val *header;
 	uint32_t n_shard, sequence_len;
 	struct ax_shards_file *file;  /* one open stream a shard */
-	int entries[AX_N_SPLIT];      /* unlinked temporary files of entries */
-	struct ax_buf pending[AX_N_SPLIT];
+	struct ax_spool entries[AX_N_SPLIT]; /* finished frames of entries */
+	struct ax_buf pending[AX_N_SPLIT];   /* entries of the next one */
 	uint64_t n_pack[AX_N_SPLIT];
-	struct ax_totals totals;
-	bool force;
+	struct ax_totals totals;             /* of all that was written, with reasons after finish */
 };
 
 /*
  * header: kind "packs" (as read) or "shards". The folder is made beside `dir` and published by finish; an existing `dir`
- * must be a shard folder or empty unless `force`. Pack k of a split goes to shard k mod n_shard.
+ * must be a shard folder or an empty one unless `force`. Pack k of a split goes to shard k mod n_shard.
  */
 int ax_shards_writer_open(struct ax_shards_writer *w, const char *dir, const struct ax_val *header, uint32_t n_shard,
 			  int level, bool force, struct ax_err *e);

@@ -24,6 +24,16 @@
 
 #define AX_FORMAT_VERSION 0
 
+/*
+ * An entry of the index: u64 offset of the data frame from the header frame, u32 rows, u32 packs. The trailer's payload
+ * is JSON followed by AX_STREAM_TAIL bytes, "\n%014x\n" with the size of the whole trailer frame, which is always raw:
+ * so a seekable stream can be read from its end. The JSON holds totals, frames, index_frames, and index_offset and
+ * trailer_offset (from the header frame).
+ */
+#define AX_STREAM_ENTRY 16
+#define AX_STREAM_TAIL 16
+#define AX_HEADER_MAX ((size_t)8 << 20) /* bytes of a header's JSON */
+
 /* --- totals: carried in trailers, checked from tool to tool --- */
 
 #define AX_REASON_MAX 64 /* bytes of a reason's name, with NUL */
@@ -36,7 +46,6 @@ struct ax_reason {
 
 struct ax_split_totals {
 	uint64_t packs, rows, tokens, trained; /* packs: 0 in a token stream */
-	uint64_t cost;                         /* sum of squared row lengths */
 	struct ax_reason reason[AX_N_REASON];
 	uint32_t n_reason;
 };
@@ -52,10 +61,12 @@ void ax_totals_truncated(struct ax_totals *t, int split, const char *reason, uin
 /* Count one row that is in the stream (the writers and readers call it). */
 void ax_totals_row(struct ax_totals *t, const struct ax_row *r);
 void ax_totals_add(struct ax_totals *t, const struct ax_totals *other);
+/* Clear the counts of rows and the sum, keep the reasons. */
+void ax_totals_reasons_only(struct ax_totals *t);
 /* As a JSON map (ax-stream(5)) and back; AX_EDATA when it is not one. */
 struct ax_val *ax_totals_val(struct ax_arena *a, const struct ax_totals *t);
 int ax_totals_parse(struct ax_totals *t, const struct ax_val *v, struct ax_err *e);
-/* Do the counted rows agree (packs, rows, tokens, trained, cost, sum; not the reasons)? AX_EDATA naming what differs. */
+/* Do the counted rows agree (packs, rows, tokens, trained, sum; not the reasons)? AX_EDATA naming what differs. */
 int ax_totals_match(const struct ax_totals *seen, const struct ax_totals *said, struct ax_err *e);
 
 /* --- headers --- */
@@ -115,9 +126,13 @@ struct ax_stream_writer {
 	struct ax_arena arena;
 	struct ax_frame_enc enc;
 	struct ax_block_writer block;
-	struct ax_buf index; /* 16 bytes a data frame: u64 offset, u32 rows, u32 packs */
+	struct ax_buf index; /* an entry a data frame, see ax-stream(5) */
+	uint64_t base;       /* out->off at the start: offsets in the index count from here */
+	uint64_t index_hash; /* chained over the entries */
+	uint64_t n_frame;
 	uint16_t data_kind;
 	bool no_index;       /* shard files: the folder has one */
+	struct ax_frame_head last; /* of the data frame written last */
 	struct ax_sum block_sum; /* of the rows in the open block: what the encoded block must hold */
 	struct ax_block check;
 	struct ax_totals totals;
@@ -127,6 +142,10 @@ struct ax_stream_writer {
 int ax_stream_writer_open(struct ax_stream_writer *w, struct ax_out *out, const struct ax_val *header, int level,
 			  struct ax_err *e);
 int ax_stream_write(struct ax_stream_writer *w, const struct ax_row *r, struct ax_err *e);
+/* The parts of ax_stream_write, for packs: must the open block be written before this much is added? Write it. Add. */
+bool ax_stream_full(const struct ax_stream_writer *w, size_t n_token, size_t n_row);
+int ax_stream_flush(struct ax_stream_writer *w, struct ax_err *e);
+int ax_stream_add(struct ax_stream_writer *w, const struct ax_row *r, struct ax_err *e);
 /* Write what is pending, the index and the trailer; `drops` (or NULL) adds its dropped and truncated counts. The caller
  * commits `out` afterwards. `extra` pairs (map or NULL) are merged into the trailer. */
 int ax_stream_writer_finish(struct ax_stream_writer *w, const struct ax_totals *drops, const struct ax_val *extra,
@@ -145,11 +164,12 @@ struct ax_stream {
 	int id_bits;                  /* of the current stream */
 	bool packs;                   /* kind "packs" or "shard" */
 	bool in_member;               /* between a header and its trailer */
+	uint64_t base;                /* offset of the current stream's header frame */
 	uint64_t frame_off;           /* offset of the current data frame */
-	uint64_t n_member, n_frame;   /* streams seen, data frames of the current one */
-	uint64_t index_seen, index_bad;
+	uint64_t n_member, n_frame;   /* streams seen; data frames of the current one */
+	uint64_t n_entry;             /* index entries of the current one */
+	uint64_t data_hash, index_hash; /* chained over data frames as seen, and over index entries */
 	uint64_t skipped;             /* frames of unknown kind skipped */
-	struct ax_buf index;
 	struct ax_totals member, totals; /* counted in the current stream; in all finished ones (with their reasons) */
 };
 
