@@ -61,6 +61,8 @@ struct ax_conf {
 	const struct ax_tool_spec *spec;
 	struct ax_val *cli, *file, *header; /* maps of canonical keys, in order of precedence */
 	struct ax_val *own;                 /* the tool's own options and the common ones, by name */
+	struct ax_val *val;                 /* the layers merged and normalised: what the getters read */
+	struct ax_val *dflt;                /* defaults of the rows that have one, by full name */
 	const char **operand;               /* borrowed from argv */
 	size_t n_operand;
 	const char *config_path;            /* -c, or NULL */
@@ -70,6 +72,10 @@ struct ax_conf {
 int ax_conf_init(struct ax_conf *c, const struct ax_tool_spec *spec, int argc, char **argv, struct ax_err *e);
 int ax_conf_header(struct ax_conf *c, const struct ax_val *keys, struct ax_err *e);
 int ax_conf_check(struct ax_conf *c, struct ax_err *e);
+/* AX_EUSAGE naming the key, if it has no value: for keys that only some runs of a tool need. */
+int ax_conf_require(const struct ax_conf *c, const char *key, struct ax_err *e);
+/* Set a key as the command line would, over whatever was given: for operands and own options that stand for keys. */
+int ax_conf_set(struct ax_conf *c, const char *key, const struct ax_val *v, struct ax_err *e);
 void ax_conf_release(struct ax_conf *c);
 
 /* Key getters: value in force, typed by the key's row. _str returns NULL when unset and without a default. */
