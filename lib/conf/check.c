@@ -1,4 +1,5 @@
 /* Is this configuration one that the tool can do? Statuses of keys, and of values where those differ within a key. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"

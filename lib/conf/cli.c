@@ -1,6 +1,7 @@
 /* The command line: the tool's own options, those of all tools, and every key as an option. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* Completions for bash, zsh and fish, from the option and key tables. */
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/inner.h"
@@ -83,10 +84,10 @@ static void zsh_option(const struct ax_opt *o, struct ax_buf *b)
 	for (int i = 0; i < 2; i++) {
 		if (i == 1 && !o->letter)
 			continue;
-		ax_buf_adds(b, "\t'");
-		ax_buf_addf(b, i ? "-%c" : "--%.0c", i ? o->letter : ' ');
-		ax_buf_adds(b, i ? "" : o->name);
-		ax_buf_addc(b, '[');
+		if (i == 1)
+			ax_buf_addf(b, "\t'-%c[", o->letter);
+		else
+			ax_buf_addf(b, "\t'--%s[", o->name);
 		for (const char *p = o->help; *p; p++)
 			ax_buf_addc(b, strchr("'[]:", *p) ? ' ' : *p);
 		ax_buf_addf(b, "]%s' \\\n", action);

@@ -2,6 +2,7 @@
 #include "conf/conf.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"

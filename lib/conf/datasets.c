@@ -1,4 +1,5 @@
 /* Entries of datasets, test_datasets and pretraining_dataset: what an entry leaves open. */
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/inner.h"

@@ -1,4 +1,5 @@
 /* Texts made from the option and key tables: -h, completions, and the key table of ax-config(5). */
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/inner.h"
@@ -16,7 +17,10 @@ static void option_line(const struct ax_opt *o, struct ax_buf *b)
 {
 	size_t start = b->n;
 
-	ax_buf_addf(b, o->letter ? "  -%c, " : "%.0s      ", o->letter ? o->letter : ' ');
+	if (o->letter)
+		ax_buf_addf(b, "  -%c, ", o->letter);
+	else
+		ax_buf_adds(b, "      ");
 	ax_buf_addf(b, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 	do
 		ax_buf_addc(b, ' ');

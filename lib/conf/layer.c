@@ -1,5 +1,7 @@
 #include "conf/layer.h"
 
+#include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

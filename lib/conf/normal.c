@@ -3,6 +3,7 @@
  * establish, for one process. Order matters only where a rule reads what an earlier one set.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
