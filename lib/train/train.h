@@ -1,0 +1,103 @@
+/*
+ * The training run: steps, evaluation, checkpoints, metrics.
+ *
+ *	struct ax_train_env env = { comm, dev, &desc, &units, loader, &outdir, ax_weights_read, &weights };
+ *	struct ax_train *t;
+ *	AX_TRY(ax_train_plan(&env, &opt, &plan, e));        // pure: bytes by role, steps
+ *	AX_TRY(ax_train_open(&t, &env, &opt, e));           // allocates all, loads weights or resumes
+ *	AX_TRY(ax_train_run(t, e));                         // AX_ESTOP: saved and stopped on request
+ *	ax_train_close(t);
+ *
+ * A step takes the next global batch: G packs, or what the epoch has left. Its loss is the sum over trained tokens of all
+ * micro-batches and ranks divided by their number; the denominator is known from the index before the first backward
+ * pass. The state of the data is one integer, the packs consumed.
+ *
+ * All calls are collective.
+ */
+#ifndef AX_TRAIN_TRAIN_H
+#define AX_TRAIN_TRAIN_H
+
+#include <signal.h>
+
+#include "base/err.h"
+#include "comm/comm.h"
+#include "data/loader.h"
+#include "dist/dist.h"
+#include "model/model.h"
+#include "optim/adamw.h"
+#include "optim/schedule.h"
+#include "train/outdir.h"
+#include "train/policy.h"
+
+struct ax_train_env {
+	struct ax_comm *comm;
+	struct ax_dev *dev;
+	const struct ax_desc *desc;
+	const struct ax_units *units;
+	struct ax_loader *loader;
+	struct ax_outdir *outdir; /* NULL: evaluation only */
+	ax_dist_source source;    /* first weights */
+	void *source_ctx;
+};
+
+struct ax_train_opt {
+	int micro_batch, grad_accum;
+	int64_t global_batch; /* packs a step; 0: micro_batch * grad_accum * ranks */
+	uint64_t seed;
+	bool sequential;      /* curriculum_sampling */
+	double num_epochs;
+	int64_t max_steps;    /* <= 0: by epochs */
+
+	struct ax_sched_opt sched; /* total is filled in */
+	struct ax_adamw_opt adam;
+	double max_grad_norm;      /* <= 0: no clipping */
+
+	enum ax_strategy strategy;
+	bool reshard_after_forward;
+	enum ax_recompute recompute;
+
+	double eval_steps;      /* as the key: >= 1 steps, < 1 share of the run; 0 unset */
+	int64_t evals_per_epoch; /* 0: unset */
+	bool eval_start, eval_end;
+	double save_steps;
+	int64_t saves_per_epoch;
+	bool save_first_step, save_only_model;
+	int save_total_limit;   /* <= 0: keep all */
+	int64_t logging_steps;
+	bool skip_nonfinite;    /* leave such a step out instead of stopping */
+
+	const struct ax_val *keys; /* settings, stored in the trainer state */
+	int (*extra)(void *ctx, const char *dir, struct ax_err *e); /* config.json, tokenizer files into a checkpoint */
+	void *extra_ctx;
+	/* Set by signal handlers; NULL: none. */
+	volatile sig_atomic_t *want_save, *want_stop;
+};
+
+struct ax_train_plan {
+	int64_t steps_per_epoch, total_steps, global_batch;
+	uint64_t n_pack, n_eval;
+	int n_token, max_seg;
+	struct ax_model_sizes model;
+	struct ax_dist_sizes dist;
+	size_t device_scratch, total; /* bytes of one rank */
+	uint64_t checkpoint_bytes;    /* on disk, one checkpoint */
+};
+
+/* n_rank: ranks to plan for (env->comm may be NULL). Only desc, units, loader, dev->act are read. */
+int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, int n_rank, struct ax_train_plan *p,
+		  struct ax_err *e);
+
+struct ax_train;
+
+int ax_train_open(struct ax_train **t, const struct ax_train_env *env, const struct ax_train_opt *o, struct ax_err *e);
+/*
+ * Run to the end, or until a stop is requested: 0, AX_ESTOP, or an error. A run that is complete already does nothing.
+ * The last step is always saved.
+ */
+int ax_train_run(struct ax_train *t, struct ax_err *e);
+/* Mean loss over all trained tokens of all eval packs. AX_EUSAGE if there are none. */
+int ax_train_eval(struct ax_train *t, double *loss, uint64_t *trained, struct ax_err *e);
+int64_t ax_train_step(const struct ax_train *t); /* steps done */
+void ax_train_close(struct ax_train *t);
+
+#endif
