@@ -1,0 +1,122 @@
+/* Checkpoints of the run: writing, pruning, resuming. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "train/train_impl.h"
+
+int ax_train_save(struct ax_train *t, struct ax_err *e)
+{
+	char *path = ax_ckpt_path(t->env.outdir->path, t->state.step);
+	struct ax_ckpt_write w = {.path = path, .units = t->env.units, .dev = t->env.dev, .extra = t->opt.extra,
+				  .extra_ctx = t->opt.extra_ctx, .model_only = t->opt.save_only_model};
+	double start = ax_now();
+	struct ax_arena a;
+	int rc;
+
+	ax_arena_init(&a, 0);
+	w.state = ax_state_val(&a, &t->state, t->opt.keys);
+	w.box = ax_dist_boxes(t->dist, &w.n_box);
+	rc = path && w.state ? ax_ckpt_write(t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
+	if (!rc && t->env.comm->rank == 0) {
+		ax_info("saved %s in %.1f s", path, ax_now() - start);
+		rc = ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, e);
+	}
+	rc = rc ? rc : ax_comm_agree(t->env.comm, rc, e);
+	if (!rc)
+		t->last_saved = t->state.step;
+	ax_arena_release(&a);
+	ax_free(path);
+	return rc;
+}
+
+struct reader {
+	const struct ax_ckpt *k;
+	const struct ax_ckpt_param **param; /* by our index */
+	enum ax_part part;
+};
+
+static int read_part(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e)
+{
+	const struct reader *r = ctx;
+
+	return ax_ckpt_read(r->k, r->param[param], r->part, off, n, dst, e);
+}
+
+static int match_params(const struct ax_ckpt *k, const struct ax_units *u, const struct ax_ckpt_param **param,
+			struct ax_err *e)
+{
+	if (k->n_param != (size_t)u->n_param)
+		return ax_fail(e, AX_EDATA, "%s has %zu parameters, this model %d", k->path, k->n_param, u->n_param);
+	for (int i = 0; i < u->n_param; i++) {
+		param[i] = ax_ckpt_find(k, u->param[i].name);
+		if (!param[i] || param[i]->n_dim != u->param[i].n_dim ||
+		    memcmp(param[i]->dim, u->param[i].dim, (size_t)param[i]->n_dim * sizeof(param[i]->dim[0])))
+			return ax_fail(e, AX_EDATA, "%s: parameter %s is missing or of another shape: a checkpoint of another model",
+				       k->path, u->param[i].name);
+	}
+	return 0;
+}
+
+/* Is this the state of a run over the same data? The order of packs is a function of them. */
+static int check_state(const struct ax_train *t, const struct ax_state *s, const char *path, struct ax_err *e)
+{
+	const struct ax_shards *sh = ax_loader_shards(t->env.loader);
+
+	if (s->n_pack != t->plan.n_pack || !ax_sum_equal(&s->data, &sh->totals.sum))
+		return ax_fail(e, AX_EUSAGE, "%s was trained on other shards (%" PRIu64 " packs, here %" PRIu64 "): give the same shards to continue",
+			       path, s->n_pack, t->plan.n_pack);
+	if (s->seed != t->opt.seed)
+		ax_warn("seed %" PRIu64 " differs from the checkpoint's %" PRIu64 ", which is kept", t->opt.seed, s->seed);
+	if (t->opt.global_batch && (uint64_t)t->opt.global_batch != s->global_batch)
+		ax_warn("global batch %" PRId64 " differs from the checkpoint's %" PRIu64 ", which is kept",
+			t->opt.global_batch, s->global_batch);
+	return 0;
+}
+
+static int load_parts(struct ax_train *t, const struct ax_ckpt *k, struct ax_err *e)
+{
+	struct reader r = {.k = k};
+	int rc;
+
+	r.param = ax_calloc((size_t)t->env.units->n_param, sizeof(struct ax_ckpt_param *));
+	rc = r.param ? match_params(k, t->env.units, r.param, e) : ax_fail(e, AX_EMEM, "out of memory");
+	for (int p = 0; p < (k->model_only ? 1 : AX_CKPT_N_PART) && !rc; p++) {
+		r.part = (enum ax_part)p;
+		rc = ax_dist_load(t->dist, r.part, read_part, &r, e);
+	}
+	ax_free(r.param);
+	return rc;
+}
+
+static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
+{
+	struct ax_state s;
+	struct ax_ckpt k;
+	int rc;
+
+	AX_TRY(ax_ckpt_open(&k, path, e));
+	rc = ax_state_parse(&s, k.state, e);
+	if (rc)
+		ax_err_prefix(e, "%s: ", path);
+	if (!rc && k.model_only)
+		rc = ax_fail(e, AX_EUSAGE, "%s holds no optimizer state (save_only_model): it cannot be resumed; ax-merge makes a model of it",
+			     path);
+	if (!rc)
+		rc = check_state(t, &s, path, e);
+	if (!rc && t->env.comm->rank == 0)
+		rc = ax_ckpt_verify(&k, e);
+	if (!rc)
+		rc = load_parts(t, &k, e);
+	if (!rc)
+		t->state = s;
+	ax_ckpt_close(&k);
+	return rc;
+}
+
+int ax_train_resume(struct ax_train *t, const char *path, struct ax_err *e)
+{
+	t->env.comm->what = "load the checkpoint";
+	return ax_comm_agree(t->env.comm, load_all(t, path, e), e);
+}

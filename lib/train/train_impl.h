@@ -1,0 +1,51 @@
+/* What the files of the training run share. Internal to lib/train. */
+#ifndef AX_TRAIN_TRAIN_IMPL_H
+#define AX_TRAIN_TRAIN_IMPL_H
+
+#include "base/log.h"
+#include "train/batch.h"
+#include "train/ckpt.h"
+#include "train/metrics.h"
+#include "train/state.h"
+#include "train/train.h"
+
+struct ax_train {
+	struct ax_train_env env;
+	struct ax_train_opt opt;
+	struct ax_train_plan plan;
+	struct ax_sched sched;
+	struct ax_cadence eval, save;
+	struct ax_state state;
+	struct ax_dist *dist;
+	struct ax_model *model;
+	struct ax_unit_hooks hooks;
+	struct ax_microbuf micro;
+	struct ax_metrics metrics;
+	struct ax_progress progress;
+	struct ax_order order;    /* of the train split */
+	double flops_causal, flops_full; /* of one token */
+	double peak_flops;        /* of all ranks: measured matrix products */
+	double run_start, busy_s; /* seconds in steps of this run */
+	int64_t first_step;       /* where this run began */
+	int64_t last_saved;       /* step of the newest checkpoint of this run, -1 none */
+	double recent_loss, recent_eval;
+};
+
+/* What one step did. */
+struct ax_step_result {
+	double loss, grad_norm, lr, seconds;
+	uint64_t tokens, trained;
+	bool want_save, want_stop, skipped;
+	double epoch;
+};
+
+/* step.c */
+int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_err *e);
+/* save.c: write checkpoint-STEP, then prune. */
+int ax_train_save(struct ax_train *t, struct ax_err *e);
+/* save.c: masters, moments and state from a checkpoint. */
+int ax_train_resume(struct ax_train *t, const char *path, struct ax_err *e);
+/* probe.c: FLOP/s that a large matrix product reaches on this rank's device, in the compute dtype. */
+double ax_probe_peak(struct ax_dev *dev);
+
+#endif
