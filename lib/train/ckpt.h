@@ -96,6 +96,18 @@ const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *na
 /* Elements [begin, begin + n) of a part into dst, f32. */
 int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, uint64_t n,
 		 float *dst, struct ax_err *e);
+/* One part of a checkpoint as an ax_dist_source: ctx is a struct ax_ckpt_source. */
+struct ax_ckpt_source {
+	const struct ax_ckpt *k;
+	const struct ax_ckpt_param **param; /* by the caller's parameter index */
+	enum ax_part part;
+};
+
+/* Match the parameters by name and shape: AX_EDATA if this is a checkpoint of another model. */
+int ax_ckpt_source_open(struct ax_ckpt_source *s, const struct ax_ckpt *k, const struct ax_units *u, struct ax_err *e);
+int ax_ckpt_source_read(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e);
+void ax_ckpt_source_close(struct ax_ckpt_source *s);
+
 /* Hash every tensor against its file's metadata. */
 int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e);
 

@@ -269,6 +269,43 @@ int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax
 	return 0;
 }
 
+int ax_ckpt_source_open(struct ax_ckpt_source *s, const struct ax_ckpt *k, const struct ax_units *u, struct ax_err *e)
+{
+	s->k = k;
+	s->part = AX_PART_MASTER;
+	s->param = NULL;
+	if (k->n_param != (size_t)u->n_param)
+		return ax_fail(e, AX_EDATA, "%s has %zu parameters, this model %d", k->path, k->n_param, u->n_param);
+	s->param = ax_calloc(k->n_param, sizeof(struct ax_ckpt_param *));
+	if (!s->param)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	for (int i = 0; i < u->n_param; i++) {
+		const struct ax_ckpt_param *p = ax_ckpt_find(k, u->param[i].name);
+
+		if (!p || p->n_dim != u->param[i].n_dim ||
+		    memcmp(p->dim, u->param[i].dim, (size_t)p->n_dim * sizeof(p->dim[0]))) {
+			ax_ckpt_source_close(s);
+			return ax_fail(e, AX_EDATA, "%s: parameter %s is missing or of another shape: a checkpoint of another model",
+				       k->path, u->param[i].name);
+		}
+		s->param[i] = p;
+	}
+	return 0;
+}
+
+int ax_ckpt_source_read(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e)
+{
+	const struct ax_ckpt_source *s = ctx;
+
+	return ax_ckpt_read(s->k, s->param[param], s->part, off, n, dst, e);
+}
+
+void ax_ckpt_source_close(struct ax_ckpt_source *s)
+{
+	ax_free(s->param);
+	s->param = NULL;
+}
+
 static int verify_range(const struct ax_ckpt *k, const struct ax_ckpt_param *p, const struct ax_ckpt_range *r,
 			unsigned char *buf, struct ax_err *e)
 {

@@ -31,34 +31,6 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	return rc;
 }
 
-struct reader {
-	const struct ax_ckpt *k;
-	const struct ax_ckpt_param **param; /* by our index */
-	enum ax_part part;
-};
-
-static int read_part(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e)
-{
-	const struct reader *r = ctx;
-
-	return ax_ckpt_read(r->k, r->param[param], r->part, off, n, dst, e);
-}
-
-static int match_params(const struct ax_ckpt *k, const struct ax_units *u, const struct ax_ckpt_param **param,
-			struct ax_err *e)
-{
-	if (k->n_param != (size_t)u->n_param)
-		return ax_fail(e, AX_EDATA, "%s has %zu parameters, this model %d", k->path, k->n_param, u->n_param);
-	for (int i = 0; i < u->n_param; i++) {
-		param[i] = ax_ckpt_find(k, u->param[i].name);
-		if (!param[i] || param[i]->n_dim != u->param[i].n_dim ||
-		    memcmp(param[i]->dim, u->param[i].dim, (size_t)param[i]->n_dim * sizeof(param[i]->dim[0])))
-			return ax_fail(e, AX_EDATA, "%s: parameter %s is missing or of another shape: a checkpoint of another model",
-				       k->path, u->param[i].name);
-	}
-	return 0;
-}
-
 /* Is this the state of a run over the same data? The order of packs is a function of them. */
 static int check_state(const struct ax_train *t, const struct ax_state *s, const char *path, struct ax_err *e)
 {
@@ -77,16 +49,15 @@ static int check_state(const struct ax_train *t, const struct ax_state *s, const
 
 static int load_parts(struct ax_train *t, const struct ax_ckpt *k, struct ax_err *e)
 {
-	struct reader r = {.k = k};
-	int rc;
+	struct ax_ckpt_source r;
+	int rc = 0;
 
-	r.param = ax_calloc((size_t)t->env.units->n_param, sizeof(struct ax_ckpt_param *));
-	rc = r.param ? match_params(k, t->env.units, r.param, e) : ax_fail(e, AX_EMEM, "out of memory");
-	for (int p = 0; p < (k->model_only ? 1 : AX_CKPT_N_PART) && !rc; p++) {
+	AX_TRY(ax_ckpt_source_open(&r, k, t->env.units, e));
+	for (int p = 0; p < AX_CKPT_N_PART && !rc; p++) {
 		r.part = (enum ax_part)p;
-		rc = ax_dist_load(t->dist, r.part, read_part, &r, e);
+		rc = ax_dist_load(t->dist, r.part, ax_ckpt_source_read, &r, e);
 	}
-	ax_free(r.param);
+	ax_ckpt_source_close(&r);
 	return rc;
 }
 
