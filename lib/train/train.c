@@ -84,27 +84,35 @@ static void init_state(struct ax_train *t)
 				     .seed = t->opt.seed, .data = sh->totals.sum, .n_pack = t->plan.n_pack};
 }
 
-/* Mean length of the document that a token finds itself in. */
-static double mean_context(const struct ax_totals *t)
+#define CONTEXT_SAMPLE 4096 /* packs looked at */
+
+/* Mean length of the document that a token finds itself in, over the first packs: sum of squared lengths / tokens. */
+static int mean_context(struct ax_shards *sh, double *mean, struct ax_err *e)
 {
 	double cost = 0, tokens = 0;
 
-	for (int s = 0; s < AX_N_SPLIT; s++) {
-		cost += (double)t->split[s].cost;
-		tokens += (double)t->split[s].tokens;
-	}
-	return tokens > 0 ? cost / tokens : 0;
+	for (int split = 0; split < AX_N_SPLIT; split++)
+		for (uint64_t i = 0; i < sh->n_pack[split] && i < CONTEXT_SAMPLE; i++) {
+			struct ax_shard_entry x;
+
+			AX_TRY(ax_shards_entry(sh, split, i, &x, e));
+			cost += (double)x.cost;
+			tokens += (double)x.tokens;
+		}
+	*mean = tokens > 0 ? cost / tokens : 0;
+	return 0;
 }
 
 static int open_parts(struct ax_train *t, struct ax_err *e)
 {
 	struct ax_dist_opt d = {t->opt.strategy, t->env.dev->act, t->opt.reshard_after_forward, t->env.outdir != NULL};
-	const struct ax_shards *sh = ax_loader_shards(t->env.loader);
+	struct ax_shards *sh = ax_loader_shards(t->env.loader);
 	int sequence_len = (int)sh->sequence_len;
 	struct ax_model_opt m = {.n_token = t->plan.n_token, .max_seg = t->plan.max_seg, .max_pos = sequence_len,
 				 .recompute = t->opt.recompute, .train = t->env.outdir != NULL};
-	double context = mean_context(&sh->totals);
+	double context;
 
+	AX_TRY(mean_context(sh, &context, e));
 	AX_TRY(ax_dist_open(&t->dist, t->env.comm, t->env.dev, t->env.units, &d, e));
 	t->hooks = ax_dist_hooks(t->dist);
 	AX_TRY(ax_model_open(&t->model, t->env.dev, t->env.desc, t->env.units, &m, e));
