@@ -1,0 +1,122 @@
+#include "tok/mask.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static int no_memory(struct ax_err *e)
+{
+	return ax_fail(e, AX_EMEM, "out of memory");
+}
+
+int ax_mask_work_init(struct ax_mask_work *w, const struct ax_tokenizer *t, struct ax_err *e)
+{
+	memset(w, 0, sizeof(*w));
+	ax_rope_init(&w->rope);
+	return ax_tok_scratch_new(&w->scratch, t, e);
+}
+
+void ax_mask_work_release(struct ax_mask_work *w)
+{
+	ax_tok_scratch_free(w->scratch);
+	ax_rope_release(&w->rope);
+	ax_ids_release(&w->ids);
+	ax_ids_release(&w->other);
+	ax_ids_release(&w->dummy);
+	ax_free(w->mask);
+	memset(w, 0, sizeof(*w));
+}
+
+bool ax_turn_trained(const struct ax_masker *m, const struct ax_turn *t)
+{
+	if (t->training) {
+		/* Python takes the text "false" for true; so do Axolotl's rules */
+		if (m->mode == AX_MASK_EXACT &&
+		    (ax_val_is(t->training, "false") || ax_val_is(t->training, "False") || ax_val_is(t->training, "0")))
+			return false;
+		return ax_val_truthy(t->training);
+	}
+	if (t->detail.given || t->reasoning_detail.given)
+		return t->detail.n > 0 || t->reasoning_detail.n > 0;
+	return m->train_on_inputs || t->by_role;
+}
+
+static bool add_all(struct ax_arena *a, struct ax_val *to, const struct ax_val *from)
+{
+	for (size_t i = 0; i < ax_val_len(from); i++)
+		if (!ax_val_set(a, to, from->u.pair[i].key, from->u.pair[i].val))
+			return false;
+	return true;
+}
+
+int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, const struct ax_val *tools,
+		   int64_t real_last, bool generation_prompt, struct ax_arena *a, struct ax_rope *out, struct ax_err *e)
+{
+	struct ax_val *ctx = ax_val_map(a), *null = ax_val_null(a);
+	bool ok = ctx && null;
+
+	ok = ok && add_all(a, ctx, m->vars) && ax_val_set(a, ctx, "messages", (struct ax_val *)(uintptr_t)messages);
+	ok = ok && ax_val_set(a, ctx, "tools", tools ? (struct ax_val *)(uintptr_t)tools : null);
+	ok = ok && ax_val_set(a, ctx, "documents", null);
+	ok = ok && ax_val_set(a, ctx, "add_generation_prompt", ax_val_bool(a, generation_prompt));
+	if (real_last > 0)
+		ok = ok && ax_val_set(a, ctx, "real_last_index", ax_val_int(a, real_last));
+	ok = ok && add_all(a, ctx, m->kwargs);
+	if (!ok)
+		return no_memory(e);
+	return ax_jinja_render(m->tmpl, ctx, &m->opt, out, e);
+}
+
+int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e)
+{
+	struct ax_val *list = ax_val_list(a), *msg = ax_val_map(a);
+	struct ax_rope plain, prompt;
+	struct ax_err ignored = { 0 };
+
+	m->header = "";
+	m->header_n = 0;
+	if (!list || !msg || !ax_val_set(a, msg, "role", ax_val_str(a, "user", 4)) ||
+	    !ax_val_set(a, msg, "content", ax_val_str(a, "?", 1)) || !ax_val_push(a, list, msg))
+		return no_memory(e);
+	ax_rope_init(&plain);
+	ax_rope_init(&prompt);
+	if (!ax_mask_render(m, list, NULL, 0, false, a, &plain, &ignored) &&
+	    !ax_mask_render(m, list, NULL, 0, true, a, &prompt, &ignored) && prompt.b.n > plain.b.n &&
+	    (plain.b.n == 0 || !memcmp(prompt.b.p, plain.b.p, plain.b.n))) {
+		size_t n = prompt.b.n - plain.b.n;
+		char *s = ax_arena_strndup(a, prompt.b.p + plain.b.n, n);
+
+		m->header = s ? s : "";
+		m->header_n = s ? n : 0;
+	}
+	ax_rope_release(&plain);
+	ax_rope_release(&prompt);
+	return 0;
+}
+
+static int clear_mask(struct ax_mask_work *w, struct ax_err *e)
+{
+	if (w->ids.n > w->cap_mask) {
+		uint8_t *p = ax_realloc(w->mask, w->ids.n);
+
+		if (!p)
+			return no_memory(e);
+		w->mask = p;
+		w->cap_mask = w->ids.n;
+	}
+	if (w->ids.n)
+		memset(w->mask, 0, w->ids.n);
+	return 0;
+}
+
+int ax_mask_thread(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
+		   struct ax_err *e)
+{
+	w->note = 0;
+	AX_TRY(ax_mask_render(m, t->messages, t->tools, 0, false, a, &w->rope, e));
+	ax_ids_reset(&w->ids);
+	AX_TRY(ax_tokenizer_encode(m->tok, w->rope.b.p ? w->rope.b.p : "", w->rope.b.n, AX_TOK_OFFSETS, &w->ids,
+				   w->scratch, e));
+	AX_TRY(clear_mask(w, e));
+	return (m->mode == AX_MASK_AXOLOTL ? ax_mask_axolotl : ax_mask_exact)(m, t, a, w, e);
+}

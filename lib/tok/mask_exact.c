@@ -1,0 +1,407 @@
+/* Masks by provenance: the template engine says which value each byte of the text came from. */
+#include "tok/mask.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "tok/chat_text.h"
+
+enum part_kind { PART_ROLE, PART_CONTENT, PART_REASONING, PART_OTHER };
+
+/* Which turn a value belongs to, by the value's address. */
+struct owner {
+	const struct ax_val *val;
+	uint32_t turn;
+	enum part_kind kind;
+};
+
+struct owners {
+	struct owner *slot;
+	size_t n, mask; /* mask: slots - 1, a power of two minus one */
+};
+
+/* Bytes of the text that came from one turn, in order; neighbours of one turn are joined into runs later. */
+struct piece {
+	size_t begin, end;
+	uint32_t turn;
+	enum part_kind kind;
+	size_t origin_off; /* where in the value the bytes begin */
+	bool copied;       /* they are the value's own bytes, not made from it */
+};
+
+struct exact {
+	const struct ax_masker *m;
+	const struct ax_thread *t;
+	struct ax_mask_work *w;
+	struct owners own;
+	struct piece *piece;
+	size_t n_piece;
+	const char *text;
+	size_t text_n;
+	int64_t last_eot, last_eos;
+};
+
+static int no_memory(struct ax_err *e)
+{
+	return ax_fail(e, AX_EMEM, "out of memory");
+}
+
+static size_t count_values(const struct ax_val *v)
+{
+	size_t n = 1;
+
+	if (v->type == AX_MAP)
+		for (size_t i = 0; i < v->n; i++)
+			n += count_values(v->u.pair[i].val);
+	if (v->type == AX_LIST)
+		for (size_t i = 0; i < v->n; i++)
+			n += count_values(v->u.item[i]);
+	return n;
+}
+
+static struct owner *slot_of(const struct owners *o, const struct ax_val *v)
+{
+	size_t i = (size_t)ax_mix64((uint64_t)(uintptr_t)v) & o->mask;
+
+	while (o->slot[i].val && o->slot[i].val != v)
+		i = (i + 1) & o->mask;
+	return &o->slot[i];
+}
+
+static void own(struct owners *o, const struct ax_val *v, uint32_t turn, enum part_kind kind)
+{
+	struct owner *s = slot_of(o, v);
+
+	if (!s->val)
+		*s = (struct owner){ v, turn, kind };
+	if (v->type == AX_MAP)
+		for (size_t i = 0; i < v->n; i++)
+			own(o, v->u.pair[i].val, turn, kind);
+	if (v->type == AX_LIST)
+		for (size_t i = 0; i < v->n; i++)
+			own(o, v->u.item[i], turn, kind);
+}
+
+static int build_owners(struct exact *x, struct ax_arena *a, struct ax_err *e)
+{
+	size_t n = 0, cap = 16;
+
+	for (size_t i = 0; i < x->t->n; i++)
+		n += count_values(x->t->turn[i].msg);
+	while (cap < n * 2)
+		cap *= 2;
+	x->own.slot = ax_arena_calloc(a, cap, sizeof(*x->own.slot));
+	if (!x->own.slot)
+		return no_memory(e);
+	x->own.mask = cap - 1;
+	for (size_t i = 0; i < x->t->n; i++) {
+		const struct ax_turn *t = &x->t->turn[i];
+
+		*slot_of(&x->own, t->msg) = (struct owner){ t->msg, (uint32_t)i, PART_OTHER };
+		for (size_t k = 0; k < t->msg->n; k++) {
+			const struct ax_pair *p = &t->msg->u.pair[k];
+			enum part_kind kind = !strcmp(p->key, "role") ? PART_ROLE :
+					      p->val == t->content    ? PART_CONTENT :
+					      p->val == t->reasoning  ? PART_REASONING :
+									PART_OTHER;
+
+			own(&x->own, p->val, (uint32_t)i, kind);
+		}
+	}
+	return 0;
+}
+
+static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
+{
+	const struct ax_rope *r = &x->w->rope;
+
+	x->piece = ax_arena_calloc(a, r->n_span + 1, sizeof(*x->piece));
+	if (!x->piece)
+		return no_memory(e);
+	for (size_t i = 0; i < r->n_span; i++) {
+		const struct ax_span *s = &r->span[i];
+		const struct owner *o = s->origin ? slot_of(&x->own, s->origin) : NULL;
+
+		if (!o || !o->val)
+			continue;
+		x->piece[x->n_piece++] = (struct piece){ s->begin, s->end, o->turn, o->kind, s->off,
+							 !(s->flags & AX_SPAN_TRANSFORMED) };
+	}
+	return 0;
+}
+
+/* First token that ends behind byte `at`. */
+static size_t token_at(const struct ax_ids *ids, size_t at)
+{
+	size_t lo = 0, hi = ids->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (ids->end[mid] <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Set the mask of every token that holds a byte of [begin, end). */
+static void mark(struct exact *x, size_t begin, size_t end, uint8_t value)
+{
+	const struct ax_ids *ids = &x->w->ids;
+
+	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+		if (ids->end[i] > begin)
+			x->w->mask[i] = value;
+}
+
+static bool is_eot(const struct ax_masker *m, uint32_t id)
+{
+	for (size_t i = 0; i < m->n_eot; i++)
+		if (m->eot_id[i] == id)
+			return true;
+	return false;
+}
+
+/* The first end token within bytes [begin, end), or -1. */
+static int64_t find_end(const struct exact *x, size_t begin, size_t end, bool eot)
+{
+	const struct ax_ids *ids = &x->w->ids;
+
+	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+		if (ids->begin[i] >= begin && (eot ? is_eot(x->m, ids->id[i]) : ids->id[i] == x->m->eos_id))
+			return (int64_t)i;
+	return -1;
+}
+
+static bool holds(const char *s, size_t n, const char *needle, size_t m)
+{
+	for (size_t i = 0; i + m <= n; i++)
+		if (!memcmp(s + i, needle, m))
+			return true;
+	return false;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/*
+ * Where the model begins to write the run that starts with piece p: behind the generation prompt, if the bytes between
+ * are the run's own (a tag before reasoning or a call, or a part of the content that the template took out and wrote
+ * again); else at the piece.
+ */
+static size_t run_begin(const struct exact *x, size_t first)
+{
+	const struct piece *p = &x->piece[first];
+	size_t low = first ? x->piece[first - 1].end : 0, n = x->m->header_n, at = p->begin, b, e;
+	const struct ax_val *content = x->t->turn[p->turn].content;
+
+	if (n == 0 || at < low + n || (p->kind == PART_CONTENT && p->origin_off == 0))
+		return p->begin;
+	for (at -= n; at > low && memcmp(x->text + at, x->m->header, n); at--)
+		;
+	if (memcmp(x->text + at, x->m->header, n))
+		return p->begin;
+	at += n;
+	if (p->kind != PART_CONTENT)
+		return at;
+	for (b = at; b < p->begin && is_space(x->text[b]); b++)
+		;
+	for (e = p->begin; e > b && is_space(x->text[e - 1]); e--)
+		;
+	if (e > b && content && content->type == AX_STR && holds(content->u.s, p->origin_off, x->text + b, e - b))
+		return at;
+	return p->begin;
+}
+
+/* Unmask the bytes of `p` that lie in no trained part, and mask those that do. */
+static void mark_parts(struct exact *x, const struct piece *p, const struct ax_val *text, const struct ax_parts *parts,
+		       uint8_t trained)
+{
+	size_t from = p->origin_off, to = p->origin_off + (p->end - p->begin);
+
+	for (size_t i = 0; i < parts->n; i++) {
+		const struct ax_part *part = &parts->part[i];
+		size_t b, e;
+
+		if (part->train != trained || part->end < part->begin || part->end < 0)
+			continue;
+		b = ax_char_offset(text->u.s, text->n, part->begin < 0 ? 0 : (size_t)part->begin);
+		e = ax_char_offset(text->u.s, text->n, (size_t)part->end + 1);
+		b = b > from ? b : from;
+		e = e < to ? e : to;
+		if (b < e)
+			mark(x, p->begin + (b - from), p->begin + (e - from), trained);
+	}
+}
+
+static const struct ax_parts *parts_of(const struct ax_turn *t, enum part_kind kind)
+{
+	return kind == PART_CONTENT ? &t->detail : kind == PART_REASONING ? &t->reasoning_detail : NULL;
+}
+
+/* Every byte of a value with parts that no trained part covers is untrained: unmask, after all trained ones are set. */
+static void unmark_gaps(struct exact *x, const struct piece *p, const struct ax_val *text,
+			const struct ax_parts *parts)
+{
+	size_t n_chars = ax_count_chars(text->u.s, text->n);
+	struct ax_part gap[1];
+	struct ax_parts one = { gap, 1, true };
+	int64_t at = 0;
+
+	/* parts are few: the next trained part at or behind `at` is found by looking at all */
+	while (at < (int64_t)n_chars) {
+		int64_t next = (int64_t)n_chars, end = next;
+
+		for (size_t i = 0; i < parts->n; i++) {
+			const struct ax_part *q = &parts->part[i];
+
+			if (q->train && q->end >= at && q->end >= q->begin && (q->begin > at ? q->begin : at) < next) {
+				next = q->begin > at ? q->begin : at;
+				end = q->end + 1;
+			}
+		}
+		gap[0] = (struct ax_part){ at, next - 1, false };
+		if (next > at)
+			mark_parts(x, p, text, &one, 0);
+		at = end;
+	}
+	mark_parts(x, p, text, parts, 0);
+}
+
+static bool has_parts(const struct ax_turn *t)
+{
+	return t->detail.given || t->reasoning_detail.given;
+}
+
+/* Train the run of pieces [first, last] of one turn. */
+static void train_run(struct exact *x, size_t first, size_t last)
+{
+	const struct ax_turn *t = &x->t->turn[x->piece[first].turn];
+
+	if (!has_parts(t)) {
+		mark(x, run_begin(x, first), x->piece[last].end, 1);
+		return;
+	}
+	for (size_t i = first; i <= last; i++) {
+		const struct piece *p = &x->piece[i];
+		const struct ax_parts *parts = parts_of(t, p->kind);
+		const struct ax_val *text = p->kind == PART_CONTENT ? t->content : t->reasoning;
+
+		/* ranges mean nothing in text that was made anew, such as upper case: it stays untrained */
+		if (p->kind == PART_ROLE)
+			continue;
+		if (!parts || !parts->given || !text || text->type != AX_STR) {
+			mark(x, p->begin, p->end, 1);
+			continue;
+		}
+		if (p->copied) {
+			mark_parts(x, p, text, parts, 1);
+			unmark_gaps(x, p, text, parts);
+		}
+	}
+}
+
+/* The end token of a turn whose last byte is before `begin`, when the next turn's first byte is at `end`. */
+static bool train_end(struct exact *x, size_t begin, size_t end, bool trained, bool whole)
+{
+	bool any = false;
+
+	for (int k = 0; k < 2; k++) {
+		enum ax_train_end opt = k == 0 ? x->m->eot : x->m->eos;
+		int64_t i = find_end(x, begin, end, k == 0);
+
+		if (i < 0)
+			continue;
+		*(k == 0 ? &x->last_eot : &x->last_eos) = i;
+		if (whole)
+			mark(x, begin, x->w->ids.begin[i], 1);
+		if (opt == AX_END_ALL || (opt == AX_END_TURN && trained)) {
+			if (trained)
+				mark(x, begin, x->w->ids.begin[i], 1);
+			x->w->mask[i] = 1;
+			any = true;
+		}
+		any |= opt == AX_END_LAST;
+	}
+	return any;
+}
+
+/* Last of the pieces of `first`'s turn that follow it without another turn's between; roles of its own are skipped. */
+static size_t run_last(const struct exact *x, size_t first)
+{
+	size_t last = first;
+
+	for (size_t i = first + 1; i < x->n_piece && x->piece[i].turn == x->piece[first].turn; i++)
+		if (x->piece[i].kind != PART_ROLE)
+			last = i;
+	return last;
+}
+
+static bool ends_turn(const struct exact *x, size_t last)
+{
+	for (size_t i = last + 1; i < x->n_piece; i++)
+		if (x->piece[i].turn == x->piece[last].turn && x->piece[i].kind != PART_ROLE)
+			return false;
+	return true;
+}
+
+static void do_run(struct exact *x, size_t first, size_t last, bool *seen)
+{
+	const struct piece *p = &x->piece[first];
+	const struct ax_turn *t = &x->t->turn[p->turn];
+	bool trained = ax_turn_trained(x->m, t), ended;
+	size_t next = last + 1;
+
+	seen[p->turn] = true;
+	if (trained)
+		train_run(x, first, last);
+	while (next < x->n_piece && x->piece[next].turn == p->turn)
+		next++;
+	if (!ends_turn(x, last))
+		return;
+	ended = train_end(x, x->piece[last].end, next < x->n_piece ? x->piece[next].begin : x->text_n, trained,
+			  trained && !has_parts(t) && x->piece[last].kind != PART_CONTENT);
+	if (trained && !ended && (x->m->eos != AX_END_NONE || x->m->eot != AX_END_NONE))
+		x->w->note |= AX_NOTE_NO_END;
+}
+
+static void finish(struct exact *x, const bool *seen)
+{
+	for (size_t i = 0; i < x->t->n; i++)
+		if (!seen[i] && ax_turn_trained(x->m, &x->t->turn[i]))
+			x->w->note |= AX_NOTE_NO_SPAN;
+	if (x->m->eot == AX_END_LAST && x->last_eot >= 0)
+		x->w->mask[x->last_eot] = 1;
+	if (x->m->eos == AX_END_LAST && x->last_eos >= 0)
+		x->w->mask[x->last_eos] = 1;
+}
+
+int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
+		  struct ax_err *e)
+{
+	struct exact x = { .m = m, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1,
+			   .last_eos = -1 };
+	bool *seen = ax_arena_calloc(a, t->n + 1, sizeof(*seen));
+
+	if (!seen)
+		return no_memory(e);
+	AX_TRY(build_owners(&x, a, e));
+	AX_TRY(build_pieces(&x, a, e));
+	for (size_t i = 0; i < x.n_piece;) {
+		size_t last;
+
+		if (x.piece[i].kind == PART_ROLE) {
+			i++;
+			continue;
+		}
+		last = run_last(&x, i);
+		do_run(&x, i, last, seen);
+		i = last + 1;
+	}
+	finish(&x, seen);
+	return 0;
+}

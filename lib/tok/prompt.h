@@ -1,0 +1,56 @@
+/*
+ * Prompts of the instruction kinds: a row with named columns -> the text before the answer, and the answer.
+ *
+ *	struct ax_prompt p;
+ *	AX_TRY(ax_prompt_init(&p, "alpaca:chat", NULL, e));           // or the mapping of a user-defined type
+ *	AX_TRY(ax_prompt_build(&p, row, &prompt, &answer, e));        // buffers are emptied first
+ *
+ * Kinds: alpaca, gpteacher, jeopardy, oasst, explainchoice, concisechoice, summarizetldr and reflection, each with an
+ * optional style after a colon (instruct, chat, chatml, phi); the alpaca_chat, alpaca_instruct, alpaca_w_system and
+ * context_qa families; orcamini; metharme; and formats of the user's own. The texts are those that Axolotl's kinds of the
+ * same name give, so that a model sees the prompts that it was trained on.
+ */
+#ifndef AX_TOK_PROMPT_H
+#define AX_TOK_PROMPT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "text/val.h"
+
+/* Formats hold {instruction}, {input} and {system}. */
+struct ax_prompt_form {
+	const char *system; /* around the system text; NULL or an empty text: nothing */
+	const char *input;  /* a row with an input */
+	const char *plain;  /* a row without one */
+};
+
+struct ax_prompt_kind;
+
+struct ax_prompt {
+	const struct ax_prompt_kind *kind; /* NULL: user-defined */
+	struct ax_prompt_form form;
+	const char *system_input, *system_plain; /* fixed system texts for the two forms, or NULL */
+	const char *f_system, *f_instruction, *f_input, *f_output; /* columns */
+	bool joined;      /* prompt and answer are tokenised as one text */
+	unsigned n_eos;   /* end tokens put behind the answer beside the usual one */
+};
+
+/*
+ * `type` as in a datasets entry; `style` the entry's `conversation` key or NULL. AX_EUSAGE for an unknown type or style.
+ * ax_prompt_known tells whether the part before ':' and '.' names an instruction kind at all.
+ */
+bool ax_prompt_known(const char *type);
+int ax_prompt_init(struct ax_prompt *p, const char *type, const char *style, struct ax_err *e);
+/* A user-defined type: a map with field_*, system_prompt, system_format, format, no_input_format. Strings go to `a`. */
+int ax_prompt_init_user(struct ax_prompt *p, const struct ax_val *map, struct ax_arena *a, struct ax_err *e);
+
+/*
+ * Texts of one row (a map). A missing or null question is AX_EDATA; a missing or null answer gives an empty answer.
+ * Values may be strings, numbers and booleans.
+ */
+int ax_prompt_build(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *prompt, struct ax_buf *answer,
+		    struct ax_err *e);
+
+#endif

@@ -1,0 +1,55 @@
+/* Inside of the row kinds; for lib/tok/rows*.c. */
+#ifndef AX_TOK_ROWS_PRIV_H
+#define AX_TOK_ROWS_PRIV_H
+
+#include "tok/chat.h"
+#include "tok/prompt.h"
+#include "tok/rows.h"
+
+enum ax_rows_kind { AX_ROWS_TOKENS, AX_ROWS_TEXT, AX_ROWS_PROMPT, AX_ROWS_SEGMENTS, AX_ROWS_CHAT };
+
+#define AX_ROWS_WARNINGS 4
+
+struct ax_rows {
+	struct ax_arena arena;
+	struct ax_rows_opt opt;
+	enum ax_rows_kind kind;
+	const struct ax_tokenizer *tok; /* NULL: none */
+	const char *field;              /* AX_ROWS_TEXT */
+	struct ax_prompt prompt;
+	struct ax_chat chat;
+	struct ax_jinja *tmpl;
+	struct ax_masker masker;
+	char *warning[AX_ROWS_WARNINGS];
+	size_t n_warning;
+};
+
+struct ax_rows_work {
+	const struct ax_rows *r;
+	struct ax_arena arena; /* of one row */
+	struct ax_mask_work mask;
+	struct ax_buf prompt, answer;
+	struct ax_ids ids;
+};
+
+void ax_rows_warn(struct ax_rows *r, const char *fmt, ...) AX_PRINTF(2, 3);
+
+/* rows_chat.c: template, masker and conversation settings of an entry. */
+int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e);
+int ax_rows_chat_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
+		      struct ax_err *e);
+
+/* rows_text.c */
+int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
+		      struct ax_err *e);
+int ax_rows_prompt_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
+			struct ax_err *e);
+int ax_rows_segments_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out,
+			  struct ax_rows_work *w, struct ax_err *e);
+
+/* Append n ids with one mask value to the open row; ax_made_begin starts one, ax_made_end closes it. */
+int ax_made_begin(struct ax_made *m, struct ax_err *e);
+int ax_made_add(struct ax_made *m, const uint32_t *id, size_t n, uint8_t mask, struct ax_err *e);
+int ax_made_end(struct ax_made *m, unsigned note, struct ax_err *e);
+
+#endif

@@ -1,0 +1,153 @@
+/* Kinds made of plain texts: completion, instruction prompts, segments. */
+#include <string.h>
+
+#include "tok/rows_priv.h"
+
+/* What of a text's ids is kept and added. */
+struct shape {
+	size_t limit;  /* most ids, 0: none */
+	bool eos;      /* append the end token unless it is there or the limit is reached */
+	bool drop_bos; /* take a leading bos off */
+};
+
+/* Cut ids so that with the post-processor's suffix they fit the limit. */
+static bool cut(const struct ax_rows *r, struct ax_ids *ids, size_t limit)
+{
+	size_t n_suffix;
+	const uint32_t *suffix = ax_tokenizer_suffix(r->tok, &n_suffix);
+
+	if (limit == 0 || ids->n <= limit)
+		return false;
+	ids->n = limit;
+	for (size_t i = 0; i < n_suffix && i < limit; i++)
+		ids->id[limit - 1 - i] = suffix[n_suffix - 1 - i];
+	return true;
+}
+
+/* Ids of a text with what the post-processor adds, shaped; *was_cut tells whether the limit took some away. */
+static int encode(const struct ax_rows *r, const char *s, size_t n, const struct shape *sh, struct ax_rows_work *w,
+		  struct ax_made *out, uint8_t mask, bool *was_cut, struct ax_err *e)
+{
+	uint32_t eos = r->opt.eff->eos, bos = r->opt.eff->bos;
+	size_t from = 0;
+	bool end;
+
+	if (n == 0)
+		return 0;
+	ax_ids_reset(&w->ids);
+	AX_TRY(ax_tokenizer_encode(r->tok, s, n, AX_TOK_SPECIAL, &w->ids, w->mask.scratch, e));
+	*was_cut |= cut(r, &w->ids, sh->limit);
+	if (w->ids.n == 0)
+		return 0;
+	end = sh->eos && eos != AX_TOK_NONE && w->ids.id[w->ids.n - 1] != eos && (!sh->limit || w->ids.n < sh->limit);
+	if (sh->drop_bos && bos != AX_TOK_NONE && w->ids.id[0] == bos)
+		from = 1;
+	AX_TRY(ax_made_add(out, w->ids.id + from, w->ids.n - from, mask, e));
+	return end ? ax_made_add(out, &eos, 1, mask, e) : 0;
+}
+
+static int text_field(const struct ax_val *row, const char *name, const struct ax_val **v, struct ax_err *e)
+{
+	*v = ax_val_get(row, name);
+	if (!*v)
+		return ax_fail(e, AX_EDATA, "field \"%s\" is missing", name);
+	if ((*v)->type != AX_STR && (*v)->type != AX_NULL)
+		return ax_fail(e, AX_EDATA, "field \"%s\" is no text", name);
+	return 0;
+}
+
+int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
+		      struct ax_err *e)
+{
+	const struct shape sh = { .eos = true };
+	size_t step = r->opt.sequence_len ? r->opt.sequence_len : AX_ROW_MAX, n, at = out->n;
+	const struct ax_val *v;
+	bool was_cut = false;
+
+	AX_TRY(text_field(row, r->field, &v, e));
+	if (v->type == AX_NULL)
+		return 0;
+	AX_TRY(encode(r, v->u.s, v->n, &sh, w, out, 1, &was_cut, e));
+	n = out->n - at;
+	for (size_t i = 0; i < n; i += step) {
+		AX_TRY(ax_made_begin(out, e));
+		out->row[out->n_row].at = at + i;
+		out->row[out->n_row].n = (uint32_t)(n - i < step ? n - i : step);
+		out->n_row++;
+	}
+	return 0;
+}
+
+/* Prompt and answer as one text; what the prompt alone encodes to is not trained. */
+static int joined(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
+		  const struct shape *bare, bool *was_cut, struct ax_err *e)
+{
+	size_t at, n_prompt;
+
+	AX_TRY(ax_made_begin(out, e));
+	at = out->n;
+	AX_TRY(encode(r, w->prompt.p, w->prompt.n, bare, w, out, 0, was_cut, e));
+	n_prompt = out->n - at;
+	out->n = at;
+	ax_buf_add(&w->prompt, w->answer.p ? w->answer.p : "", w->answer.n);
+	if (w->prompt.oom)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	AX_TRY(encode(r, w->prompt.p, w->prompt.n, full, w, out, 1, was_cut, e));
+	if (!r->opt.train_on_inputs)
+		memset(out->mask + at, 0, n_prompt < out->n - at ? n_prompt : out->n - at);
+	return 0;
+}
+
+static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
+		    const struct shape *bare, bool *was_cut, struct ax_err *e)
+{
+	struct shape answer = *full;
+	uint32_t eos = r->opt.eff->eos;
+	size_t before;
+
+	answer.drop_bos = true;
+	AX_TRY(ax_made_begin(out, e));
+	AX_TRY(encode(r, w->prompt.p ? w->prompt.p : "", w->prompt.n, bare, w, out, r->opt.train_on_inputs, was_cut, e));
+	before = out->n;
+	AX_TRY(encode(r, w->answer.p ? w->answer.p : "", w->answer.n, &answer, w, out, 1, was_cut, e));
+	for (unsigned i = 0; i < r->prompt.n_eos && eos != AX_TOK_NONE && out->n > before; i++)
+		if (!answer.limit || out->n - before < answer.limit)
+			AX_TRY(ax_made_add(out, &eos, 1, 1, e));
+	return 0;
+}
+
+int ax_rows_prompt_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
+			struct ax_err *e)
+{
+	const struct shape full = { .limit = r->opt.sequence_len, .eos = true }, bare = { .limit = r->opt.sequence_len };
+	bool was_cut = false;
+
+	AX_TRY(ax_prompt_build(&r->prompt, row, &w->prompt, &w->answer, e));
+	AX_TRY((r->prompt.joined ? joined : separate)(r, out, w, &full, &bare, &was_cut, e));
+	return ax_made_end(out, was_cut ? AX_MADE_CUT : 0, e);
+}
+
+int ax_rows_segments_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out,
+			  struct ax_rows_work *w, struct ax_err *e)
+{
+	const struct ax_val *list = ax_val_get(row, "segments");
+
+	if (ax_val_is_null(list))
+		return ax_fail(e, AX_EDATA, "field \"segments\" is missing");
+	if (list->type != AX_LIST)
+		return ax_fail(e, AX_EDATA, "field \"segments\" is no list");
+	AX_TRY(ax_made_begin(out, e));
+	for (size_t i = 0; i < list->n; i++) {
+		const struct ax_val *text = ax_val_get(list->u.item[i], "text");
+		const struct ax_val *label = ax_val_get(list->u.item[i], "label");
+		bool train;
+
+		if (!text || text->type != AX_STR || !label)
+			return ax_fail(e, AX_EDATA, "segment %zu lacks a text or a label", i + 1);
+		train = r->opt.train_on_inputs || ax_val_truthy(label);
+		ax_ids_reset(&w->ids);
+		AX_TRY(ax_tokenizer_encode(r->tok, text->u.s, text->n, 0, &w->ids, w->mask.scratch, e));
+		AX_TRY(ax_made_add(out, w->ids.id, w->ids.n, train, e));
+	}
+	return ax_made_end(out, 0, e);
+}
