@@ -9,7 +9,11 @@
  *	lr = ax_sched_lr(&s, step);                         // for optimizer step `step`, counted from 0
  *
  * Warm-up rules (Axolotl): warmup_steps if given, else int(warmup_ratio * total), else min(int(0.03 * total), 100); in
- * every case exactly 1 becomes 2. Steps at and beyond `total` give the schedule's last value.
+ * every case exactly 1 becomes 2. With a warm-up the first update has learning rate 0.
+ *
+ * Differences: rex starts its warm-up at 0 (Axolotl's first step has a value from the far end of its curve); one_cycle
+ * moves the learning rate only, beta1 stays (torch moves it too unless cycle_momentum is false); beyond `total` one_cycle
+ * keeps its last value. reduce_lr_on_plateau and greedy depend on the loss and are not supported.
  */
 #ifndef AX_OPTIM_SCHEDULE_H
 #define AX_OPTIM_SCHEDULE_H
