@@ -6,7 +6,7 @@
  *	struct ax_order o = { .seed = 42, .n_pack = n, .global_batch = 64 };
  *	ax_order_batch(&o, consumed, &b);                 // b.epoch, b.n packs; position i: ax_order_pack(&o, &b, i)
  *	... cost[i] from the index ...
- *	ax_order_assign(cost, b.n, n_rank, micro, slot, e);
+ *	ax_order_assign(cost, b.n, n_rank, micro, slot, e); // who runs what
  *	consumed += b.n;
  */
 #ifndef AX_DATA_ORDER_H
