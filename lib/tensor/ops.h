@@ -183,7 +183,8 @@ struct ax_dev {
 };
 
 enum ax_cpu_flags {
-	AX_CPU_REFERENCE = 1 << 0 /* only the readable reference ops: for tests */
+	AX_CPU_REFERENCE = 1 << 0, /* only the readable reference ops: for tests */
+	AX_CPU_PORTABLE = 1 << 1,  /* fast ops without bf16 and AVX instructions of our own, as on an old machine: for tests */
 };
 
 /* The CPU device with its own thread pool of n_threads. */

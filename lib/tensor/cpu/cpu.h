@@ -9,23 +9,33 @@
 #define AX_TENSOR_CPU_CPU_H
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "tensor/cpu/dnnl.h"
+#include "tensor/cpu/kern.h"
 #include "tensor/ops.h"
 
 struct ax_cpu {
 	struct ax_ops ops;
+	struct ax_ops ref;          /* the reference, for what the fast table leaves to it */
+	const struct ax_kern *kern; /* this and the next: NULL in the reference device */
+	struct ax_dnnl *dnnl;
+	bool portable;    /* asked to use no instructions beyond the base */
+	bool native_bf16; /* products of bf16 run as such; otherwise operands are widened to f32 */
 	struct ax_pool *pool;
 	int n_threads;
 	enum ax_dtype act;
-	bool failed;         /* scratch could not be had: ops do nothing from then on, sync() says so */
+	atomic_bool failed;  /* scratch could not be had: ops do nothing from then on, sync() says so */
 	size_t wanted_bytes; /* what could not be had */
 	void *shared;
 	size_t shared_bytes;
 	void *slots; /* n_threads times slot_bytes */
 	size_t slot_bytes;
+	void *wide; /* widened operands of a product */
+	size_t wide_bytes;
 	char name[96];
 };
 
@@ -77,6 +87,27 @@ static inline void *ax_cpu_slot(const struct ax_cpu *c, int slot)
 {
 	return (char *)c->slots + (size_t)slot * c->slot_bytes;
 }
+
+/* The same for the widened operands of a product, which live beside the scratch of the op that runs the product. */
+bool ax_cpu_wide(struct ax_cpu *c, size_t bytes);
+
+/*
+ * The product of dnnl.h cut into tiles by shape, on all threads. It uses the slots, not the
+ * shared scratch.
+ */
+void ax_cpu_mm(struct ax_cpu *c, const struct ax_mm_shape *s, const void *a, const void *b, const void *bias, void *out);
+/* Bytes of a slot that products of at most n columns use. */
+size_t ax_cpu_mm_slot(int n);
+
+/* Override what the fast table does better, a file each. */
+void ax_fast_elem(struct ax_ops *o);
+void ax_fast_norm(struct ax_ops *o);
+void ax_fast_linear(struct ax_ops *o);
+void ax_fast_head(struct ax_ops *o);
+void ax_fast_attn(struct ax_ops *o);
+size_t ax_fast_head_shared(const struct ax_shape *s);
+size_t ax_fast_attn_shared(const struct ax_shape *s);
+size_t ax_fast_attn_slot(const struct ax_shape *s);
 
 /* Fill the table with the reference, a file each. */
 void ax_ref_elem(struct ax_ops *o);

@@ -108,6 +108,11 @@ bool ax_cpu_scratch(struct ax_cpu *c, size_t shared, size_t slot)
 	return grow(c, &c->shared, &c->shared_bytes, shared, 1) && grow(c, &c->slots, &c->slot_bytes, slot, (size_t)c->n_threads);
 }
 
+bool ax_cpu_wide(struct ax_cpu *c, size_t bytes)
+{
+	return grow(c, &c->wide, &c->wide_bytes, bytes, 1);
+}
+
 static size_t ref_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
 {
 	return (size_t)s->V * sizeof(float);
@@ -119,7 +124,40 @@ static int ref_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err
 	return cpu_sync(d, e);
 }
 
-static void fill_table(struct ax_ops *o)
+static size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static int widest(const struct ax_shape *s)
+{
+	int n = s->C > 2 * s->F ? s->C : 2 * s->F;
+
+	return n > s->O ? n : s->O;
+}
+
+static size_t shared_need(const struct ax_shape *s)
+{
+	return max_size(ax_fast_head_shared(s), ax_fast_attn_shared(s));
+}
+
+static size_t slot_need(const struct ax_shape *s)
+{
+	return max_size(ax_cpu_mm_slot(widest(s)), ax_fast_attn_slot(s));
+}
+
+static size_t fast_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
+{
+	return shared_need(s) + (size_t)ax_cpu_of(d)->n_threads * slot_need(s);
+}
+
+static int fast_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e)
+{
+	ax_cpu_scratch(ax_cpu_of(d), shared_need(s), slot_need(s));
+	return cpu_sync(d, e);
+}
+
+static void reference_table(struct ax_ops *o)
 {
 	*o = (struct ax_ops){
 		.alloc = cpu_alloc,
@@ -139,6 +177,32 @@ static void fill_table(struct ax_ops *o)
 	ax_ref_head(o);
 }
 
+static void fast_table(struct ax_ops *o)
+{
+	o->scratch_bytes = fast_scratch_bytes;
+	o->reserve = fast_reserve;
+	ax_fast_elem(o);
+	ax_fast_norm(o);
+	ax_fast_linear(o);
+	ax_fast_head(o);
+	ax_fast_attn(o);
+}
+
+static int open_fast(struct ax_cpu *c, bool portable, struct ax_err *e)
+{
+	int major, minor, patch;
+
+	AX_TRY(ax_dnnl_open(&c->dnnl, c->n_threads, e));
+	c->kern = ax_kern_best(portable);
+	c->native_bf16 = !portable && ax_dnnl_has_bf16() && ax_cpu_has_avx512_bf16();
+	c->portable = portable;
+	fast_table(&c->ops);
+	ax_dnnl_version(&major, &minor, &patch);
+	snprintf(c->name, sizeof(c->name), "cpu (%s%s, oneDNN %d.%d.%d), %d thread%s", c->kern->isa, c->native_bf16 ? "-bf16" : "",
+		 major, minor, patch, c->n_threads, c->n_threads == 1 ? "" : "s");
+	return 0;
+}
+
 int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned flags, struct ax_err *e)
 {
 	struct ax_cpu *c;
@@ -152,15 +216,16 @@ int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned fla
 		return ax_fail(e, AX_EMEM, "out of memory");
 	c->act = act;
 	c->n_threads = n_threads < 1 ? 1 : n_threads;
-	rc = ax_pool_new(&c->pool, c->n_threads, e);
-	if (rc) {
-		ax_free(c);
-		return rc;
-	}
-	fill_table(&c->ops);
-	snprintf(c->name, sizeof(c->name), "cpu (reference, %s)", ax_dtype_name(act));
 	*d = (struct ax_dev){ .ops = &c->ops, .act = act, .impl = c, .name = c->name };
-	return 0;
+	reference_table(&c->ref);
+	c->ops = c->ref;
+	snprintf(c->name, sizeof(c->name), "cpu (reference, %s)", ax_dtype_name(act));
+	rc = ax_pool_new(&c->pool, c->n_threads, e);
+	if (!rc && !(flags & AX_CPU_REFERENCE))
+		rc = open_fast(c, flags & AX_CPU_PORTABLE, e);
+	if (rc)
+		ax_cpu_close(d);
+	return rc;
 }
 
 void ax_cpu_close(struct ax_dev *d)
@@ -170,6 +235,8 @@ void ax_cpu_close(struct ax_dev *d)
 	if (!c)
 		return;
 	ax_pool_free(c->pool);
+	ax_dnnl_close(c->dnnl);
+	ax_free(c->wide);
 	ax_free(c->shared);
 	ax_free(c->slots);
 	ax_free(c);

@@ -1,0 +1,309 @@
+/* Fast elementwise ops: the vector kernels over blocks of fixed size. */
+#include "tensor/cpu/cpu.h"
+
+#define BLOCK ((size_t)32 << 10) /* elements of a task */
+
+static size_t blocks(size_t n)
+{
+	return (n + BLOCK - 1) / BLOCK;
+}
+
+static size_t block_len(size_t n, size_t i)
+{
+	return n - i * BLOCK < BLOCK ? n - i * BLOCK : BLOCK;
+}
+
+struct elem {
+	const struct ax_kern *kern;
+	void *y;
+	const void *a, *b;
+	enum ax_dtype ty, tx;
+	float alpha;
+	size_t n;
+};
+
+static void cast_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+
+	x->kern->cast(ax_at_mut(x->y, x->ty, i * BLOCK), x->ty, ax_at(x->a, x->tx, i * BLOCK), x->tx, block_len(x->n, i));
+}
+
+static void cast(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct elem a = { .kern = c->kern, .y = y, .a = x, .ty = ty, .tx = tx, .n = n };
+
+	if (ty == AX_F16 || tx == AX_F16)
+		c->ref.cast(d, y, ty, x, tx, n);
+	else
+		ax_cpu_run(c, blocks(n), cast_block, &a);
+}
+
+static void axpy_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+
+	x->kern->axpy((float *)x->y + i * BLOCK, ax_at(x->a, x->tx, i * BLOCK), x->tx, x->alpha, block_len(x->n, i));
+}
+
+static void axpy(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct elem a = { .kern = c->kern, .y = y, .a = x, .tx = tx, .alpha = alpha, .n = n };
+
+	if (tx == AX_F16)
+		c->ref.axpy(d, y, x, tx, alpha, n);
+	else
+		ax_cpu_run(c, blocks(n), axpy_block, &a);
+}
+
+static void scale_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+
+	x->kern->scale((float *)x->y + i * BLOCK, x->alpha, block_len(x->n, i));
+}
+
+static void scale(struct ax_dev *d, float *x, float alpha, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct elem a = { .kern = c->kern, .y = x, .alpha = alpha, .n = n };
+
+	ax_cpu_run(c, blocks(n), scale_block, &a);
+}
+
+static void add_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+	size_t at = i * BLOCK;
+
+	x->kern->add(ax_at_mut(x->y, x->ty, at), ax_at(x->a, x->ty, at), ax_at(x->b, x->ty, at), x->ty, block_len(x->n, i));
+}
+
+static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct elem x = { .kern = c->kern, .y = y, .a = a, .b = b, .ty = d->act, .n = n };
+
+	ax_cpu_run(c, blocks(n), add_block, &x);
+}
+
+static void zero_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+
+	memset((char *)x->y + i * BLOCK, 0, block_len(x->n, i));
+}
+
+static void zero(struct ax_dev *d, void *dst, size_t bytes)
+{
+	struct elem x = { .y = dst, .n = bytes };
+
+	ax_cpu_run(ax_cpu_of(d), blocks(bytes), zero_block, &x);
+}
+
+static void copy_block(void *ctx, size_t i, int slot)
+{
+	const struct elem *x = ctx;
+
+	memcpy((char *)x->y + i * BLOCK, (const char *)x->a + i * BLOCK, block_len(x->n, i));
+}
+
+static void copy(struct ax_dev *d, void *dst, const void *src, size_t bytes)
+{
+	struct elem x = { .y = dst, .a = src, .n = bytes };
+
+	ax_cpu_run(ax_cpu_of(d), blocks(bytes), copy_block, &x);
+}
+
+struct sum {
+	const struct ax_kern *kern;
+	const float *x;
+	double *part;
+	size_t n;
+};
+
+static void sum_block(void *ctx, size_t i, int slot)
+{
+	const struct sum *s = ctx;
+
+	s->part[i] = s->kern->sumsq(s->x + i * BLOCK, block_len(s->n, i));
+}
+
+static double pairwise(const double *x, size_t n)
+{
+	return n == 0 ? 0 : n == 1 ? x[0] : pairwise(x, n / 2) + pairwise(x + n / 2, n - n / 2);
+}
+
+static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct sum s = { c->kern, x, NULL, n };
+
+	if (!ax_cpu_scratch(c, blocks(n) * sizeof(double), 0))
+		return;
+	s.part = c->shared;
+	ax_cpu_run(c, blocks(n), sum_block, &s);
+	*out = pairwise(s.part, blocks(n));
+}
+
+struct adamw {
+	const struct ax_kern *kern;
+	float *p, *m, *v;
+	const float *grad;
+	void *w;
+	enum ax_dtype tw;
+	const struct ax_adamw *h;
+	size_t n;
+};
+
+static void adamw_block(void *ctx, size_t i, int slot)
+{
+	const struct adamw *a = ctx;
+	size_t at = i * BLOCK;
+
+	a->kern->adamw(a->p + at, a->m + at, a->v + at, a->grad + at, a->w ? ax_at_mut(a->w, a->tw, at) : NULL, a->tw, a->h, block_len(a->n, i));
+}
+
+static void adamw(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct adamw a = { c->kern, p, m, v, grad, w, tw, h, n };
+
+	if (tw == AX_F16)
+		c->ref.adamw(d, p, m, v, grad, w, tw, h, n);
+	else
+		ax_cpu_run(c, blocks(n), adamw_block, &a);
+}
+
+#define ROWS 16 /* rows of a task in the ops below */
+
+struct rows {
+	const struct ax_kern *kern;
+	enum ax_dtype t;
+	void *y;
+	const void *x, *g;
+	const int32_t *pos;
+	const float *table;
+	size_t n, width, ld, heads, half;
+	enum ax_act_fn fn;
+	float alpha;
+};
+
+static void glu_fwd_rows(void *ctx, size_t i, int slot)
+{
+	const struct rows *r = ctx;
+	size_t w = r->width;
+
+	for (size_t n = i * ROWS; n < r->n && n < (i + 1) * ROWS; n++)
+		r->kern->glu_fwd(ax_at_mut(r->y, r->t, n * w), ax_at(r->x, r->t, n * 2 * w), ax_at(r->x, r->t, n * 2 * w + w), r->t, r->fn, w);
+}
+
+static void glu_fwd(struct ax_dev *d, void *h, const void *gu, enum ax_act_fn fn, int N, int F)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct rows r = { .kern = c->kern, .t = d->act, .y = h, .x = gu, .n = (size_t)N, .width = (size_t)F, .fn = fn };
+
+	ax_cpu_run(c, (r.n + ROWS - 1) / ROWS, glu_fwd_rows, &r);
+}
+
+static void glu_bwd_rows(void *ctx, size_t i, int slot)
+{
+	const struct rows *r = ctx;
+	size_t w = r->width;
+
+	for (size_t n = i * ROWS; n < r->n && n < (i + 1) * ROWS; n++) {
+		size_t gate = n * 2 * w, up = gate + w;
+
+		r->kern->glu_bwd(ax_at_mut(r->y, r->t, gate), ax_at_mut(r->y, r->t, up), ax_at(r->g, r->t, n * w), ax_at(r->x, r->t, gate), ax_at(r->x, r->t, up), r->t, r->fn, w);
+	}
+}
+
+static void glu_bwd(struct ax_dev *d, void *dgu, const void *dh, const void *gu, enum ax_act_fn fn, int N, int F)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct rows r = { .kern = c->kern, .t = d->act, .y = dgu, .x = gu, .g = dh, .n = (size_t)N, .width = (size_t)F, .fn = fn };
+
+	ax_cpu_run(c, (r.n + ROWS - 1) / ROWS, glu_bwd_rows, &r);
+}
+
+static void rope_rows(void *ctx, size_t i, int slot)
+{
+	const struct rows *r = ctx;
+
+	for (size_t n = i * ROWS; n < r->n && n < (i + 1) * ROWS; n++) {
+		const float *cos = r->table + (size_t)r->pos[n] * r->width, *sin = cos + r->width / 2;
+
+		for (size_t h = 0; h < r->heads; h++) {
+			size_t at = n * r->ld + h * r->width;
+
+			r->kern->rope(ax_at_mut(r->y, r->t, at), ax_at_mut(r->y, r->t, at + r->half), r->t, cos, sin, r->alpha, r->half);
+		}
+	}
+}
+
+static void rope(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const float *cos_sin, int N, int n_head, int HD, int rotary, bool backward)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct rows r = { .kern = c->kern, .t = d->act, .y = x, .pos = pos, .table = cos_sin, .n = (size_t)N, .width = (size_t)HD, .ld = ld,
+			  .heads = (size_t)n_head, .half = (size_t)rotary / 2, .alpha = backward ? -1 : 1 };
+
+	ax_cpu_run(c, (r.n + ROWS - 1) / ROWS, rope_rows, &r);
+}
+
+static void embed_rows(void *ctx, size_t i, int slot)
+{
+	const struct rows *r = ctx;
+	size_t w = r->width, bytes = w * (r->t == AX_F32 ? 4 : 2);
+
+	for (size_t n = i * ROWS; n < r->n && n < (i + 1) * ROWS; n++)
+		memcpy(ax_at_mut(r->y, r->t, n * w), ax_at(r->x, r->t, (size_t)r->pos[n] * w), bytes);
+}
+
+static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void *table, float alpha, int N, int C)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct rows r = { .t = d->act, .y = x, .x = table, .pos = ids, .n = (size_t)N, .width = (size_t)C };
+
+	if (alpha != 1)
+		c->ref.embed_fwd(d, x, ids, table, alpha, N, C);
+	else
+		ax_cpu_run(c, (r.n + ROWS - 1) / ROWS, embed_rows, &r);
+}
+
+#define COLUMNS 64 /* of a task of embed_bwd: equal ids meet in one task, in the order of positions */
+
+static void embed_columns(void *ctx, size_t i, int slot)
+{
+	const struct rows *r = ctx;
+	size_t w = r->width, at = i * COLUMNS, len = w - at < COLUMNS ? w - at : COLUMNS;
+
+	for (size_t n = 0; n < r->n; n++)
+		r->kern->axpy((float *)r->y + (size_t)r->pos[n] * w + at, ax_at(r->x, r->t, n * w + at), r->t, r->alpha, len);
+}
+
+static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float alpha, int N, int C, int V)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+	struct rows r = { .kern = c->kern, .t = d->act, .y = dtable, .x = dx, .pos = ids, .n = (size_t)N, .width = (size_t)C, .alpha = alpha };
+
+	ax_cpu_run(c, (r.width + COLUMNS - 1) / COLUMNS, embed_columns, &r);
+}
+
+void ax_fast_elem(struct ax_ops *o)
+{
+	o->cast = cast;
+	o->axpy = axpy;
+	o->scale = scale;
+	o->add = add;
+	o->zero = zero;
+	o->copy = copy;
+	o->sumsq = sumsq;
+	o->adamw = adamw;
+	o->glu_fwd = glu_fwd;
+	o->glu_bwd = glu_bwd;
+	o->rope = rope;
+	o->embed_fwd = embed_fwd;
+	o->embed_bwd = embed_bwd;
+}

@@ -1,0 +1,283 @@
+/* Attention against double precision: the forward pass by its formula, the backward pass by central differences. */
+#include "op.h"
+
+struct attn_case {
+	const char *name;
+	int N, Nk, n_seg;
+	struct ax_seg seg[8];
+	struct ax_attn p;
+	int pad; /* stride beyond the width */
+};
+
+static bool sees(const struct ax_seg *s, int window, int i, int j)
+{
+	return j <= s->q_pos + i && (!window || j > s->q_pos + i - window);
+}
+
+/* o in double; arrays hold strided rows as the op's. */
+static void forward(const struct attn_case *c, const double *q, size_t ldq, const double *k, const double *v, size_t ldk, double *o, double *lse)
+{
+	size_t hd = (size_t)c->p.head_dim, heads = (size_t)c->p.n_head, group = heads / (size_t)c->p.n_kv;
+	double *score = doubles((size_t)c->Nk);
+
+	memset(o, 0, (size_t)c->N * heads * hd * sizeof(*o));
+	memset(lse, 0, (size_t)c->N * heads * sizeof(*lse));
+	for (int s = 0; s < c->n_seg; s++)
+		for (int i = 0; i < c->seg[s].q_len; i++)
+			for (size_t h = 0; h < heads; h++) {
+				const struct ax_seg *g = &c->seg[s];
+				size_t n = (size_t)(g->q_off + i);
+				double max = -INFINITY, sum = 0;
+
+				for (int j = 0; j < g->k_len; j++) {
+					double x = 0;
+
+					for (size_t e = 0; e < hd; e++)
+						x += q[n * ldq + h * hd + e] * k[(size_t)(g->k_off + j) * ldk + h / group * hd + e];
+					x *= (double)c->p.scale;
+					if (c->p.softcap > 0)
+						x = (double)c->p.softcap * tanh(x / (double)c->p.softcap);
+					score[j] = sees(g, c->p.window, i, j) ? x : -INFINITY;
+					max = fmax(max, score[j]);
+				}
+				for (int j = 0; j < g->k_len; j++)
+					sum += isinf(max) ? 0 : exp(score[j] - max);
+				for (int j = 0; sum > 0 && j < g->k_len; j++)
+					for (size_t e = 0; e < hd; e++)
+						o[(n * heads + h) * hd + e] += exp(score[j] - max) / sum * v[(size_t)(g->k_off + j) * ldk + h / group * hd + e];
+				lse[n * heads + h] = sum > 0 ? max + log(sum) : -INFINITY;
+			}
+	free(score);
+}
+
+struct problem {
+	struct ax_dev d;
+	struct tensor q, k, v, go, o, lse, dq, dk, dv;
+	size_t ldq, ldk;
+};
+
+static void problem_open(struct problem *x, const struct variant *v, const struct attn_case *c, int threads)
+{
+	size_t hd = (size_t)c->p.head_dim, wq = (size_t)c->p.n_head * hd, wk = (size_t)c->p.n_kv * hd, N = (size_t)c->N, Nk = (size_t)c->Nk;
+
+	x->d = dev_open(v, threads);
+	x->ldq = wq + (size_t)c->pad;
+	x->ldk = wk + 2 * (size_t)c->pad;
+	x->q = tensor_random(&x->d, v->act, N * x->ldq, 1.5);
+	x->k = tensor_random(&x->d, v->act, Nk * x->ldk, 1.5);
+	x->v = tensor_random(&x->d, v->act, Nk * x->ldk, 1);
+	x->go = tensor_random(&x->d, v->act, N * wq, 1);
+	x->o = tensor_random(&x->d, v->act, N * wq, 1);
+	x->lse = tensor_random(&x->d, AX_F32, N * (size_t)c->p.n_head, 1);
+	x->dq = tensor_random(&x->d, v->act, x->q.n, 1);
+	x->dk = tensor_random(&x->d, v->act, x->k.n, 1);
+	x->dv = tensor_random(&x->d, v->act, x->v.n, 1);
+}
+
+static void problem_run(struct problem *x, const struct attn_case *c)
+{
+	struct ax_dev *d = &x->d;
+
+	d->ops->attn_fwd(d, x->o.p, x->lse.p, x->q.p, x->ldq, x->k.p, x->v.p, x->ldk, c->seg, c->n_seg, c->N, c->Nk, &c->p);
+	d->ops->attn_bwd(d, x->dq.p, x->dk.p, x->dv.p, x->go.p, x->q.p, x->ldq, x->k.p, x->v.p, x->ldk, x->o.p, x->lse.p, c->seg, c->n_seg, c->N, c->Nk, &c->p);
+}
+
+static void problem_close(struct problem *x)
+{
+	struct tensor *t[] = { &x->q, &x->k, &x->v, &x->go, &x->o, &x->lse, &x->dq, &x->dk, &x->dv };
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		tensor_free(t[i]);
+	dev_close(&x->d);
+}
+
+/* Gradient of sum(go * o) by in[at], where in is one of q, k, v. */
+static double slope(const struct attn_case *c, const struct problem *x, double *q, double *k, double *v, const double *go, double *in, size_t at)
+{
+	size_t n = x->o.n;
+	double *o = doubles(n), *lse = doubles(x->lse.n), was = in[at], s[2] = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		in[at] = was + (i ? 1e-5 : -1e-5);
+		forward(c, q, x->ldq, k, v, x->ldk, o, lse);
+		for (size_t j = 0; j < n; j++)
+			s[i] += o[j] * go[j];
+	}
+	in[at] = was;
+	free(o);
+	free(lse);
+	return (s[1] - s[0]) / 2e-5;
+}
+
+/* Central differences by every element of one of the inputs; elements between rows keep what the gradient buffer had. */
+static double *slopes(const struct attn_case *c, const struct problem *x, int which, const struct tensor *grad, size_t ld, size_t width)
+{
+	double *q = tensor_doubles(&x->q), *k = tensor_doubles(&x->k), *v = tensor_doubles(&x->v), *go = tensor_doubles(&x->go);
+	double *in = which == 0 ? q : which == 1 ? k : v, *out = tensor_doubles(grad);
+
+	for (size_t i = 0; i < grad->n; i++)
+		if (i % ld < width)
+			out[i] = slope(c, x, q, k, v, go, in, i);
+	free(q);
+	free(k);
+	free(v);
+	free(go);
+	return out;
+}
+
+static void compare_lse(const struct tensor *lse, const double *want, const char *name)
+{
+	for (size_t i = 0; i < lse->n; i++) {
+		double got = tensor_get(lse, i);
+
+		if (!(isinf(want[i]) ? got == want[i] : fabs(got - want[i]) <= 2e-5 + 1e-6 * fabs(want[i])))
+			fail_msg("lse[%zu], %s: %g, not %g", i, name, got, want[i]);
+	}
+}
+
+/* Small cases, by central differences. */
+static const struct attn_case small[] = {
+	{ "one document", 9, 9, 1, { { 0, 9, 0, 9, 0 } }, { 2, 1, 8, 0.35f, 0, 0 }, 0 },
+	{ "padding, two documents, window, cap", 12, 12, 2, { { 1, 4, 1, 4, 0 }, { 5, 5, 5, 5, 0 } }, { 4, 2, 12, 0.3f, 3, 2 }, 3 },
+	{ "odd head dim", 6, 6, 2, { { 0, 2, 0, 2, 0 }, { 2, 4, 2, 4, 0 } }, { 2, 2, 5, 0.4f, 0, 0 }, 1 },
+	{ "chunks of one document", 8, 16, 2, { { 0, 4, 0, 16, 2 }, { 4, 4, 0, 16, 12 } }, { 2, 1, 8, 0.3f, 0, 0 }, 0 },
+	{ "queries that see nothing", 6, 8, 1, { { 0, 6, 0, 4, 5 } }, { 1, 1, 4, 0.5f, 3, 0 }, 0 },
+};
+
+static void differences(void **state)
+{
+	for (size_t v = 0; v < N_VARIANTS; v++)
+		for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
+			const struct attn_case *c = &small[i];
+			struct problem x;
+			size_t hd = (size_t)c->p.head_dim, wq = (size_t)c->p.n_head * hd, wk = (size_t)c->p.n_kv * hd;
+			double *o, *lse, *q, *k, *val, *g[3];
+
+			problem_open(&x, &variants[v], c, 2);
+			g[0] = slopes(c, &x, 0, &x.dq, x.ldq, wq);
+			g[1] = slopes(c, &x, 1, &x.dk, x.ldk, wk);
+			g[2] = slopes(c, &x, 2, &x.dv, x.ldk, wk);
+			q = tensor_doubles(&x.q);
+			k = tensor_doubles(&x.k);
+			val = tensor_doubles(&x.v);
+			o = doubles(x.o.n);
+			lse = doubles(x.lse.n);
+			forward(c, q, x.ldq, k, val, x.ldk, o, lse);
+			problem_run(&x, c);
+			compare_lse(&x.lse, lse, c->name);
+			expect_near(c->name, variants[v].name, &x.o, o, variants[v].act, 2e-6, 8e-3);
+			expect_near(c->name, variants[v].name, &x.dq, g[0], variants[v].act, 2e-6, 1.5e-2);
+			expect_near(c->name, variants[v].name, &x.dk, g[1], variants[v].act, 2e-6, 1.5e-2);
+			expect_near(c->name, variants[v].name, &x.dv, g[2], variants[v].act, 2e-6, 1.5e-2);
+			free(q);
+			free(k);
+			free(val);
+			free(lse);
+			problem_close(&x);
+		}
+}
+
+/* Larger cases, against the reference in f32 on the same (bf16) values. */
+static const struct attn_case large[] = {
+	{ "tiles", 200, 200, 1, { { 0, 200, 0, 200, 0 } }, { 3, 1, 64, 0.125f, 0, 0 }, 7 },
+	{ "two documents, padding", 180, 180, 2, { { 3, 70, 3, 70, 0 }, { 80, 99, 80, 99, 0 } }, { 2, 2, 20, 0.2f, 0, 0 }, 0 },
+	{ "window over tiles", 260, 260, 1, { { 0, 260, 0, 260, 0 } }, { 2, 1, 80, 0.11f, 70, 0 }, 0 },
+	{ "cap", 100, 100, 1, { { 0, 100, 0, 100, 0 } }, { 2, 1, 128, 0.1f, 0, 3 }, 0 },
+	{ "zig-zag chunks", 130, 300, 2, { { 0, 65, 0, 300, 40 }, { 65, 65, 0, 300, 235 } }, { 4, 2, 12, 0.3f, 0, 0 }, 1 },
+	{ "chunks of two documents", 90, 200, 3, { { 0, 30, 0, 60, 20 }, { 30, 30, 60, 140, 0 }, { 60, 30, 60, 140, 100 } }, { 2, 1, 16, 0.25f, 0, 0 }, 0 },
+	{ "many keys, one query", 1, 150, 1, { { 0, 1, 0, 150, 149 } }, { 2, 1, 24, 0.2f, 0, 0 }, 0 },
+};
+
+static void widened(struct tensor *to, const struct tensor *from)
+{
+	for (size_t i = 0; i < to->n; i++)
+		tensor_set(to, i, tensor_get(from, i));
+}
+
+static void against_reference(const struct variant *v, const struct attn_case *c)
+{
+	struct problem x, r;
+
+	problem_open(&x, v, c, 2);
+	problem_open(&r, &variants[0], c, 1);
+	widened(&r.q, &x.q);
+	widened(&r.k, &x.k);
+	widened(&r.v, &x.v);
+	widened(&r.go, &x.go);
+	widened(&r.dq, &x.dq);
+	widened(&r.dk, &x.dk);
+	widened(&r.dv, &x.dv);
+	problem_run(&r, c);
+	problem_run(&x, c);
+	expect_near(c->name, v->name, &x.o, tensor_doubles(&r.o), v->act, 3e-6, 6e-3);
+	expect_near("lse", v->name, &x.lse, tensor_doubles(&r.lse), AX_F32, 2e-6, 0);
+	expect_near("dq", v->name, &x.dq, tensor_doubles(&r.dq), v->act, 3e-6, 1e-2);
+	expect_near("dk", v->name, &x.dk, tensor_doubles(&r.dk), v->act, 3e-6, 1e-2);
+	expect_near("dv", v->name, &x.dv, tensor_doubles(&r.dv), v->act, 3e-6, 1e-2);
+	problem_close(&x);
+	problem_close(&r);
+}
+
+static void tiles(void **state)
+{
+	for (size_t v = 1; v < N_VARIANTS; v++)
+		for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+			against_reference(&variants[v], &large[i]);
+}
+
+static void many_segments(void **state)
+{
+	enum { N = 150 };
+	struct ax_seg seg[N];
+	struct attn_case c = { "many documents", N, N, 0, { { 0, 0, 0, 0, 0 } }, { 2, 1, 16, 0.25f, 0, 0 }, 0 };
+	int at = 0;
+
+	for (int len = 1; at + len <= N; len = len % 5 + 1) {
+		seg[c.n_seg++] = (struct ax_seg){ at, len, at, len, 0 };
+		at += len;
+	}
+	for (size_t v = 1; v < N_VARIANTS; v++) {
+		struct problem x, r;
+
+		problem_open(&x, &variants[v], &c, 3);
+		problem_open(&r, &variants[0], &c, 1);
+		widened(&r.q, &x.q);
+		widened(&r.k, &x.k);
+		widened(&r.v, &x.v);
+		widened(&r.go, &x.go);
+		for (int i = 0; i < 2; i++) {
+			struct problem *p = i ? &r : &x;
+
+			p->d.ops->attn_fwd(&p->d, p->o.p, p->lse.p, p->q.p, p->ldq, p->k.p, p->v.p, p->ldk, seg, c.n_seg, N, N, &c.p);
+			p->d.ops->attn_bwd(&p->d, p->dq.p, p->dk.p, p->dv.p, p->go.p, p->q.p, p->ldq, p->k.p, p->v.p, p->ldk, p->o.p, p->lse.p, seg, c.n_seg, N, N, &c.p);
+		}
+		expect_near("o", variants[v].name, &x.o, tensor_doubles(&r.o), variants[v].act, 3e-6, 6e-3);
+		expect_near("dq", variants[v].name, &x.dq, tensor_doubles(&r.dq), variants[v].act, 3e-6, 1e-2);
+		expect_near("dk", variants[v].name, &x.dk, tensor_doubles(&r.dk), variants[v].act, 3e-6, 1e-2);
+		expect_near("dv", variants[v].name, &x.dv, tensor_doubles(&r.dv), variants[v].act, 3e-6, 1e-2);
+		problem_close(&x);
+		problem_close(&r);
+	}
+}
+
+/* Every head dim from 8 to 128 by 4, and some odd ones. */
+static void head_dims(void **state)
+{
+	struct attn_case c = { "head dims", 70, 70, 2, { { 0, 20, 0, 20, 0 }, { 20, 45, 20, 45, 0 } }, { 2, 1, 0, 0.2f, 0, 0 }, 0 };
+
+	for (size_t v = 2; v < N_VARIANTS; v++)
+		for (c.p.head_dim = 8; c.p.head_dim <= 128; c.p.head_dim += c.p.head_dim < 24 ? 1 : c.p.head_dim < 64 ? 8 : 16)
+			against_reference(&variants[v], &c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(differences),
+		cmocka_unit_test(tiles),
+		cmocka_unit_test(many_segments),
+		cmocka_unit_test(head_dims),
+	};
+
+	return cmocka_run_group_tests_name("op: attention", tests, NULL, NULL);
+}

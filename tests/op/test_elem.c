@@ -1,0 +1,288 @@
+/* Conversions and elementwise ops against double precision. */
+#include "op.h"
+
+static void conversions(void **state)
+{
+	for (uint32_t h = 0; h < 65536; h++) {
+		float x = ax_f16_to_f32((uint16_t)h), b = ax_bf16_to_f32((uint16_t)h);
+
+		if (isnan(x))
+			assert_true(isnan(ax_f16_to_f32(ax_f32_to_f16(x))));
+		else
+			assert_int_equal(ax_f32_to_f16(x), h);
+		if (isnan(b))
+			assert_true(isnan(ax_bf16_to_f32(ax_f32_to_bf16(b))));
+		else
+			assert_int_equal(ax_f32_to_bf16(b), h);
+	}
+	assert_int_equal(ax_f32_to_f16(65519.9f), 0x7bff);
+	assert_int_equal(ax_f32_to_f16(65520.0f), 0x7c00);
+	assert_int_equal(ax_f32_to_f16(0x1p-25f), 0);
+	assert_int_equal(ax_f32_to_f16(0x1.8p-25f), 1);
+	assert_int_equal(ax_f32_to_f16(0x1.8p-24f), 2);
+	assert_int_equal(ax_f32_to_f16(1.00048828125f), 0x3c00); /* a tie goes to even */
+	assert_int_equal(ax_f32_to_f16(1.00146484375f), 0x3c02);
+	assert_int_equal(ax_f32_to_bf16(1.00390625f), 0x3f80);
+	assert_int_equal(ax_f32_to_bf16(1.01171875f), 0x3f82);
+	assert_int_equal(ax_f32_to_bf16(3.4e38f), 0x7f80);
+}
+
+static void cast_one(struct ax_dev *d, enum ax_dtype ty, enum ax_dtype tx, size_t n)
+{
+	struct tensor x = tensor_random(d, tx, n, 3), y = tensor_new(d, ty, n);
+
+	if (n > 3)
+		tensor_set(&x, 3, (double)NAN);
+	d->ops->cast(d, y.p, ty, x.p, tx, n);
+	for (size_t i = 0; i < n; i++) {
+		struct tensor one = y;
+		uint64_t bits = 0;
+		double want;
+
+		one.p = &bits;
+		tensor_set(&one, 0, tensor_get(&x, i));
+		want = tensor_get(&one, 0);
+		if (isnan(want))
+			assert_true(isnan(tensor_get(&y, i)));
+		else if (want != tensor_get(&y, i))
+			fail_msg("cast %s to %s", ax_dtype_name(tx), ax_dtype_name(ty));
+	}
+	tensor_free(&x);
+	tensor_free(&y);
+}
+
+static const size_t sizes[] = { 1, 7, 31, 33, 1000, 70001 };
+
+static void casts(void **state)
+{
+	static const enum ax_dtype t[] = { AX_F32, AX_BF16, AX_F16 };
+
+	for (size_t v = 0; v < N_VARIANTS; v++) {
+		struct ax_dev d = dev_open(&variants[v], 2);
+
+		for (size_t i = 0; i < 9; i++)
+			for (size_t k = 0; k < 5; k++)
+				cast_one(&d, t[i / 3], t[i % 3], sizes[k]);
+		dev_close(&d);
+	}
+}
+
+static void arithmetic_of(const struct variant *v, size_t n)
+{
+	struct ax_dev d = dev_open(v, 2);
+	struct tensor a = tensor_random(&d, v->act, n, 1), b = tensor_random(&d, v->act, n, 1), y = tensor_random(&d, AX_F32, n, 1);
+	struct tensor s = tensor_new(&d, AX_F64, 1);
+	double *want = tensor_doubles(&y), *sum = doubles(n), sq = 0;
+
+	d.ops->axpy(&d, y.p, a.p, v->act, 0.7f, n);
+	for (size_t i = 0; i < n; i++)
+		want[i] += 0.7 * tensor_get(&a, i);
+	expect_near("axpy", v->name, &y, want, AX_F32, 1e-7, 1e-7);
+	want = tensor_doubles(&y);
+	d.ops->scale(&d, y.p, 1.3f, n);
+	for (size_t i = 0; i < n; i++)
+		want[i] *= (double)1.3f;
+	expect_near("scale", v->name, &y, want, AX_F32, 1e-7, 1e-7);
+	for (size_t i = 0; i < n; i++)
+		sq += tensor_get(&y, i) * tensor_get(&y, i);
+	d.ops->sumsq(&d, s.p, y.p, n);
+	assert_true(fabs(tensor_get(&s, 0) - sq) <= 1e-13 * sq);
+	for (size_t i = 0; i < n; i++)
+		sum[i] = tensor_get(&a, i) + tensor_get(&b, i);
+	d.ops->add(&d, a.p, a.p, b.p, n); /* in place */
+	expect_near("add", v->name, &a, sum, v->act, 1e-7, 4e-3);
+	tensor_free(&a);
+	tensor_free(&b);
+	tensor_free(&y);
+	tensor_free(&s);
+	dev_close(&d);
+}
+
+static void arithmetic(void **state)
+{
+	for (size_t v = 0; v < N_VARIANTS; v++)
+		for (size_t i = 0; i < 6; i++)
+			arithmetic_of(&variants[v], sizes[i]);
+}
+
+static void adamw_of(const struct variant *v, enum ax_dtype tw, size_t n)
+{
+	struct ax_dev d = dev_open(v, 2);
+	struct tensor p = tensor_random(&d, AX_F32, n, 1), m = tensor_random(&d, AX_F32, n, 0.1), s = tensor_random(&d, AX_F32, n, 0.1);
+	struct tensor g = tensor_random(&d, AX_F32, n, 2), w = tensor_new(&d, tw, n);
+	struct ax_adamw h = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.19f, .bias2 = 0.0975f, .grad_scale = 0.25f };
+	double *wp, *wm = doubles(n), *ws = doubles(n), *ww = doubles(n);
+
+	for (size_t i = 0; i < n; i++)
+		tensor_set(&s, i, fabs(tensor_get(&s, i)));
+	wp = tensor_doubles(&p);
+	for (size_t i = 0; i < n; i++) {
+		double gi = tensor_get(&g, i) * 0.25, b1 = (double)h.beta1, b2 = (double)h.beta2;
+
+		wm[i] = b1 * tensor_get(&m, i) + (1 - b1) * gi;
+		ws[i] = b2 * tensor_get(&s, i) + (1 - b2) * gi * gi;
+		wp[i] = wp[i] * (1 - (double)h.lr * (double)h.weight_decay) - (double)h.lr / (double)h.bias1 * wm[i] / (sqrt(ws[i]) / sqrt((double)h.bias2) + 1e-8);
+		ww[i] = wp[i];
+	}
+	d.ops->adamw(&d, p.p, m.p, s.p, g.p, w.p, tw, &h, n);
+	for (size_t i = 0; tw == AX_BF16 && i < n; i++)
+		assert_int_equal(((uint16_t *)w.p)[i], ax_f32_to_bf16(((float *)p.p)[i]));
+	expect_near("adamw p", v->name, &p, wp, AX_F32, 5e-7, 0);
+	expect_near("adamw m", v->name, &m, wm, AX_F32, 5e-7, 0);
+	expect_near("adamw v", v->name, &s, ws, AX_F32, 5e-7, 0);
+	expect_near("adamw w", v->name, &w, ww, tw == AX_F32 ? AX_F32 : AX_BF16, 5e-7, 4e-3);
+	tensor_free(&w);
+	wp = tensor_doubles(&p);
+	d.ops->adamw(&d, p.p, m.p, s.p, g.p, NULL, AX_F32, &h, n); /* without a rounded copy */
+	assert_true(rel_error(&p, wp) > 1e-4);
+	free(wp);
+	tensor_free(&p);
+	tensor_free(&m);
+	tensor_free(&s);
+	tensor_free(&g);
+	dev_close(&d);
+}
+
+static void adamw(void **state)
+{
+	for (size_t v = 0; v < N_VARIANTS; v++) {
+		adamw_of(&variants[v], AX_BF16, 1003);
+		adamw_of(&variants[v], AX_F32, 40001);
+		adamw_of(&variants[v], AX_F16, 17);
+	}
+}
+
+static double silu(double x)
+{
+	return x / (1 + exp(-x));
+}
+
+static double gelu(double x)
+{
+	return 0.5 * x * (1 + erf(x / sqrt(2)));
+}
+
+static double gelu_tanh(double x)
+{
+	return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+
+static void glu_of(const struct variant *v, enum ax_act_fn fn, size_t N, size_t F, double scale)
+{
+	static double (*const f[])(double) = { [AX_ACT_SILU] = silu, [AX_ACT_GELU_TANH] = gelu_tanh, [AX_ACT_GELU] = gelu };
+	struct ax_dev d = dev_open(v, 2);
+	struct tensor gu = tensor_random(&d, v->act, N * 2 * F, scale), h = tensor_new(&d, v->act, N * F), dh = tensor_random(&d, v->act, N * F, 1);
+	double *want = doubles(N * F), *grad = doubles(N * 2 * F);
+
+	for (size_t n = 0; n < N; n++)
+		for (size_t i = 0; i < F; i++) {
+			double g = tensor_get(&gu, n * 2 * F + i), u = tensor_get(&gu, n * 2 * F + F + i), dy = tensor_get(&dh, n * F + i);
+
+			want[n * F + i] = f[fn](g) * u;
+			grad[n * 2 * F + i] = dy * u * (f[fn](g + 1e-5) - f[fn](g - 1e-5)) / 2e-5;
+			grad[n * 2 * F + F + i] = dy * f[fn](g);
+		}
+	d.ops->glu_fwd(&d, h.p, gu.p, fn, (int)N, (int)F);
+	expect_near("glu", v->name, &h, want, v->act, 2e-6, 4e-3);
+	d.ops->glu_bwd(&d, gu.p, dh.p, gu.p, fn, (int)N, (int)F); /* over its input */
+	expect_near("glu backward", v->name, &gu, grad, v->act, 2e-6, 4e-3);
+	tensor_free(&gu);
+	tensor_free(&h);
+	tensor_free(&dh);
+	dev_close(&d);
+}
+
+static void glu(void **state)
+{
+	static const enum ax_act_fn fn[] = { AX_ACT_SILU, AX_ACT_GELU_TANH, AX_ACT_GELU };
+
+	for (size_t v = 0; v < N_VARIANTS; v++)
+		for (size_t i = 0; i < 3; i++) {
+			glu_of(&variants[v], fn[i], 3, 5, 1);
+			glu_of(&variants[v], fn[i], 37, 65, 1);
+			glu_of(&variants[v], fn[i], 5, 48, 40); /* saturated */
+		}
+}
+
+static void embed_of(const struct variant *v, float alpha)
+{
+	enum { N = 45, C = 70, V = 11 };
+	struct ax_dev d = dev_open(v, 3);
+	struct tensor table = tensor_random(&d, v->act, V * C, 1), x = tensor_new(&d, v->act, N * C), dt = tensor_random(&d, AX_F32, V * C, 1);
+	int32_t ids[N];
+	double *want = doubles(N * C), *grad = tensor_doubles(&dt);
+
+	for (int n = 0; n < N; n++)
+		ids[n] = (n * 7 + n / 3) % V;
+	d.ops->embed_fwd(&d, x.p, ids, table.p, alpha, N, C);
+	for (size_t i = 0; i < N * C; i++)
+		want[i] = (double)alpha * tensor_get(&table, (size_t)ids[i / C] * C + i % C);
+	expect_near("embed", v->name, &x, want, v->act, 1e-7, 4e-3);
+	for (size_t i = 0; i < N * C; i++)
+		grad[(size_t)ids[i / C] * C + i % C] += (double)alpha * tensor_get(&x, i);
+	d.ops->embed_bwd(&d, dt.p, x.p, ids, alpha, N, C, V);
+	expect_near("embed backward", v->name, &dt, grad, AX_F32, 1e-6, 0);
+	tensor_free(&table);
+	tensor_free(&x);
+	tensor_free(&dt);
+	dev_close(&d);
+}
+
+static void embed(void **state)
+{
+	for (size_t v = 0; v < N_VARIANTS; v++) {
+		embed_of(&variants[v], 1);
+		embed_of(&variants[v], 8.5f);
+	}
+}
+
+static void rope_of(const struct variant *v, size_t N, size_t heads, size_t hd, size_t rotary)
+{
+	enum { POS = 50 };
+	struct ax_dev d = dev_open(v, 2);
+	size_t ld = heads * hd + 3, half = rotary / 2;
+	struct tensor x = tensor_random(&d, v->act, N * ld, 1), cs = tensor_new(&d, AX_F32, POS * hd);
+	int32_t *pos = calloc(N, sizeof(*pos));
+	double *was = tensor_doubles(&x), *want = tensor_doubles(&x);
+
+	for (size_t i = 0; i < POS * hd; i++)
+		tensor_set(&cs, i, i % hd < hd / 2 ? cos((double)(i / hd) / (double)(1 + i % hd)) : sin((double)(i / hd) / (double)(1 + i % hd - hd / 2)));
+	for (size_t n = 0; n < N; n++) {
+		pos[n] = (int32_t)(n * 3 % POS);
+		for (size_t i = 0; i < heads * half; i++) {
+			size_t at = n * ld + i / half * hd + i % half;
+			double c = tensor_get(&cs, (size_t)pos[n] * hd + i % half), s = tensor_get(&cs, (size_t)pos[n] * hd + hd / 2 + i % half);
+
+			want[at] = was[at] * c - was[at + half] * s;
+			want[at + half] = was[at + half] * c + was[at] * s;
+		}
+	}
+	d.ops->rope(&d, x.p, ld, pos, cs.p, (int)N, (int)heads, (int)hd, (int)rotary, false);
+	expect_near("rope", v->name, &x, want, v->act, 1e-6, 4e-3);
+	d.ops->rope(&d, x.p, ld, pos, cs.p, (int)N, (int)heads, (int)hd, (int)rotary, true); /* a rotation's transpose undoes it */
+	expect_near("rope backward", v->name, &x, was, v->act, 1e-6, 5e-3);
+	free(pos);
+	tensor_free(&x);
+	tensor_free(&cs);
+	dev_close(&d);
+}
+
+static void rope(void **state)
+{
+	for (size_t v = 0; v < N_VARIANTS; v++) {
+		rope_of(&variants[v], 40, 3, 64, 64);
+		rope_of(&variants[v], 5, 2, 20, 20);
+		rope_of(&variants[v], 33, 1, 80, 32);
+		rope_of(&variants[v], 1, 4, 12, 12);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conversions), cmocka_unit_test(casts), cmocka_unit_test(arithmetic), cmocka_unit_test(adamw),
+		cmocka_unit_test(glu),	       cmocka_unit_test(embed), cmocka_unit_test(rope),
+	};
+
+	return cmocka_run_group_tests_name("op: elementwise", tests, NULL, NULL);
+}
