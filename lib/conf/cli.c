@@ -409,7 +409,7 @@ int ax_conf_parse(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 
 	c->own = ax_val_map(&c->arena);
 	c->cli = ax_val_map(&c->arena);
-	c->operand = ax_calloc((size_t)argc + 1, sizeof(*c->operand));
+	c->operand = ax_arena_calloc(&c->arena, (size_t)argc + 1, sizeof(*c->operand));
 	if (!c->own || !c->cli || !c->operand)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	while (p.at < argc) {

@@ -118,7 +118,6 @@ int ax_conf_set(struct ax_conf *c, const char *key, const struct ax_val *v, stru
 void ax_conf_release(struct ax_conf *c)
 {
 	ax_arena_release(&c->arena);
-	ax_free((void *)c->operand);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -173,7 +172,7 @@ int ax_conf_require(const struct ax_conf *c, const char *key, struct ax_err *e)
 	snprintf(option, sizeof(option), "--%s", key);
 	for (char *p = option; *p; p++)
 		*p = *p == '_' ? '-' : *p;
-	return ax_fail(e, AX_EUSAGE, "%s: needs %s: set it in the configuration or with %s", c->spec->name, key, option);
+	return ax_fail(e, AX_EUSAGE, "%s is not set: give it in the configuration or with %s", key, option);
 }
 
 bool ax_conf_opt_given(const struct ax_conf *c, const char *name)
@@ -220,9 +219,10 @@ const struct ax_val *ax_conf_opt_list(const struct ax_conf *c, const char *name)
 	return ax_val_get(c->own, name);
 }
 
+/* What changes a result of the tools: a stage of a Makefile need not run again for the rest. */
 static bool concerns(const struct ax_key *k, unsigned tools)
 {
-	return tools == 0 || k->tools & tools;
+	return tools == 0 || (k->tools & tools && k->status != AX_KEY_SAME);
 }
 
 /* Values of a mapping with rows for its members: only those members that concern the tools. */

@@ -63,7 +63,7 @@ struct ax_conf {
 	struct ax_val *own;                 /* the tool's own options and the common ones, by name */
 	struct ax_val *val;                 /* the layers merged and normalised: what the getters read */
 	struct ax_val *dflt;                /* defaults of the rows that have one, by full name */
-	const char **operand;               /* borrowed from argv */
+	const char **operand;               /* pointers into argv */
 	size_t n_operand;
 	const char *config_path;            /* -c, or NULL */
 	bool done;                          /* help, version or --print-config served: exit with 0 */
@@ -95,7 +95,10 @@ uint64_t ax_conf_opt_size(const struct ax_conf *c, const char *name, uint64_t df
 const char *ax_conf_opt_str(struct ax_conf *c, const char *name);
 const struct ax_val *ax_conf_opt_list(const struct ax_conf *c, const char *name); /* list of strings */
 
-/* The resolved keys that concern `tools` (a set of enum ax_tool; 0: all) as a map, e.g. the data keys for a header. */
+/*
+ * The resolved keys as a map: with `tools` (a set of enum ax_tool) those that change what these tools make, e.g. the data
+ * keys for a header; with 0 all.
+ */
 struct ax_val *ax_conf_resolved(struct ax_conf *c, unsigned tools);
 
 /*

@@ -231,8 +231,8 @@ static void test_check(void **state)
 			 0);
 	assert_int_equal(check(&spec, "base_model: m\n", "--plan", &e), 0);
 	assert_int_equal(check(&tokenize, "optimizer: muon\nadapter: lora\nlearning_rate: 3\n", NULL, &e), 0);
-	CHECK_SAYS(&spec, "base_model: m\n", NULL, "needs learning_rate");
-	CHECK_SAYS(&spec, "learning_rate: 1\n", NULL, "needs base_model");
+	CHECK_SAYS(&spec, "base_model: m\n", NULL, "learning_rate is not set");
+	CHECK_SAYS(&spec, "learning_rate: 1\n", NULL, "base_model is not set");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nadapter: lora\n", NULL, YAML ":3: adapter: ");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\n", "--tensor-parallel-size=2", "--tensor-parallel-size: ");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\noptimizer: muon\n", NULL, ":3: optimizer: muon is not built");
