@@ -18,6 +18,7 @@
 #define FAILED_GRACE_S 2.0
 #define PARTING_S 1.0 /* to let a last message out */
 #define HELLO_S 10.0  /* a caller that does not introduce itself is dropped */
+#define RESUMED_S 5.0 /* after a stop: time in which others' ends are blamed on it */
 #define N_STRANGER 32
 
 enum kind { HELLO, BEAT, BYE, FAILED, VERDICT };
@@ -51,6 +52,7 @@ struct ax_watchdog {
 	int wake[2];
 	int rank, n_rank, local_rank;
 	double silent_s, hang_s, beat_s;
+	double resumed_at; /* when this process last found that it had been stopped; 0: never */
 	int listener; /* rank 0; else -1 */
 	struct meeting meeting;
 	struct conn *conn; /* rank 0: [n_rank] by rank, then strangers; others: [1], to rank 0 */
@@ -196,6 +198,8 @@ static void conn_lost(struct ax_watchdog *w, struct conn *k)
 		return;
 	}
 	conn_close(k);
+	if (died && w->resumed_at > 0 && ax_now() - w->resumed_at < RESUMED_S)
+		_exit(-AX_ECOMM); /* the other gave this rank up, and has said so */
 	if (died)
 		verdict(w, &m, "died");
 }
@@ -341,8 +345,20 @@ static void hear(struct ax_watchdog *w, struct conn *k, double now)
 		end_job(w, k->in.text, false);
 }
 
+/* This process did not run for a while (stopped, or the machine was): what it missed proves nothing. */
+static void start_afresh(struct ax_watchdog *w, double now)
+{
+	w->resumed_at = now;
+	for (int i = 0; i < w->n_conn; i++)
+		w->conn[i].heard = now;
+	pthread_mutex_lock(&w->lock);
+	w->progress_at = now;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void listen_once(struct ax_watchdog *w, int timeout_ms, double *now)
 {
+	double before = *now;
 	int n = w->n_conn;
 	char byte;
 
@@ -357,6 +373,8 @@ static void listen_once(struct ax_watchdog *w, int timeout_ms, double *now)
 	w->fds[n].revents = w->fds[n + 1].revents = 0;
 	poll(w->fds, (nfds_t)n + 2, timeout_ms);
 	*now = ax_now();
+	if (*now - before > 4 * w->beat_s)
+		start_afresh(w, *now);
 	for (int i = 0; i < n; i++) {
 		struct conn *k = &w->conn[i];
 		int got;
@@ -373,16 +391,6 @@ static void listen_once(struct ax_watchdog *w, int timeout_ms, double *now)
 		strangers_accept(w, *now);
 	if (w->fds[n + 1].revents && read(w->wake[0], &byte, 1) < 0)
 		return;
-}
-
-/* This process did not run for a while (stopped, or the machine was): what it missed proves nothing. */
-static void start_afresh(struct ax_watchdog *w, double now)
-{
-	for (int i = 0; i < w->n_conn; i++)
-		w->conn[i].heard = now;
-	pthread_mutex_lock(&w->lock);
-	w->progress_at = now;
-	pthread_mutex_unlock(&w->lock);
 }
 
 static void beat(struct ax_watchdog *w, double now)
@@ -405,17 +413,14 @@ static void beat(struct ax_watchdog *w, double now)
 static void *watch(void *ctx)
 {
 	struct ax_watchdog *w = ctx;
-	double now = ax_now(), next = now, before;
+	double now = ax_now(), next = now;
 	bool closing = false, failed = false;
 	struct msg m;
 
 	while (!closing) {
 		int ms = (int)((next - now) * 1000) + 1;
 
-		before = now;
 		listen_once(w, ms < 1 ? 1 : ms, &now);
-		if (now - before > 4 * w->beat_s)
-			start_afresh(w, now);
 		check_failed(w, now);
 		if (now >= next) {
 			beat(w, now);

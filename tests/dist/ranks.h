@@ -88,6 +88,7 @@ static inline int ranks_status(int n, const char *args, const char *redirect)
 	int status;
 
 	exe[len > 0 ? len : 0] = '\0';
+	setenv("LSAN_OPTIONS", "suppressions=tests/dist/lsan.supp:print_suppressions=0", 1); /* MPI leaks by design */
 	setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
 	setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
 	snprintf(cmd, sizeof(cmd), "%s -n %d '%s' %s %s", launcher(), n, exe, args, redirect);
