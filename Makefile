@@ -6,8 +6,8 @@
 include config.mk
 
 VERSION := $(shell cat VERSION)
-B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 1,$(FAULTS)),$(if $(SAN),,-faults))
 comma   := ,
+B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 1,$(FAULTS)),$(if $(SAN),,-faults))
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
