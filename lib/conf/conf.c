@@ -231,7 +231,7 @@ static bool add_resolved(struct ax_conf *c, const struct ax_key *k, unsigned too
 	const struct ax_val *v = ax_val_path(c->val, k->name);
 	bool member = strchr(k->name, '.') != NULL;
 
-	if (ax_val_is_null(v) && (k->status != AX_KEY_REFUSED || !k->dflt))
+	if (ax_val_is_null(v))
 		v = ax_val_get(c->dflt, k->name);
 	if (ax_val_is_null(v) || !concerns(k, tools) || (member && !ax_val_path(c->val, k->name)))
 		return true;

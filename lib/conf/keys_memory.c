@@ -9,6 +9,7 @@ const struct ax_key ax_keys_memory[] = {
 	NO("fp8", BOOL, NULL, TRAIN, "fp8 matrix products", "fp8 training is not supported"),
 	SAME("fp8_enable_fsdp_float8_all_gather", BOOL, NULL, NULL, TRAIN, "argument of fp8"),
 	SAME("fp8_config", MAP, NULL, NULL, TRAIN, "argument of fp8"),
+	SAME("fp8_config.recipe", STR, NULL, "tensorwise|rowwise|rowwise_with_gw_hp", TRAIN, "argument of fp8"),
 	H("bfloat16", BOOL, NULL, NULL, TRAIN, "bfloat16 without automatic casts: here the same as bf16"),
 	NO("float16", BOOL, NULL, TRAIN, "half precision weights", "fp16 is not supported: use bf16, or fp32"),
 	H("float32", BOOL, NULL, NULL, TRAIN, "compute in fp32"),

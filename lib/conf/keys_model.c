@@ -38,6 +38,7 @@ const struct ax_key ax_keys_model[] = {
 	SAME("processor_kwargs", MAP, NULL, NULL, 0, "processor of a multimodal model"),
 	SAME("image_size", INT | LIST, NULL, NULL, 0, "images of a multimodal model"),
 	SAME("image_resize_algorithm", STR, NULL, NULL, 0, "images of a multimodal model"),
+	SAME("role_boundaries", LIST, NULL, NULL, 0, "labels of a multimodal model"),
 	SAME("is_multimodal", BOOL, NULL, NULL, 0, "set by Axolotl at run time"),
 	SAME("model_config_type", STR, NULL, NULL, 0, "set by Axolotl at run time"),
 	END,

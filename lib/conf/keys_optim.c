@@ -1,7 +1,6 @@
 /* The key table: optimizer, learning rate, loss. */
 #include "conf/keys.h"
 
-#define SCHED "this schedule is not built"
 
 const struct ax_key ax_keys_optim[] = {
 	H("optimizer", STR, "adamw_torch_fused", NULL, TRAIN,
@@ -19,17 +18,17 @@ const struct ax_key ax_keys_optim[] = {
 	NO("embedding_lr_scale", NUM, NULL, TRAIN, "the same as a factor", "parameter groups are not supported"),
 	NO("lr_groups", LIST, NULL, TRAIN, "learning rates by module", "parameter groups are not supported"),
 	SAME("optim_target_modules", STRS | STR, NULL, NULL, TRAIN, "of optimizers that are refused"),
-	H("lr_scheduler", STR, "cosine", NULL, TRAIN, "cosine, linear, constant, constant_with_warmup"),
-	SAME("lr_scheduler_kwargs", MAP, NULL, NULL, TRAIN, "of schedules that are refused"),
+	H("lr_scheduler", STR, "cosine", NULL, TRAIN, "cosine, linear, constant_with_warmup and others: see ax-train(1)"),
+	H("lr_scheduler_kwargs", MAP, NULL, NULL, TRAIN, "arguments of the schedule"),
 	H("warmup_steps", INT | NUM, NULL, "[0,", TRAIN, "linear warm-up; below 1 it is read as warmup_ratio"),
 	H("warmup_ratio", NUM, NULL, "[0,1]", TRAIN, "linear warm-up as a share of all updates"),
-	NO("cosine_min_lr_ratio", NUM, NULL, TRAIN, "floor of the cosine schedule", SCHED),
-	NO("cosine_constant_lr_ratio", NUM, NULL, TRAIN, "constant tail of the cosine schedule", SCHED),
-	NO("lr_quadratic_warmup", BOOL, NULL, TRAIN, "quadratic warm-up", SCHED),
-	NO("jagged_restart_steps", INT, NULL, TRAIN, "restarts of the schedule", SCHED),
+	H("cosine_min_lr_ratio", NUM, NULL, "[0,1]", TRAIN, "floor of the cosine schedule, as a share of the peak"),
+	H("cosine_constant_lr_ratio", NUM, NULL, "[0,1]", TRAIN, "share of the run after which that floor is reached"),
+	H("lr_quadratic_warmup", BOOL, NULL, NULL, TRAIN, "quadratic warm-up of the cosine schedule"),
+	NO("jagged_restart_steps", INT, NULL, TRAIN, "restarts of the schedule", "restarts are not built"),
 	SAME("jagged_restart_warmup_steps", INT, NULL, NULL, TRAIN, "argument of jagged_restart_steps"),
 	SAME("jagged_restart_anneal_steps", INT, NULL, NULL, TRAIN, "argument of jagged_restart_steps"),
-	SAME("lr_div_factor", NUM, NULL, NULL, TRAIN, "of the one_cycle schedule"),
+	H("lr_div_factor", NUM, NULL, "(0,", TRAIN, "one_cycle: peak over start"),
 	SAME("dion_lr", NUM, NULL, NULL, TRAIN, "of optimizer dion"),
 	SAME("dion_momentum", NUM, NULL, NULL, TRAIN, "of optimizer dion"),
 	SAME("dion_rank_fraction", NUM, NULL, NULL, TRAIN, "of optimizer dion"),

@@ -7,6 +7,9 @@
 #define LORA "no effect without adapter"
 #define PREF "preference and reward training are not supported"
 #define OF_RL "no effect without rl"
+#define DIFF "argument of diffusion"
+#define GYM "argument of nemo_gym_enabled"
+#define QAT "argument of qat"
 #define GONE "of old versions of Axolotl, without effect there too"
 
 const struct ax_key ax_keys_plugin[] = {
@@ -43,6 +46,20 @@ const struct ax_key ax_keys_plugin[] = {
 	SAME("nvfp4_merge_aware_start_step", INT | NUM, NULL, NULL, TRAIN, LORA),
 	NO("dense_mixer", BOOL, NULL, TRAIN, "gradients of all experts", "it changes the gradients"),
 	NO("diffusion", MAP, NULL, TRAIN, "diffusion language models", "diffusion training is not supported"),
+	SAME("diffusion.noise_schedule", STR, "linear", NULL, TRAIN, DIFF),
+	SAME("diffusion.min_mask_ratio", NUM, "0.1", NULL, TRAIN, DIFF),
+	SAME("diffusion.max_mask_ratio", NUM, "0.9", NULL, TRAIN, DIFF),
+	SAME("diffusion.num_diffusion_steps", INT, "128", NULL, TRAIN, DIFF),
+	SAME("diffusion.eps", NUM, "0.001", NULL, TRAIN, DIFF),
+	SAME("diffusion.importance_weighting", BOOL, "true", NULL, TRAIN, DIFF),
+	SAME("diffusion.mask_token_id", INT, NULL, NULL, TRAIN, DIFF),
+	SAME("diffusion.mask_token_str", STR, NULL, NULL, TRAIN, DIFF),
+	SAME("diffusion.generate_samples", BOOL, "true", NULL, TRAIN, DIFF),
+	SAME("diffusion.generation_interval", INT, "100", NULL, TRAIN, DIFF),
+	SAME("diffusion.num_generation_samples", INT, "3", NULL, TRAIN, DIFF),
+	SAME("diffusion.generation_steps", INT, "128", NULL, TRAIN, DIFF),
+	SAME("diffusion.generation_temperature", NUM, "0.0", NULL, TRAIN, DIFF),
+	SAME("diffusion.generation_max_length", INT, "100", NULL, TRAIN, DIFF),
 	NO("grokfast_alpha", NUM, NULL, TRAIN, "gradient filter", "gradient filters are not supported"),
 	SAME("grokfast_lamb", NUM, NULL, NULL, TRAIN, "argument of grokfast_alpha"),
 	NO("llmcompressor", MAP, NULL, TRAIN, "sparse training", "sparse training is not supported"),
@@ -67,6 +84,18 @@ const struct ax_key ax_keys_plugin[] = {
 	NO("mora", MAP, NULL, TRAIN, "an adapter", "adapters are not supported: this is full fine-tuning"),
 	NO("hatchery", MAP, NULL, TRAIN, "a training service", "training is local"),
 	NO("nemo_gym_enabled", BOOL, NULL, TRAIN, "reinforcement learning", PREF),
+	SAME("nemo_gym_dir", STR, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_auto_clone", BOOL, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_config_paths", STRS, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_head_port", INT, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_server_timeout", INT, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_verify_timeout", INT, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_run_timeout", INT, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_datasets", LIST, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_auto_start", BOOL, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_model_name", STR, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_multi_turn", BOOL, NULL, NULL, TRAIN, GYM),
+	SAME("nemo_gym_max_turns", INT, NULL, NULL, TRAIN, GYM),
 	SIDE("use_swanlab", BOOL, NULL, TRAIN, "SwanLab", "no tracker is called; metrics are in output_dir/metrics.jsonl"),
 	SIDE("swanlab_project", STR, NULL, TRAIN, "SwanLab", "no tracker is called; metrics are in output_dir/metrics.jsonl"),
 	SAME("swanlab_experiment_name", STR, NULL, NULL, TRAIN, "setting of a tracker"),
@@ -79,6 +108,9 @@ const struct ax_key ax_keys_plugin[] = {
 	SAME("swanlab_api_host", STR, NULL, NULL, TRAIN, "setting of a tracker"),
 	SAME("swanlab_lark_webhook_url", STR, NULL, NULL, TRAIN, "setting of a tracker"),
 	SAME("swanlab_lark_secret", STR, NULL, NULL, TRAIN, "setting of a tracker"),
+	SAME("swanlab_log_completions", BOOL, NULL, NULL, TRAIN, "setting of a tracker"),
+	SAME("swanlab_completion_log_interval", INT, NULL, NULL, TRAIN, "setting of a tracker"),
+	SAME("swanlab_completion_max_buffer", INT, NULL, NULL, TRAIN, "setting of a tracker"),
 	END,
 };
 
@@ -100,6 +132,8 @@ const struct ax_key ax_keys_other[] = {
 	SAME("lora_target_modules", STR | STRS, NULL, NULL, TRAIN, LORA),
 	SAME("lora_target_parameters", STR | STRS, NULL, NULL, TRAIN, LORA),
 	SAME("lora_target_linear", BOOL, NULL, NULL, TRAIN, LORA),
+	SAME("lora_rank_pattern", MAP, NULL, NULL, TRAIN, LORA),
+	SAME("lora_alpha_pattern", MAP, NULL, NULL, TRAIN, LORA),
 	SAME("lora_modules_to_save", STRS, NULL, NULL, TRAIN, LORA),
 	SAME("lora_out_dir", STR, NULL, NULL, TRAIN, LORA),
 	SAME("lora_on_cpu", BOOL, NULL, NULL, TRAIN, LORA),
@@ -126,6 +160,11 @@ const struct ax_key ax_keys_other[] = {
 	NO("gptq", BOOL, NULL, TRAIN, "quantised weights", "quantised training is not supported"),
 	NO("quantize_moe_experts", BOOL, "false", TRAIN, "quantised weights", "quantised training is not supported"),
 	NO("qat", MAP, NULL, TRAIN, "quantisation-aware training", "quantisation-aware training is not supported"),
+	SAME("qat.activation_dtype", STR, NULL, NULL, TRAIN, QAT),
+	SAME("qat.weight_dtype", STR, "int8", NULL, TRAIN, QAT),
+	SAME("qat.group_size", INT, "32", NULL, TRAIN, QAT),
+	SAME("qat.quantize_embedding", BOOL, "false", NULL, TRAIN, QAT),
+	SAME("qat.fake_quant_after_n_steps", INT, NULL, NULL, TRAIN, QAT),
 	SAME("quantization", MAP, NULL, NULL, 0, "of Axolotl's quantize"),
 	NO("rl", STR, NULL, TOK | TRAIN, "preference training", PREF),
 	NO("reward_model", BOOL, NULL, TOK | TRAIN, "reward models", PREF),

@@ -3,6 +3,7 @@
 
 #define FSDP1 "of FSDP 1: nothing to choose here"
 #define TORCH "of torch's distributed runtime"
+#define OF_CP "of context parallelism"
 #define RAY "of the Ray launcher"
 
 const struct ax_key ax_keys_parallel[] = {
@@ -41,8 +42,16 @@ const struct ax_key ax_keys_parallel[] = {
 	{"context_parallel_size", "sequence_parallel_degree!", INT, "1", "[1,", TRAIN, 0, AX_KEY_REFUSED,
 	 "ranks that share each row", "context parallelism is not built"},
 	SAME("context_parallel", MAP, NULL, NULL, TRAIN, "settings of context parallelism"),
-	SAME("ring_attn_func", STR, NULL, NULL, TRAIN, "of context parallelism"),
-	SAME("heads_k_stride", INT, NULL, NULL, TRAIN, "of context parallelism"),
+	NO("context_parallel.size", INT, "1", TRAIN, "ranks that share each row", "context parallelism is not built"),
+	SAME("context_parallel.backend", STR, NULL, "auto|ulysses|ring|usp", TRAIN, OF_CP),
+	SAME("context_parallel.ulysses_size", INT, NULL, NULL, TRAIN, OF_CP),
+	SAME("context_parallel.ring_size", INT, NULL, NULL, TRAIN, OF_CP),
+	SAME("context_parallel.rotate_method", STR, NULL, NULL, TRAIN, OF_CP),
+	SAME("context_parallel.load_balance", STR | BOOL, NULL, NULL, TRAIN, OF_CP),
+	SAME("context_parallel.ring_impl", STR, NULL, NULL, TRAIN, OF_CP),
+	SAME("context_parallel.shard_in_collator", BOOL, NULL, NULL, TRAIN, OF_CP),
+	SAME("ring_attn_func", STR, NULL, NULL, TRAIN, OF_CP),
+	SAME("heads_k_stride", INT, NULL, NULL, TRAIN, OF_CP),
 	NO("expert_parallel_size", INT, "1", TRAIN, "ranks that share the experts", "expert parallelism is not built"),
 	SAME("expert_parallel_backend", STR, NULL, NULL, TRAIN, "of expert parallelism"),
 	SAME("expert_parallel_num_nvl_bytes", INT, NULL, NULL, TRAIN, "of expert parallelism"),

@@ -235,6 +235,19 @@ int ax_layer_read(struct ax_arena *a, const struct ax_val *in, const struct ax_l
 	return read_map(&r, "", in, *out, 0);
 }
 
+/* A list whose mappings have lost their unset keys. */
+static struct ax_val *clean_list(struct ax_arena *a, const struct ax_val *v)
+{
+	struct ax_val *list = ax_val_list(a);
+
+	for (size_t i = 0; list && i < v->n; i++)
+		if (!ax_val_push(a, list, ax_layer_merge(a, NULL, v->u.item[i], false)))
+			return NULL;
+	if (list)
+		list->line = v->line;
+	return list;
+}
+
 static struct ax_val *patch_list(struct ax_arena *a, const struct ax_val *base, const struct ax_val *over)
 {
 	struct ax_val *list = ax_val_list(a);
@@ -260,6 +273,8 @@ struct ax_val *ax_layer_merge(struct ax_arena *a, const struct ax_val *base, con
 		return base ? ax_val_copy(a, base) : ax_val_null(a);
 	if (!keep && ax_layer_is_patch(over) && (!base || base->type != AX_MAP || ax_layer_is_patch(base)))
 		return patch_list(a, base, over);
+	if (over->type == AX_LIST && !keep)
+		return clean_list(a, over);
 	if (over->type != AX_MAP)
 		return ax_val_copy(a, over);
 	struct ax_val *out = base && base->type == AX_MAP ? ax_val_copy(a, base) : ax_val_map(a);

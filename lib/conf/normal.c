@@ -258,10 +258,29 @@ static int names(struct ax_conf *c, struct ax_err *e)
 	return 0;
 }
 
+/* Defaults inside a mapping come with the mapping: qat.group_size with qat. */
+static int members(struct ax_conf *c, struct ax_err *e)
+{
+	for (size_t i = 0; i < ax_val_len(c->dflt); i++) {
+		const struct ax_pair *p = &c->dflt->u.pair[i];
+		const char *dot = strchr(p->key, '.');
+		char parent[64];
+
+		if (!dot || (size_t)(dot - p->key) >= sizeof(parent) || given(c, p->key))
+			continue;
+		snprintf(parent, sizeof(parent), "%.*s", (int)(dot - p->key), p->key);
+		const struct ax_val *map = ax_val_get(c->val, parent);
+
+		if (map && map->type == AX_MAP)
+			AX_TRY(set(c, p->key, ax_val_copy(&c->arena, p->val), e));
+	}
+	return 0;
+}
+
 int ax_conf_normalise(struct ax_conf *c, struct ax_err *e)
 {
 	static int (*const rule[])(struct ax_conf *, struct ax_err *) = {
-		old_attention, old_gc_steps, old_tokens,    warm_up, batch,	packing,		   precision,
+		old_attention, old_gc_steps, old_tokens, members, warm_up, batch,	packing,		   precision,
 		schedule,      checkpointing, fsdp, deepspeed, names,	ax_conf_normalise_datasets,
 	};
 

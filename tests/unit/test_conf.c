@@ -236,7 +236,7 @@ static void test_check(void **state)
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nadapter: lora\n", NULL, YAML ":3: adapter: ");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\n", "--tensor-parallel-size=2", "--tensor-parallel-size: ");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\noptimizer: muon\n", NULL, ":3: optimizer: muon is not built");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nlr_scheduler: rex\n", NULL, ":3: lr_scheduler: rex is not built");
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nlr_scheduler: greedy\n", NULL, ":3: lr_scheduler: greedy is not built");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nplugins: [axolotl.integrations.diffusion.DiffusionPlugin]\n", NULL,
 		   "runs no Python");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_steps: 5\nsaves_per_epoch: 1\n", NULL, "are both set");
