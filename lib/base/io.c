@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sig.h"
 
 #ifdef AX_FAULTS
 #include <stdatomic.h>
@@ -230,9 +231,11 @@ int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_er
 		ax_out_abort(o);
 		return ax_fail(e, AX_EMEM, "out of memory");
 	}
+	ax_temp_add(o->tmp);
 	o->fd = io_open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (o->fd < 0) {
 		int rc = ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
+		ax_temp_remove(o->tmp);
 		ax_free(o->tmp);
 		o->tmp = NULL;
 		ax_out_abort(o);
@@ -279,6 +282,7 @@ int ax_out_commit(struct ax_out *o, struct ax_err *e)
 	if (!o->tmp)
 		return 0;
 	AX_TRY(ax_rename(o->tmp, o->path, e));
+	ax_temp_remove(o->tmp);
 	ax_free(o->tmp);
 	o->tmp = NULL;
 	if (!sync)
@@ -293,8 +297,10 @@ void ax_out_abort(struct ax_out *o)
 {
 	if (o->fd >= 0)
 		close(o->fd);
-	if (o->tmp)
+	if (o->tmp) {
 		unlink(o->tmp);
+		ax_temp_remove(o->tmp);
+	}
 	ax_free(o->tmp);
 	ax_free(o->path);
 	ax_buf_release(&o->buf);
@@ -464,6 +470,8 @@ int ax_dir_begin(const char *path, char **tmp, struct ax_err *e)
 		rc = ax_remove_tree(*tmp, e);
 	if (!rc && (fault() || mkdir(*tmp, 0777)))
 		rc = ax_fail(e, AX_EIO, "cannot make folder %s:", *tmp);
+	if (!rc)
+		ax_temp_add(*tmp);
 	ax_free(dir);
 	if (rc) {
 		ax_free(*tmp);
@@ -494,6 +502,8 @@ int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
 	if (aside)
 		AX_GOTO(ax_rename(target.p, old.p, e));
 	rc = ax_rename(tmp, target.p, e);
+	if (!rc)
+		ax_temp_remove(tmp);
 	if (rc) {
 		if (aside) /* put the old one back: the user keeps what was there */
 			ax_rename(old.p, target.p, NULL);

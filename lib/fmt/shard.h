@@ -12,7 +12,7 @@
  *	struct ax_shards s;                                     struct ax_shards_writer w;
  *	AX_TRY(ax_shards_open(&s, dir, e));                     ax_shards_writer_open(&w, dir, header, n, level, e);
  *	ax_shards_entry(&s, split, i, &entry, e);               ax_shards_write(&w, &pack, e);
- *	ax_shards_read(&s, split, i, &pack, e);                 ax_shards_writer_finish(&w, ...);   // publishes the folder
+ *	ax_shards_read(&s, split, i, &pack, e);                 ax_shards_writer_finish(&w, ..., e);  // publishes the folder
  *	ax_shards_close(&s);                                    ax_shards_writer_release(&w);
  *
  * A reader belongs to one thread.
@@ -86,7 +86,13 @@ struct ax_shards_writer {
 int ax_shards_writer_open(struct ax_shards_writer *w, const char *dir, const struct ax_val *header, uint32_t n_shard,
 			  int level, bool force, struct ax_err *e);
 int ax_shards_write(struct ax_shards_writer *w, const struct ax_pack *p, struct ax_err *e);
-int ax_shards_writer_finish(struct ax_shards_writer *w, const struct ax_totals *drops, struct ax_err *e);
+/*
+ * Finish all files, let `verify` (or NULL) judge the totals of what was written, publish the folder. `drops` (or NULL)
+ * adds its dropped and truncated counts.
+ */
+int ax_shards_writer_finish(struct ax_shards_writer *w, const struct ax_totals *drops,
+			    int (*verify)(void *ctx, const struct ax_totals *written, struct ax_err *e), void *ctx,
+			    struct ax_err *e);
 /* Also removes an unpublished folder. */
 void ax_shards_writer_release(struct ax_shards_writer *w);
 

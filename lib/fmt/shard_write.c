@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/sig.h"
 #include "fmt/shard.h"
 #include "text/json.h"
 
@@ -205,7 +207,9 @@ out:
 	return rc;
 }
 
-int ax_shards_writer_finish(struct ax_shards_writer *w, const struct ax_totals *drops, struct ax_err *e)
+int ax_shards_writer_finish(struct ax_shards_writer *w, const struct ax_totals *drops,
+			    int (*verify)(void *ctx, const struct ax_totals *written, struct ax_err *e), void *ctx,
+			    struct ax_err *e)
 {
 	struct ax_totals reasons;
 
@@ -216,6 +220,8 @@ int ax_shards_writer_finish(struct ax_shards_writer *w, const struct ax_totals *
 		AX_TRY(ax_out_commit(&f->out, e));
 		ax_totals_add(&w->totals, &f->w.s.totals);
 	}
+	if (verify)
+		AX_TRY(verify(ctx, &w->totals, e));
 	if (drops) {
 		reasons = *drops;
 		ax_totals_reasons_only(&reasons);
@@ -240,8 +246,10 @@ void ax_shards_writer_release(struct ax_shards_writer *w)
 		ax_spool_release(&w->entries[k]);
 		ax_buf_release(&w->pending[k]);
 	}
-	if (w->tmp)
+	if (w->tmp) {
 		ax_remove_tree(w->tmp, NULL);
+		ax_temp_remove(w->tmp);
+	}
 	ax_free(w->tmp);
 	ax_free(w->dir);
 	ax_free(w->file);

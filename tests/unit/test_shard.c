@@ -78,7 +78,7 @@ static void write_shards(uint32_t n_shard, int level)
 	OK(ax_shards_writer_open(&w, SHARDS, r.s.header, n_shard, level, false, &err));
 	while (OK(ax_pack_reader_next(&r, &p, &end, &err)), !end)
 		OK(ax_shards_write(&w, &p, &err));
-	OK(ax_shards_writer_finish(&w, &r.s.totals, &err));
+	OK(ax_shards_writer_finish(&w, &r.s.totals, NULL, NULL, &err));
 	assert_true(ax_sum_equal(&w.totals.sum, &r.s.totals.sum));
 	ax_shards_writer_release(&w);
 	ax_pack_reader_close(&r);
