@@ -12,14 +12,13 @@
 
 #define SPINS 200
 
-static void begin(struct ax_comm *c, struct ax_comm_req *r)
+static void begin(struct ax_comm *c, struct ax_comm_req *r, const char *name)
 {
-	if (!c->what)
-		c->what = "a collective";
 	r->impl = NULL;
 	r->id = ++c->n_collective;
 	r->step = c->step;
-	r->what = c->what;
+	r->what = c->what ? c->what : name;
+	c->what = NULL;
 	ax_watchdog_at(c->watchdog, r->step, r->what, false);
 }
 
@@ -41,26 +40,26 @@ static int located(struct ax_comm *c, const struct ax_comm_req *r, int rc, struc
 int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 		       struct ax_err *e)
 {
-	begin(c, r);
+	begin(c, r, "all gather");
 	return located(c, r, c->ops->all_gather(c, dst, src, bytes, r, e), e);
 }
 
 int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
 			   struct ax_comm_req *r, struct ax_err *e)
 {
-	begin(c, r);
+	begin(c, r, "reduce scatter");
 	return located(c, r, c->ops->reduce_scatter(c, dst, src, n, accumulate, r, e), e);
 }
 
 int ax_comm_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
 {
-	begin(c, r);
+	begin(c, r, "all reduce");
 	return located(c, r, c->ops->all_reduce(c, x, n, r, e), e);
 }
 
 int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)
 {
-	begin(c, r);
+	begin(c, r, "broadcast");
 	return located(c, r, c->ops->broadcast(c, p, bytes, root, r, e), e);
 }
 
@@ -162,6 +161,8 @@ int ax_comm_barrier(struct ax_comm *c, struct ax_err *e)
 {
 	double x = 0;
 
+	if (!c->what)
+		c->what = "barrier";
 	return ax_comm_sum_f64(c, &x, 1, e);
 }
 

@@ -62,9 +62,9 @@ struct ax_comm {
 	int local_rank, n_local; /* on this host */
 	char host[64];
 	double timeout_s; /* of one wait; 0: the watchdog alone decides */
-	/* Where we are, for messages and the watchdog: set by the caller before each collective. A string that lives on. */
+	/* Where we are, for messages and the watchdog. */
 	uint64_t step;
-	const char *what; /* "gather layer 3" */
+	const char *what; /* name of the next collective ("gather layer 3"), valid until it is complete; taken by the start */
 	uint64_t n_collective;        /* started so far */
 	uint64_t n_moved;             /* messages that have arrived or left, counted by the implementation */
 	struct ax_watchdog *watchdog; /* of the world; NULL: none */
