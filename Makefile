@@ -81,13 +81,43 @@ $(FUZZ_BIN): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(FUZZ),,$(B)/tests/fuz
 check-bins: all $(TEST_BIN) $(FUZZ_BIN)
 
 check: check-bins
-	$(Q)BUILD=$(B) sh tests/run.sh
+	$(Q)BUILD=$(B) sh tests/run.sh $(SUITES)
 
 check-long: check-bins
 	$(Q)BUILD=$(B) AX_LONG=1 sh tests/run.sh
 
 lint:
 	$(Q)BUILD=$(B) sh tests/run.sh lint
+
+demo:
+	$(Q)sh scripts/deps.sh
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -C examples/arith clean report
+
+DATADIR := $(DESTDIR)$(PREFIX)/share
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ax $(DATADIR)/ax $(DATADIR)/man/man1 $(DATADIR)/man/man5 $(DATADIR)/man/man7
+	install -d $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions $(DATADIR)/fish/vendor_completions.d
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin
+	$(if $(PLUGIN),install -m 755 $(PLUGIN) $(DESTDIR)$(PREFIX)/lib/ax)
+	install -m 644 share/ax/ax.mk $(DATADIR)/ax
+	for s in 1 5 7; do for f in man/*.$$s; do [ ! -f $$f ] || install -m 644 $$f $(DATADIR)/man/man$$s || exit 1; done; done
+	for t in $(notdir $(BIN)); do \
+		$(B)/bin/$$t --completion bash > $(DATADIR)/bash-completion/completions/$$t && \
+		$(B)/bin/$$t --completion zsh > $(DATADIR)/zsh/site-functions/_$$t && \
+		$(B)/bin/$$t --completion fish > $(DATADIR)/fish/vendor_completions.d/$$t.fish || exit 1; \
+	done
+
+uninstall:
+	cd $(DESTDIR)$(PREFIX)/bin && rm -f $(TOOLS:%=ax-%)
+	rm -rf $(DESTDIR)$(PREFIX)/lib/ax $(DATADIR)/ax
+	for f in $(notdir $(wildcard man/*.[157])); do rm -f $(DATADIR)/man/man*/$$f; done
+	for t in $(TOOLS:%=ax-%); do rm -f $(DATADIR)/bash-completion/completions/$$t $(DATADIR)/zsh/site-functions/_$$t $(DATADIR)/fish/vendor_completions.d/$$t.fish; done
+
+# A source archive of the committed tree.
+dist:
+	mkdir -p dist && git archive --prefix=ax-$(VERSION)/ -o dist/ax-$(VERSION).tar.gz HEAD
 
 clean:
 	rm -rf build build-*
