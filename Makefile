@@ -27,6 +27,8 @@ LIB     := $(B)/libax.a
 BIN     := $(foreach t,$(TOOLS),$(if $(wildcard tools/$(t)/main.c),$(B)/bin/ax-$(t)))
 PLUGIN  := $(if $(filter 1,$(MPI)),$(if $(PLUGIN_SRC),$(B)/lib/ax/libax-mpi.so))
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/parity/test_*.c tests/op/test_*.c tests/dist/test_*.c tests/fault/test_*.c)
+# programs that shell tests run
+TEST_SRC += $(wildcard tests/*/cmp_*.c tests/*/gen_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
