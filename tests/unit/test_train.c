@@ -81,7 +81,7 @@ static void make_shards(void)
 		add_pack(&w, i, AX_SPLIT_TRAIN);
 	for (uint64_t i = 14; i < 17; i++)
 		add_pack(&w, i, AX_SPLIT_EVAL);
-	if (ax_shards_writer_finish(&w, NULL, NULL, &e))
+	if (ax_shards_writer_finish(&w, NULL, NULL, NULL, &e))
 		fail_msg("%s", e.msg);
 	ax_shards_writer_release(&w);
 }
@@ -359,7 +359,7 @@ static void test_other_data_is_refused(void **state)
 	must(ax_shards_writer_open(&w, DIR "/other", header, 1, 0, true, &e), &e);
 	for (uint64_t i = 100; i < 114; i++)
 		add_pack(&w, i, AX_SPLIT_TRAIN);
-	must(ax_shards_writer_finish(&w, NULL, NULL, &e), &e);
+	must(ax_shards_writer_finish(&w, NULL, NULL, NULL, &e), &e);
 	ax_shards_writer_release(&w);
 	must(ax_loader_open(&f.loader, DIR "/other", &e), &e);
 	assert_int_equal(run(DIR "/a", "auto", &f.opt, &e), AX_EUSAGE);
