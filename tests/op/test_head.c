@@ -87,7 +87,7 @@ static void head_of(const struct variant *v, const struct head_case *c)
 static void head(void **state)
 {
 	static const struct head_case cases[] = {
-		{ 1, 3, 5, 0, 1, false, false, 1 },	{ 37, 20, 131, 0, 1, true, false, 3 },	     { 70, 16, 301, 5, 1, false, false, 1 },
+		{ 6, 3, 5, 0, 1, false, false, 1 },	{ 37, 20, 131, 0, 1, true, false, 3 },	     { 70, 16, 301, 5, 1, false, false, 1 },
 		{ 33, 33, 257, 30, 0.5f, true, true, 2 }, { 5, 8, 1000, 0, 2, false, false, 7 },
 	};
 
