@@ -141,7 +141,7 @@ static const struct attn_case small[] = {
 	{ "padding, two documents, window, cap", 12, 12, 2, { { 1, 4, 1, 4, 0 }, { 5, 5, 5, 5, 0 } }, { 4, 2, 12, 0.3f, 3, 2 }, 3 },
 	{ "odd head dim", 6, 6, 2, { { 0, 2, 0, 2, 0 }, { 2, 4, 2, 4, 0 } }, { 2, 2, 5, 0.4f, 0, 0 }, 1 },
 	{ "chunks of one document", 8, 16, 2, { { 0, 4, 0, 16, 2 }, { 4, 4, 0, 16, 12 } }, { 2, 1, 8, 0.3f, 0, 0 }, 0 },
-	{ "queries that see nothing", 6, 8, 1, { { 0, 6, 0, 4, 5 } }, { 1, 1, 4, 0.5f, 3, 0 }, 0 },
+	{ "queries that see nothing", 6, 8, 1, { { 0, 6, 0, 6, 5 } }, { 1, 1, 4, 0.5f, 3, 0 }, 0 },
 };
 
 static void differences(void **state)

@@ -1,0 +1,554 @@
+/*
+ * Bodies of struct ax_attn_kern; the including file defines VL, NV (vectors of a micro tile), UNIT (elements of a unit:
+ * 1 for f32, 2 for bf16) and ATTN (the table's name).
+ *
+ * Layouts of a tile X of up to TILE rows, in units:
+ *   rows     [TILE][elements / UNIT]      as in memory, padded with zeros
+ *   across   [elements / UNIT][TILE]      a lane a row
+ *   paired   [TILE / UNIT][elements]      UNIT adjacent rows in one unit
+ */
+#include "tensor/cpu/attn.h"
+#include "tensor/cpu/vec.h"
+
+#define TILE AX_ATTN_TILE
+#define MR   4 /* rows of a micro tile: MR * NV accumulators hide the latency of the products */
+
+#if UNIT == 2
+typedef int32_t unit;
+typedef vi uvec;
+
+INLINE vf dot(vf acc, unit a, uvec b)
+{
+	return (vf)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32(a), (__m512bh)b);
+}
+
+INLINE vh half_of(vf x)
+{
+	return (vh)_mm512_cvtneps_pbh((__m512)x);
+}
+
+/* Vector x of row j at `lane` of a tile in layout rows. */
+INLINE void put_row(unit *tile, size_t j, size_t lane, vf x)
+{
+	vh h = half_of(x);
+
+	memcpy((uint16_t *)tile + j * TILE + lane, &h, sizeof(h));
+}
+
+/* Vectors of rows j and j + 1, j even, in layout paired. */
+INLINE void put_pair(unit *tile, size_t j, size_t lane, vf a, vf b)
+{
+	uvec u = (uvec)(__builtin_convertvector(half_of(a), vu) | __builtin_convertvector(half_of(b), vu) << 16);
+
+	memcpy(tile + j / 2 * TILE + lane, &u, sizeof(u));
+}
+#else
+typedef float unit;
+typedef vf uvec;
+
+INLINE vf dot(vf acc, unit a, uvec b)
+{
+	return acc + a * b;
+}
+
+INLINE void put_row(unit *tile, size_t j, size_t lane, vf x)
+{
+	memcpy(tile + j * TILE + lane, &x, sizeof(x));
+}
+
+INLINE void put_pair(unit *tile, size_t j, size_t lane, vf a, vf b)
+{
+	put_row(tile, j, lane, a);
+	put_row(tile, j + 1, lane, b);
+}
+#endif
+
+/* Strides of an operand in units. */
+struct operand {
+	const unit *p;
+	size_t row, step;
+};
+
+/* C (MR, nv VL) = or += A B; nv is a constant where this is inlined. */
+INLINE void micro(int nv, size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate)
+{
+	vf x[MR][NV];
+
+	for (int r = 0; r < MR; r++)
+		for (int v = 0; v < nv; v++)
+			x[r][v] = accumulate ? load(c, AX_F32, (size_t)r * ldc + (size_t)v * VL) : (vf){ 0 };
+	for (size_t k = 0; k < K; k++) {
+		uvec y[NV];
+
+		for (int v = 0; v < nv; v++)
+			memcpy(&y[v], b + k * b_step + (size_t)v * VL, sizeof(y[v]));
+		for (int r = 0; r < MR; r++) {
+			unit e = a.p[(size_t)r * a.row + k * a.step];
+
+			for (int v = 0; v < nv; v++)
+				x[r][v] = dot(x[r][v], e, y[v]);
+		}
+	}
+	for (int r = 0; r < MR; r++)
+		for (int v = 0; v < nv; v++)
+			store(c, AX_F32, (size_t)r * ldc + (size_t)v * VL, x[r][v]);
+}
+
+#define MICRO(n)                                                                                                       \
+	static void micro_##n(size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate) \
+	{                                                                                                              \
+		if (accumulate)                                                                                        \
+			micro(n, K, a, b, b_step, c, ldc, true);                                                       \
+		else                                                                                                   \
+			micro(n, K, a, b, b_step, c, ldc, false);                                                      \
+	}
+
+MICRO(1)
+MICRO(2)
+#if NV == 4
+MICRO(3)
+MICRO(4)
+#endif
+
+/* C (M, lanes) = or += A (M, K) B (K, lanes); M a multiple of MR, lanes of VL. */
+static void block(size_t M, size_t lanes, size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate)
+{
+	static void (*const run[])(size_t, struct operand, const unit *, size_t, float *, size_t, bool) = {
+		NULL, micro_1, micro_2,
+#if NV == 4
+		micro_3, micro_4,
+#endif
+	};
+
+	for (size_t n = 0; n < lanes; n += NV * VL) {
+		size_t nv = (lanes - n) / VL < NV ? (lanes - n) / VL : NV;
+
+		for (size_t m = 0; m < M; m += MR) {
+			struct operand am = { a.p + m * a.row, a.row, a.step };
+
+			run[nv](K, am, b + n, b_step, c + m * ldc + n, ldc, accumulate);
+		}
+	}
+}
+
+struct dims {
+	size_t hd, units, lanes, rows; /* head dim; in units; rounded up to VL; rounded up to MR */
+};
+
+static struct dims dims_of(int head_dim)
+{
+	size_t hd = (size_t)head_dim;
+
+	return (struct dims){ hd, (hd + UNIT - 1) / UNIT, (hd + VL - 1) / VL * VL, (hd + MR - 1) / MR * MR };
+}
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* One row of memory as units, zeros behind its end. */
+INLINE void read_row(unit *to, const void *x, enum ax_dtype t, size_t at, struct dims d)
+{
+#if UNIT == 2
+	to[d.units - 1] = 0;
+	memcpy(to, (const uint16_t *)x + at, d.hd * 2);
+	(void)t;
+#else
+	size_t i = 0;
+
+	for (; i + VL <= d.hd; i += VL)
+		store(to, AX_F32, i, load(x, t, at + i));
+	if (i < d.hd)
+		store_tail(to, AX_F32, i, load_tail(x, t, at + i, d.hd - i), d.hd - i);
+#endif
+}
+
+/* `n` rows in layout rows; the next `padded` - n are zeros. */
+static void read_rows(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, size_t padded, struct dims d)
+{
+	for (size_t i = 0; i < n; i++)
+		read_row(to + i * d.units, x, t, at + i * ld, d);
+	memset(to + n * d.units, 0, (padded - n) * d.units * sizeof(unit));
+}
+
+static void read_across(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, struct dims d)
+{
+	unit row[AX_HEAD_DIM_MAX];
+
+	if (n < TILE)
+		memset(to, 0, d.units * TILE * sizeof(unit));
+	for (size_t i = 0; i < n; i++) {
+		read_row(row, x, t, at + i * ld, d);
+		for (size_t u = 0; u < d.units; u++)
+			to[u * TILE + i] = row[u];
+	}
+}
+
+/* `n` rows in layout paired, [ceil(n / UNIT)][d.lanes]. */
+static void read_paired(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, struct dims d)
+{
+#if UNIT == 2
+	for (size_t i = 0; i < n; i += 2)
+		for (size_t e = 0; e < d.hd; e += VL) {
+			size_t k = d.hd - e < VL ? d.hd - e : VL;
+			uint16_t a[VL] = { 0 }, b[VL] = { 0 };
+			const uint16_t *row = (const uint16_t *)x + at + i * ld + e;
+			vh ha, hb;
+			uvec u;
+
+			memcpy(k < VL ? a : (void *)&ha, row, k * 2);
+			if (k < VL)
+				memcpy(&ha, a, sizeof(ha));
+			memcpy(b, row + ld, i + 1 < n ? k * 2 : 0);
+			memcpy(&hb, b, sizeof(hb));
+			u = (uvec)(__builtin_convertvector(ha, vu) | __builtin_convertvector(hb, vu) << 16);
+			memcpy(to + i / 2 * d.lanes + e, &u, sizeof(u));
+		}
+	(void)t;
+#else
+	for (size_t i = 0; i < n; i++) {
+		memset(to + i * d.lanes + d.hd, 0, (d.lanes - d.hd) * sizeof(unit));
+		read_row(to + i * d.lanes, x, t, at + i * ld, d);
+	}
+#endif
+}
+
+/* Row i of memory = lane i of x (elements, TILE) times mul[i]. */
+static void write_across(void *to, enum ax_dtype t, size_t ld, const float *x, const float *mul, size_t n, struct dims d)
+{
+	float row[AX_HEAD_DIM_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		size_t e;
+
+		for (e = 0; e < d.hd; e++)
+			row[e] = x[e * TILE + i] * mul[i];
+		for (e = 0; e + VL <= d.hd; e += VL)
+			store(to, t, i * ld + e, load(row, AX_F32, e));
+		if (e < d.hd)
+			store_tail(to, t, i * ld + e, load_tail(row, AX_F32, e, d.hd - e), d.hd - e);
+	}
+}
+
+/* Bytes from a slot, aligned to 64. */
+static void *carve(char **slot, size_t bytes)
+{
+	char *p = *slot;
+
+	*slot = p + round_up(bytes, 64);
+	return p;
+}
+
+INLINE vi lane_numbers(size_t from)
+{
+	vi x;
+
+	for (int i = 0; i < VL; i++)
+		x[i] = (int32_t)from + i;
+	return x;
+}
+
+/* The score of key j for queries at positions pos, from the raw product. */
+INLINE vf score_of(vf s, const struct ax_attn *p, vf *slope)
+{
+	s *= p->scale;
+	if (p->softcap > 0) {
+		vf th = vtanh(s / p->softcap);
+
+		*slope = 1.0f - th * th;
+		s = p->softcap * th;
+	}
+	return s;
+}
+
+/* All ones where the query at pos sees key j. */
+INLINE vi seen(vi pos, int32_t j, int window)
+{
+	vi key = (vi){ 0 } + j, ok = key <= pos;
+
+	return window ? ok & (key > pos - window) : ok;
+}
+
+/* Does any query in [pos, pos + nq) miss any key in [j0, j0 + nk)? */
+static bool needs_mask(int32_t pos, size_t nq, size_t j0, size_t nk, int window)
+{
+	return (int64_t)j0 + (int64_t)nk - 1 > pos || (window && (int64_t)j0 <= (int64_t)pos + (int64_t)nq - 1 - window);
+}
+
+struct softmax {
+	float *s;     /* (TILE, TILE) raw products; scratch afterwards */
+	unit *p;      /* paired: probabilities */
+	float *o;     /* (elements, TILE) */
+	float *m, *l; /* (TILE): maximum and sum so far */
+};
+
+/* Online softmax of one vector of queries over nk keys; p gets exp(s - max), o and l are rescaled to the new maximum. */
+static void softmax_lanes(const struct softmax *x, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, bool mask, struct dims d)
+{
+	vf old = load(x->m, AX_F32, lane), max = old, safe, shrink, sum = { 0 }, slope;
+
+	for (size_t j = 0; j < nk; j++) {
+		vf s = score_of(load(x->s, AX_F32, j * TILE + lane), a, &slope);
+
+		if (mask)
+			s = pick(seen(pos, (int32_t)(j0 + j), a->window), s, splat(-INFINITY));
+		max = vmax(s, max);
+		store(x->s, AX_F32, j * TILE + lane, s);
+	}
+	safe = pick(max == -INFINITY, splat(0), max);
+	shrink = vexp(old - safe);
+	for (size_t j = 0; j < nk; j += 2) {
+		vf a0 = vexp(load(x->s, AX_F32, j * TILE + lane) - safe), a1 = { 0 };
+
+		if (j + 1 < nk)
+			a1 = vexp(load(x->s, AX_F32, (j + 1) * TILE + lane) - safe);
+		sum += a0;
+		sum += a1;
+		put_pair(x->p, j, lane, a0, a1);
+	}
+	store(x->l, AX_F32, lane, load(x->l, AX_F32, lane) * shrink + sum);
+	store(x->m, AX_F32, lane, max);
+	for (size_t e = 0; e < d.rows; e++)
+		store(x->o, AX_F32, e * TILE + lane, load(x->o, AX_F32, e * TILE + lane) * shrink);
+}
+
+static void finish_fwd(const struct softmax *x, const struct ax_attn_job *j, size_t q0, size_t nq, void *o, float *lse, struct dims d)
+{
+	float mul[TILE];
+
+	for (size_t i = 0; i < nq; i++) {
+		mul[i] = x->l[i] == 0 ? 0 : 1 / x->l[i]; /* 0: no key is visible */
+		lse[(q0 + i) * (size_t)j->p->n_head] = x->m[i] + logf(x->l[i]);
+	}
+	write_across((char *)o + q0 * j->ldo * (j->t == AX_F32 ? 4 : 2), j->t, j->ldo, x->o, mul, nq, d);
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static void fwd(const struct ax_attn_job *j, int first, void *o, float *lse, void *slot)
+{
+	struct dims d = dims_of(j->p->head_dim);
+	size_t q0 = (size_t)first, nq = least(TILE, (size_t)j->seg->q_len - q0), lanes = round_up(nq, VL);
+	int32_t pos = j->seg->q_pos + first, low = j->p->window ? pos - j->p->window + 1 : 0;
+	size_t end = least((size_t)j->seg->k_len, (size_t)pos + nq);
+	char *s = slot;
+	unit *q = carve(&s, d.units * TILE * sizeof(unit)), *k = carve(&s, TILE * d.units * sizeof(unit)), *v = carve(&s, TILE * d.lanes * sizeof(unit));
+	struct softmax x = { .s = carve(&s, TILE * TILE * 4), .p = carve(&s, TILE * TILE * 4), .o = carve(&s, d.rows * TILE * 4), .m = carve(&s, TILE * 4), .l = carve(&s, TILE * 4) };
+
+	read_across(q, j->q, j->t, q0 * j->ldq, j->ldq, nq, d);
+	memset(x.o, 0, d.rows * TILE * 4);
+	for (size_t i = 0; i < TILE; i++) {
+		x.m[i] = -INFINITY;
+		x.l[i] = 0;
+	}
+	for (size_t j0 = low > 0 ? (size_t)low / TILE * TILE : 0; j0 < end; j0 += TILE) {
+		size_t nk = least(TILE, end - j0), rows = round_up(nk, MR);
+		bool mask = needs_mask(pos, nq, j0, nk, j->p->window);
+
+		read_rows(k, j->k, j->t, j0 * j->ldk, j->ldk, nk, rows, d);
+		read_paired(v, j->v, j->t, j0 * j->ldk, j->ldk, nk, d);
+		block(rows, lanes, d.units, (struct operand){ k, d.units, 1 }, q, TILE, x.s, TILE, false);
+		for (size_t lane = 0; lane < lanes; lane += VL)
+			softmax_lanes(&x, j->p, lane_numbers(lane) + pos, lane, j0, nk, mask, d);
+		block(d.rows, lanes, (nk + UNIT - 1) / UNIT, (struct operand){ v, 1, d.lanes }, x.p, TILE, x.o, TILE, true);
+	}
+	finish_fwd(&x, j, q0, nq, o, lse, d);
+}
+
+/* What the backward pass keeps of a tile of queries. */
+struct queries {
+	unit *q, *go;         /* across */
+	unit *q_pair, *go_pair;
+	float *dq;            /* (elements, TILE) */
+	float *lse, *delta;   /* (TILE) */
+};
+
+/* What it keeps of the tile of keys, and its own scratch. */
+struct keys {
+	unit *k, *v;   /* rows */
+	unit *k_pair;
+	float *dk, *dv; /* (TILE, d.lanes) */
+	float *s, *dp;  /* (TILE, TILE) */
+	unit *p_row, *ds_row, *ds_pair;
+};
+
+static size_t queries_bytes(struct dims d)
+{
+	return 2 * round_up(d.units * TILE * 4, 64) + 2 * round_up(TILE / UNIT * d.lanes * 4, 64) + round_up(d.rows * TILE * 4, 64) + 2 * TILE * 4;
+}
+
+static struct queries carve_queries(char *s, struct dims d)
+{
+	struct queries x;
+
+	x.q = carve(&s, d.units * TILE * 4);
+	x.go = carve(&s, d.units * TILE * 4);
+	x.q_pair = carve(&s, TILE / UNIT * d.lanes * 4);
+	x.go_pair = carve(&s, TILE / UNIT * d.lanes * 4);
+	x.dq = carve(&s, d.rows * TILE * 4);
+	x.lse = carve(&s, TILE * 4);
+	x.delta = carve(&s, TILE * 4);
+	return x;
+}
+
+static struct keys carve_keys(char *s, struct dims d)
+{
+	struct keys x;
+
+	x.k = carve(&s, TILE * d.units * 4);
+	x.v = carve(&s, TILE * d.units * 4);
+	x.k_pair = carve(&s, TILE * d.lanes * 4);
+	x.dk = carve(&s, TILE * d.lanes * 4);
+	x.dv = carve(&s, TILE * d.lanes * 4);
+	x.s = carve(&s, TILE * TILE * 4);
+	x.dp = carve(&s, TILE * TILE * 4);
+	x.p_row = carve(&s, TILE * TILE * 4);
+	x.ds_row = carve(&s, TILE * TILE * 4);
+	x.ds_pair = carve(&s, TILE * TILE * 4);
+	return x;
+}
+
+static size_t slot_bytes(int head_dim, int q_len)
+{
+	struct dims d = dims_of(head_dim);
+	size_t tiles = ((size_t)q_len + TILE - 1) / TILE;
+
+	return tiles * queries_bytes(d) + (2 * d.units + 3 * d.lanes + d.rows) * TILE * 4 + 5 * TILE * TILE * 4 + 4096;
+}
+
+/* Sum of a b over the row in f32 lanes. */
+static float row_dot(const void *a, const void *b, enum ax_dtype t, size_t at_a, size_t at_b, size_t n)
+{
+	vf sum = { 0 };
+
+	for (size_t i = 0; i < n; i += VL)
+		sum += load_n(a, t, at_a + i, n - i) * load_n(b, t, at_b + i, n - i);
+	return sum_lanes(sum);
+}
+
+static void read_queries(const struct queries *x, const struct ax_attn_job *j, size_t q0, size_t nq, struct dims d)
+{
+	read_across(x->q, j->q, j->t, q0 * j->ldq, j->ldq, nq, d);
+	read_across(x->go, j->go, j->t, q0 * j->ldo, j->ldo, nq, d);
+	if (nq < TILE) {
+		memset(x->q_pair, 0, TILE / UNIT * d.lanes * 4);
+		memset(x->go_pair, 0, TILE / UNIT * d.lanes * 4);
+	}
+	read_paired(x->q_pair, j->q, j->t, q0 * j->ldq, j->ldq, nq, d);
+	read_paired(x->go_pair, j->go, j->t, q0 * j->ldo, j->ldo, nq, d);
+	memset(x->dq, 0, d.rows * TILE * 4);
+	for (size_t i = 0; i < TILE; i++) {
+		float lse = i < nq ? j->lse[(q0 + i) * (size_t)j->p->n_head] : INFINITY;
+
+		x->lse[i] = lse == -INFINITY ? INFINITY : lse; /* such a query has no key: p = exp(s - inf) = 0 */
+		x->delta[i] = i < nq ? row_dot(j->go, j->o, j->t, (q0 + i) * j->ldo, (q0 + i) * j->ldo, d.hd) : 0;
+	}
+}
+
+/* One vector of queries, one key: the probability and ds. */
+INLINE vf pair_grad(const struct keys *x, const struct ax_attn *a, size_t at, vf lse, vf delta, vi pos, size_t key, bool mask, vf *ds)
+{
+	vf slope = splat(1), p = vexp(score_of(load(x->s, AX_F32, at), a, &slope) - lse);
+
+	if (mask)
+		p = pick(seen(pos, (int32_t)key, a->window), p, splat(0));
+	*ds = p * (load(x->dp, AX_F32, at) - delta) * a->scale;
+	if (a->softcap > 0)
+		*ds *= slope;
+	return p;
+}
+
+/* From s and dp to p and ds, in the layouts that the products want; rows beyond nk are zeros. */
+static void tile_grad(const struct keys *x, const struct queries *q, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, size_t rows, bool mask)
+{
+	vf lse = load(q->lse, AX_F32, lane), delta = load(q->delta, AX_F32, lane);
+
+	for (size_t j = 0; j < rows; j += 2) {
+		vf p0 = { 0 }, p1 = { 0 }, d0 = { 0 }, d1 = { 0 };
+
+		if (j < nk)
+			p0 = pair_grad(x, a, j * TILE + lane, lse, delta, pos, j0 + j, mask, &d0);
+		if (j + 1 < nk)
+			p1 = pair_grad(x, a, (j + 1) * TILE + lane, lse, delta, pos, j0 + j + 1, mask, &d1);
+		put_row(x->p_row, j, lane, p0);
+		put_row(x->p_row, j + 1, lane, p1);
+		put_row(x->ds_row, j, lane, d0);
+		put_row(x->ds_row, j + 1, lane, d1);
+		put_pair(x->ds_pair, j, lane, d0, d1);
+	}
+}
+
+static void tile_bwd(const struct keys *x, const struct queries *q, const struct ax_attn_job *j, size_t q0, size_t j0, size_t nk, struct dims d)
+{
+	size_t nq = least(TILE, (size_t)j->seg->q_len - q0), lanes = round_up(nq, VL), rows = round_up(nk, MR);
+	int32_t pos = j->seg->q_pos + (int32_t)q0;
+	bool mask = needs_mask(pos, nq, j0, nk, j->p->window);
+
+	block(rows, lanes, d.units, (struct operand){ x->k, d.units, 1 }, q->q, TILE, x->s, TILE, false);
+	block(rows, lanes, d.units, (struct operand){ x->v, d.units, 1 }, q->go, TILE, x->dp, TILE, false);
+	for (size_t lane = 0; lane < lanes; lane += VL)
+		tile_grad(x, q, j->p, lane_numbers(lane) + pos, lane, j0, nk, rows, mask);
+	block(rows, d.lanes, lanes / UNIT, (struct operand){ x->p_row, TILE / UNIT, 1 }, q->go_pair, d.lanes, x->dv, d.lanes, true);
+	block(rows, d.lanes, lanes / UNIT, (struct operand){ x->ds_row, TILE / UNIT, 1 }, q->q_pair, d.lanes, x->dk, d.lanes, true);
+	block(d.rows, lanes, rows / UNIT, (struct operand){ x->k_pair, 1, d.lanes }, x->ds_pair, TILE, q->dq, TILE, true);
+}
+
+/* to (n, hd) += the first hd columns of x (TILE, d.lanes). */
+static void add_rows(float *to, const float *x, size_t n, struct dims d)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t e = 0; e < d.hd; e++)
+			to[i * d.hd + e] += x[i * d.lanes + e];
+}
+
+static void key_tile_bwd(const struct keys *x, char *queries, const struct ax_attn_job *j, size_t j0, float *dk, float *dv, struct dims d)
+{
+	size_t nk = least(TILE, (size_t)j->seg->k_len - j0), n = (size_t)j->seg->q_len;
+	int64_t from = (int64_t)j0 - j->seg->q_pos, to = (int64_t)(j0 + nk) - 1 + j->p->window - j->seg->q_pos;
+
+	if (j->p->window && to < (int64_t)n)
+		n = to < 0 ? 0 : (size_t)to;
+	read_rows(x->k, j->k, j->t, j0 * j->ldk, j->ldk, nk, round_up(nk, MR), d);
+	read_rows(x->v, j->v, j->t, j0 * j->ldk, j->ldk, nk, round_up(nk, MR), d);
+	memset(x->k_pair, 0, TILE * d.lanes * 4);
+	read_paired(x->k_pair, j->k, j->t, j0 * j->ldk, j->ldk, nk, d);
+	memset(x->dk, 0, TILE * d.lanes * 4);
+	memset(x->dv, 0, TILE * d.lanes * 4);
+	for (size_t q0 = from > 0 ? (size_t)from / TILE * TILE : 0; q0 < n; q0 += TILE) {
+		struct queries q = carve_queries(queries + q0 / TILE * queries_bytes(d), d);
+
+		tile_bwd(x, &q, j, q0, j0, nk, d);
+	}
+	add_rows(dk + j0 * d.hd, x->dk, nk, d);
+	add_rows(dv + j0 * d.hd, x->dv, nk, d);
+}
+
+static void bwd(const struct ax_attn_job *j, void *dq, float *dk, float *dv, void *slot)
+{
+	struct dims d = dims_of(j->p->head_dim);
+	size_t n = (size_t)j->seg->q_len, each = queries_bytes(d);
+	char *queries = slot, *rest = queries + round_up(n, TILE) / TILE * each;
+	struct keys x = carve_keys(rest, d);
+	float one[TILE];
+
+	for (size_t q0 = 0; q0 < n; q0 += TILE) {
+		struct queries q = carve_queries(queries + q0 / TILE * each, d);
+
+		read_queries(&q, j, q0, least(TILE, n - q0), d);
+	}
+	for (size_t j0 = 0; j0 < (size_t)j->seg->k_len; j0 += TILE)
+		key_tile_bwd(&x, queries, j, j0, dk, dv, d);
+	for (size_t i = 0; i < TILE; i++)
+		one[i] = 1;
+	for (size_t q0 = 0; q0 < n; q0 += TILE) {
+		struct queries q = carve_queries(queries + q0 / TILE * each, d);
+
+		write_across((char *)dq + q0 * j->ldq * (j->t == AX_F32 ? 4 : 2), j->t, j->ldq, q.dq, one, least(TILE, n - q0), d);
+	}
+}
+
+const struct ax_attn_kern ATTN = { .slot_bytes = slot_bytes, .fwd = fwd, .bwd = bwd };
