@@ -33,7 +33,8 @@ static int located(struct ax_comm *c, const struct ax_comm_req *r, int rc, struc
 	if (rc == AX_ECOMM && c->watchdog)
 		nanosleep(&t, NULL);
 	if (rc)
-		ax_err_prefix(e, "rank %d (%s), step %llu, %s: ", c->rank, c->host, (unsigned long long)r->step, r->what);
+		ax_err_prefix(e, "rank %d (%s), step %llu, %s: ", c->rank, c->host, (unsigned long long)r->step,
+			      r->what);
 	return rc;
 }
 
@@ -231,6 +232,11 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank)
 void ax_comm_tick(struct ax_comm *c)
 {
 	ax_watchdog_tick(c->watchdog, false);
+}
+
+void ax_comm_busy(struct ax_comm *c, const char *what, double limit_s)
+{
+	ax_watchdog_busy(c->watchdog, what, limit_s);
 }
 
 void ax_comm_close(struct ax_comm *c)

@@ -37,7 +37,7 @@ struct ax_comm_req {
 struct ax_comm;
 struct ax_watchdog;
 
-/* What an implementation provides. Each start fills r->impl, or leaves it NULL if the collective is already complete. */
+/* What an implementation provides. A start fills r->impl, or leaves it NULL if the collective is already complete. */
 struct ax_comm_ops {
 	int (*all_gather)(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 			  struct ax_err *e);
@@ -64,7 +64,7 @@ struct ax_comm {
 	double timeout_s; /* of one wait; 0: the watchdog alone decides */
 	/* Where we are, for messages and the watchdog. */
 	uint64_t step;
-	const char *what; /* name of the next collective ("gather layer 3"), valid until it is complete; taken by the start */
+	const char *what; /* name of the next collective ("gather layer 3"), good until its end; the start takes it */
 	uint64_t n_collective;        /* started so far */
 	uint64_t n_moved;             /* messages that have arrived or left, counted by the implementation */
 	struct ax_watchdog *watchdog; /* of the world; NULL: none */
@@ -138,5 +138,10 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank);
 
 /* This rank is alive though it communicates with nobody (writes a checkpoint, reads data): call it now and then. */
 void ax_comm_tick(struct ax_comm *c);
+/*
+ * This rank is about to do something that cannot tick (an fsync of gigabytes): until its next collective or tick the
+ * watchdog allows it limit_s instead of hang_s. `what` is for the verdict.
+ */
+void ax_comm_busy(struct ax_comm *c, const char *what, double limit_s);
 
 #endif

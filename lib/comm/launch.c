@@ -92,15 +92,17 @@ static int plugin_open(struct ax_comm **c, const char *dir, const struct ax_laun
 	/* Global: MPI libraries open components of their own that expect to find the library's symbols. */
 	so = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
 	if (!so)
-		return ax_fail(e, AX_ECOMM, "started as one of several tasks (%s=%s), but the MPI plugin cannot be opened: %s; build "
-			       "with MPI=1, or pass --standalone to run this process alone",
-			       l->variable, getenv(l->variable), dlerror());
+		return ax_fail(
+		    e, AX_ECOMM,
+		    "started as one of several tasks (%s=%s), but the MPI plugin cannot be opened: %s; build "
+		    "with MPI=1, or pass --standalone to run this process alone",
+		    l->variable, getenv(l->variable), dlerror());
 	p = dlsym(so, AX_COMM_PLUGIN_SYMBOL);
 	if (!p)
 		return ax_fail(e, AX_ECOMM, "%s is not a plugin of ax", path);
 	if (strcmp(p->version, AX_VERSION) || p->comm_bytes != sizeof(struct ax_comm))
-		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", path, p->version,
-			       AX_VERSION);
+		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", path,
+			       p->version, AX_VERSION);
 	return p->open(c, e); /* the plugin stays open: MPI cannot be started twice in a process */
 }
 
@@ -110,7 +112,8 @@ static int world_check(const struct ax_comm *c, const struct ax_launch *l, struc
 	if (l->n_task <= c->n_rank)
 		return 0;
 	return ax_fail(e, AX_ECOMM,
-		       "the launcher announces %d tasks (%s), but the MPI world has %d: launch with `srun --mpi=pmix`, or with the mpirun "
+		       "the launcher announces %d tasks (%s), but the MPI world has %d: launch with `srun --mpi=pmix`, "
+		       "or with the mpirun "
 		       "of the MPI that ax was built with; --standalone runs each process alone",
 		       l->n_task, l->variable, c->n_rank);
 }
@@ -126,10 +129,11 @@ int ax_comm_open(struct ax_comm **out, const struct ax_comm_open_opt *o, struct 
 	if (o->standalone || l.n_task == 0 || l.n_task == 1)
 		return ax_comm_open_self(out, e);
 	if (l.unwired)
-		return ax_fail(e, AX_ECOMM,
-			       "the launcher announces %d tasks (%s), but gives them no way to find each other: launch with `srun "
-			       "--mpi=pmix` (or mpirun), or pass --standalone to run this process alone",
-			       l.n_task, l.variable);
+		return ax_fail(
+		    e, AX_ECOMM,
+		    "the launcher announces %d tasks (%s), but gives them no way to find each other: launch with `srun "
+		    "--mpi=pmix` (or mpirun), or pass --standalone to run this process alone",
+		    l.n_task, l.variable);
 	AX_TRY(plugin_open(&c, o->plugin_dir, &l, e));
 	c->timeout_s = o->timeout_s;
 	rc = world_check(c, &l, e);

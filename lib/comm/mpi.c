@@ -137,7 +137,8 @@ static void op_enlist(struct ax_comm *c, struct op *o, struct ax_comm_req *r)
 static int post_send(struct ax_comm *c, struct op *o, const void *p, size_t bytes, int to, struct ax_err *e)
 {
 	o->peer[o->n_req] = to;
-	MPI_TRY(MPI_Isend(p, (int)bytes, MPI_BYTE, to, o->tag + o->gathering, impl(c)->comm, &o->req[o->n_req]), "send");
+	MPI_TRY(MPI_Isend(p, (int)bytes, MPI_BYTE, to, o->tag + o->gathering, impl(c)->comm, &o->req[o->n_req]),
+		"send");
 	o->n_req++;
 	o->n_pending++;
 	return 0;
@@ -173,7 +174,7 @@ static int post_plain(struct ax_comm *c, struct op *o, bool send, char *p, size_
 }
 
 /*
- * Everybody's slice to everybody: rank k's is at base + k * stride_bytes, len_bytes long but for the end at total. Ranks
+ * Everybody's slice to everybody: rank k's is at base + k * stride, that long but for the end at total (bytes). Ranks
  * talk to their neighbours first, so that not all send to rank 0 at once.
  */
 static int post_gather(struct ax_comm *c, struct op *o, char *base, size_t stride, size_t total, struct ax_err *e)
@@ -397,8 +398,8 @@ static int mpi_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_
 	size_t stride = n / (size_t)c->n_rank + (n % (size_t)c->n_rank != 0);
 
 	/* The own slice may lie behind the end; then nothing is summed and dst is not used. */
-	return start_sum(c, ALL_REDUCE, (size_t)c->rank * stride < n ? x + (size_t)c->rank * stride : x, x, stride, n, false, r,
-			 e);
+	return start_sum(c, ALL_REDUCE, (size_t)c->rank * stride < n ? x + (size_t)c->rank * stride : x, x, stride, n,
+			 false, r, e);
 }
 
 /* Requests that finished: count them, add up what became complete, post what follows. */
@@ -421,7 +422,8 @@ static int op_finish(struct ax_comm *c, struct op *o, struct ax_err *e)
 		scratch_give(c, o);
 		o->gathering = true;
 		o->n_req = o->n_send = 0;
-		return post_gather(c, o, (char *)(uintptr_t)o->src, o->stride * sizeof(float), o->n_elem * sizeof(float), e);
+		return post_gather(c, o, (char *)(uintptr_t)o->src, o->stride * sizeof(float),
+				   o->n_elem * sizeof(float), e);
 	}
 	scratch_give(c, o);
 	o->done = true;
@@ -533,7 +535,8 @@ static int find_local(MPI_Comm comm, struct ax_comm *c, struct ax_err *e)
 {
 	MPI_Comm local;
 
-	MPI_TRY(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local), "find the ranks of this host");
+	MPI_TRY(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
+		"find the ranks of this host");
 	MPI_TRY(MPI_Comm_rank(local, &c->local_rank), "rank");
 	MPI_TRY(MPI_Comm_size(local, &c->n_local), "size");
 	MPI_TRY(MPI_Comm_free(&local), "free");

@@ -12,36 +12,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "comm/beat.h"
 #include "comm/meet.h"
 
-#define MAGIC 0x61786264u /* "axbd" */
 #define FAILED_GRACE_S 2.0
 #define PARTING_S 1.0 /* to let a last message out */
 #define HELLO_S 10.0  /* a caller that does not introduce itself is dropped */
 #define RESUMED_S 5.0 /* after a stop: time in which others' ends are blamed on it */
 #define N_STRANGER 32
-
-enum kind { HELLO, BEAT, BYE, FAILED, VERDICT };
-
-/* The only message; all ranks run one binary on one architecture. */
-struct msg {
-	uint32_t magic, kind;
-	int32_t rank, pid;
-	uint64_t step, number; /* number: collectives that the rank has started */
-	double idle_s;         /* time without progress, on the sender's clock */
-	uint32_t waiting, unused;
-	char what[48], host[64], text[264];
-	uint8_t key[MEET_KEY_BYTES];
-};
-
-struct conn {
-	int fd;   /* -1: none */
-	int rank; /* -1: has not introduced itself */
-	bool bye;
-	double heard, opened, failed_at; /* failed_at > 0: said that it fails */
-	struct msg last, in, out;
-	size_t in_n, out_n; /* bytes of `in` that are there; of `out` that must still go */
-};
 
 struct ax_watchdog {
 	pthread_t thread;
@@ -65,7 +43,7 @@ static void copy_str(char *dst, size_t n, const char *src)
 	snprintf(dst, n, "%s", src);
 }
 
-static struct msg snapshot(struct ax_watchdog *w, enum kind kind)
+static struct msg snapshot(struct ax_watchdog *w, enum msg_kind kind)
 {
 	struct msg m;
 
@@ -77,58 +55,7 @@ static struct msg snapshot(struct ax_watchdog *w, enum kind kind)
 	return m;
 }
 
-/* ---- one connection ---- */
-
-static void conn_close(struct conn *k)
-{
-	if (k->fd >= 0)
-		close(k->fd);
-	memset(k, 0, sizeof(*k));
-	k->fd = -1;
-	k->rank = -1;
-}
-
-static void conn_flush(struct conn *k)
-{
-	ssize_t n;
-
-	while (k->fd >= 0 && k->out_n > 0) {
-		n = send(k->fd, (char *)&k->out + (sizeof(k->out) - k->out_n), k->out_n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n <= 0)
-			return;
-		k->out_n -= (size_t)n;
-	}
-}
-
-/* A message that finds the last one still waiting is dropped: the other side is stopped, or will hear the next. */
-static void conn_send(struct conn *k, const struct msg *m)
-{
-	conn_flush(k);
-	if (k->fd < 0 || k->out_n > 0)
-		return;
-	k->out = *m;
-	k->out_n = sizeof(k->out);
-	conn_flush(k);
-}
-
-/* Reads what is there. 1: a whole message is in k->in; 0: not yet; -1: the connection is over. */
-static int conn_read(struct conn *k)
-{
-	ssize_t n;
-
-	if (k->in_n == sizeof(k->in))
-		k->in_n = 0;
-	n = recv(k->fd, (char *)&k->in + k->in_n, sizeof(k->in) - k->in_n, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0)
-		return -1;
-	k->in_n += (size_t)n;
-	if (k->in_n < sizeof(k->in))
-		return 0;
-	k->in.what[sizeof(k->in.what) - 1] = k->in.host[sizeof(k->in.host) - 1] = k->in.text[sizeof(k->in.text) - 1] = '\0';
-	return k->in.magic == MAGIC ? 1 : -1;
-}
+/* ---- verdicts ---- */
 
 /* Let what was sent arrive: no more from us, then read until the other side closes too. */
 static void part(struct ax_watchdog *w)
@@ -154,12 +81,10 @@ static void part(struct ax_watchdog *w)
 	}
 }
 
-/* ---- verdicts ---- */
-
 static void where(const struct msg *m, char *buf, size_t n)
 {
-	snprintf(buf, n, "step %llu, %s \"%s\" (collective %llu)", (unsigned long long)m->step, m->waiting ? "in" : "after",
-		 m->what[0] ? m->what : "start", (unsigned long long)m->number);
+	snprintf(buf, n, "step %llu, %s \"%s\" (collective %llu)", (unsigned long long)m->step,
+		 m->waiting ? "in" : "after", m->what[0] ? m->what : "start", (unsigned long long)m->number);
 }
 
 __attribute__((noreturn)) static void end_job(struct ax_watchdog *w, const char *text, bool speak)
@@ -182,8 +107,8 @@ static void verdict(struct ax_watchdog *w, const struct msg *m, const char *happ
 	char place[160], text[512];
 
 	where(m, place, sizeof(place));
-	snprintf(text, sizeof(text), "rank %d (host %s, process %d) %s; last seen at %s", m->rank, m->host, m->pid, happened,
-		 place);
+	snprintf(text, sizeof(text), "rank %d (host %s, process %d) %s; last seen at %s", m->rank, m->host, m->pid,
+		 happened, place);
 	end_job(w, text, w->rank <= 1 || w->local_rank == 0);
 }
 
@@ -224,7 +149,8 @@ static void check_silent(struct ax_watchdog *w, double now)
 
 		if (k->fd < 0 || k->rank < 0 || k->bye || k->failed_at > 0 || now - k->heard <= w->silent_s)
 			continue;
-		snprintf(happened, sizeof(happened), "has given no sign of life for %.0f s: stopped, or out of reach", w->silent_s);
+		snprintf(happened, sizeof(happened), "has given no sign of life for %.0f s: stopped, or out of reach",
+			 w->silent_s);
 		verdict(w, &k->last, happened);
 	}
 }
@@ -250,13 +176,16 @@ static void verdict_hang(struct ax_watchdog *w, const struct msg *culprit, const
 	char happened[200];
 
 	if (all_wait && culprit->number == victim->number)
-		snprintf(happened, sizeof(happened), "waits, as all ranks do, and nothing has moved for %.0f s", w->hang_s);
+		snprintf(happened, sizeof(happened), "waits, as all ranks do, and nothing has moved for %.0f s",
+			 w->hang_s);
 	else if (all_wait)
-		snprintf(happened, sizeof(happened), "waits in an earlier collective than rank %d (%s), for more than %.0f s",
-			 victim->rank, victim->what, w->hang_s);
+		snprintf(happened, sizeof(happened),
+			 "waits in an earlier collective than rank %d (%s), for more than %.0f s", victim->rank,
+			 victim->what, w->hang_s);
 	else
-		snprintf(happened, sizeof(happened), "hangs outside communication for more than %.0f s, while rank %d waits for it (%s)",
-			 w->hang_s, victim->rank, victim->what);
+		snprintf(happened, sizeof(happened),
+			 "hangs outside communication for %.0f s, while rank %d waits for it (%s)", culprit->idle_s,
+			 victim->rank, victim->what);
 	verdict(w, culprit, happened);
 }
 
@@ -271,7 +200,7 @@ static void check_hang(struct ax_watchdog *w, double now)
 
 		if (!view(w, r, now, &m))
 			continue;
-		stuck = m.idle_s > w->hang_s;
+		stuck = m.idle_s > (!m.waiting && m.limit_s > 0 ? m.limit_s : w->hang_s);
 		all_stuck = all_stuck && stuck;
 		if (m.waiting && stuck && (!found_victim || m.number > victim.number)) {
 			victim = m;
@@ -522,8 +451,8 @@ static void do_without(struct ax_comm *c, const struct ax_err *why)
 {
 	if (c->timeout_s <= 0)
 		c->timeout_s = 1800;
-	ax_warn("no watchdog for rank %d (%s): %s; a dead or stopped rank is noticed after %.0f s only", c->rank, c->host, why->msg,
-		c->timeout_s);
+	ax_warn("no watchdog for rank %d (%s): %s; a dead or stopped rank is noticed after %.0f s only", c->rank,
+		c->host, why->msg, c->timeout_s);
 }
 
 int ax_watchdog_open(struct ax_watchdog **out, struct ax_comm *c, double silent_s, double hang_s, struct ax_err *e)
@@ -566,6 +495,7 @@ void ax_watchdog_at(struct ax_watchdog *w, uint64_t step, const char *what, bool
 	w->me.step = step;
 	w->me.number += !waiting;
 	w->me.waiting = waiting;
+	w->me.limit_s = 0;
 	copy_str(w->me.what, sizeof(w->me.what), what);
 	w->progress_at = ax_now();
 	pthread_mutex_unlock(&w->lock);
@@ -577,6 +507,19 @@ void ax_watchdog_tick(struct ax_watchdog *w, bool waiting)
 		return;
 	pthread_mutex_lock(&w->lock);
 	w->me.waiting = waiting;
+	w->me.limit_s = 0;
+	w->progress_at = ax_now();
+	pthread_mutex_unlock(&w->lock);
+}
+
+void ax_watchdog_busy(struct ax_watchdog *w, const char *what, double limit_s)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->me.waiting = false;
+	w->me.limit_s = limit_s;
+	copy_str(w->me.what, sizeof(w->me.what), what);
 	w->progress_at = ax_now();
 	pthread_mutex_unlock(&w->lock);
 }

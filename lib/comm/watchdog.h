@@ -15,7 +15,7 @@
  *	silent    no heartbeat for silent_s: stopped, or out of reach
  *	hangs     others have waited in a collective for hang_s without progress: the culprit is the rank that does not
  *	          wait and made no progress as long, or, if all wait, one that waits in the earliest collective
- * A rank that is busy for long while others wait must call ax_comm_tick() now and then.
+ * A rank that is busy for long while others wait must call ax_comm_tick() now and then, or ax_comm_busy() before.
  *
  * On a verdict rank 0 prints one line with rank, host, process, step and collective, tells all others, and every rank
  * ends with _exit(6). A process that finds that it was stopped itself (its clock jumped) starts counting afresh, so
@@ -41,6 +41,8 @@ int ax_watchdog_open(struct ax_watchdog **w, struct ax_comm *c, double silent_s,
 void ax_watchdog_at(struct ax_watchdog *w, uint64_t step, const char *what, bool waiting);
 /* Progress: a wait has ended, a message has moved, or the rank is busy with something else. */
 void ax_watchdog_tick(struct ax_watchdog *w, bool waiting);
+/* Until the next call of the two above, no progress for limit_s is no hang. */
+void ax_watchdog_busy(struct ax_watchdog *w, const char *what, double limit_s);
 /* Goodbye; error: why this rank ends early, else NULL. Stops the thread. */
 void ax_watchdog_close(struct ax_watchdog *w, const char *error);
 

@@ -111,8 +111,8 @@ static int weights_refresh(struct ax_dist *s, struct ax_err *e)
 	for (int i = 0; s->weights && i < s->u->n_unit; i++) {
 		const struct unit_state *t = &s->unit[i];
 
-		s->dev->ops->cast(s->dev, s->weights + t->state_off * size, s->opt.act, s->part[AX_PART_MASTER] + t->state_off,
-				  AX_F32, t->n);
+		s->dev->ops->cast(s->dev, s->weights + t->state_off * size, s->opt.act,
+				  s->part[AX_PART_MASTER] + t->state_off, AX_F32, t->n);
 	}
 	return 0;
 }

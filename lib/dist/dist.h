@@ -13,13 +13,13 @@
  *			AX_TRY(ax_dist_begin_micro(s, i == n - 1, e));
  *			AX_TRY(ax_model_step(m, &mb, &hooks, scale, &loss, e));
  *			AX_TRY(ax_dist_end_micro(s, e));
- *		AX_TRY(ax_dist_finish_grads(s, e));                     // every rank has its share of the summed gradient
+ *		AX_TRY(ax_dist_finish_grads(s, e));                     // every rank has its share of the sum
  *		AX_TRY(ax_dist_grad_norm(s, &norm, e));
  *		AX_TRY(ax_dist_update(s, &update, e));
  *	AX_TRY(ax_model_eval(m, &mb, &hooks, &loss, NULL, e));          // between steps, as often as you like
  *	ax_dist_close(s);
  *
- * One mechanism serves all strategies; a table (dist.c) says for each what is sharded and when it is moved:
+ * One mechanism serves all strategies; a table (layout.c) says for each what is sharded and when it is moved:
  *
  *	          masters, moments   gradients                                    weights (compute dtype)
  *	DDP       whole              whole, f32; all-reduced once a step          whole, resident
@@ -28,8 +28,8 @@
  *
  * FSDP without reshard_after_forward keeps what it gathered until the next update. On one rank FSDP is DDP.
  *
- * Invariants. All ranks call the same functions and run the same number of micro-batches in a step, in the same order: a
- * rank without a pack runs one that has no segments. (DDP alone would allow to skip it; do not.) Sums over ranks are
+ * Invariants. All ranks call the same functions and run the same number of micro-batches in a step, in the same order:
+ * a rank without a pack runs one that has no segments. (DDP alone would allow to skip it; do not.) Sums over ranks are
  * taken in rank order, so n ranks give the same bits in every run. The weights that the model sees are the f32 masters
  * rounded to nearest even: of all strategies the same. Unit 0 may be acquired several times in a micro-batch (tied
  * embeddings); its gradient is reduced once, at ax_dist_end_micro. Padding between parameters is zero, is never counted

@@ -43,7 +43,8 @@ static struct slot *slot_pick(struct ax_dist *s, struct slots *t, int unit)
 	for (int i = first; i < first + n; i++) {
 		struct slot *k = &t->slot[i];
 
-		if (k->refs == 0 && !k->kept && (!best || (best->unit >= 0 && (k->unit < 0 || k->last_used < best->last_used))))
+		if (k->refs == 0 && !k->kept &&
+		    (!best || (best->unit >= 0 && (k->unit < 0 || k->last_used < best->last_used))))
 			best = k;
 	}
 	return best;
@@ -97,7 +98,8 @@ static int hook_acquire(void *ctx, int unit, const void **w, struct ax_err *e)
 	if (!k) {
 		k = slot_pick(s, &s->gather, unit);
 		if (!k)
-			return ax_fail(e, AX_ECHECK, "weights of %s wanted, but all buffers are in use", s->u->unit[unit].name);
+			return ax_fail(e, AX_ECHECK, "weights of %s wanted, but all buffers are in use",
+				       s->u->unit[unit].name);
 		AX_TRY(dist_wait(s, &k->req, e));
 		AX_TRY(gather_start(s, k, unit, e));
 	}
@@ -142,8 +144,8 @@ static int scatter_start(struct ax_dist *s, struct slot *k, struct ax_err *e)
 	k->kept = false;
 	s->comm->what = t->reduce_name;
 	s->stats.reduce_bytes += t->slice * sizeof(float) * (size_t)(s->comm->n_rank - 1);
-	return ax_comm_reduce_scatter(s->comm, s->part[AX_PART_GRAD] + t->state_off, (float *)(void *)k->p, t->slice, true,
-				      &k->req, e);
+	return ax_comm_reduce_scatter(s->comm, s->part[AX_PART_GRAD] + t->state_off, (float *)(void *)k->p, t->slice,
+				      true, &k->req, e);
 }
 
 static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
@@ -177,7 +179,8 @@ static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
 
 	AX_TRY(progress(s, e));
 	if (!s->opt.train || s->unit[unit].reduced)
-		return ax_fail(e, AX_ECHECK, "gradient of %s wanted %s", name, s->opt.train ? "after its reduction" : "without training");
+		return ax_fail(e, AX_ECHECK, "gradient of %s wanted %s", name,
+			       s->opt.train ? "after its reduction" : "without training");
 	if (!s->how->shard_grad) {
 		*g = s->part[AX_PART_GRAD] + s->unit[unit].state_off;
 		return 0;

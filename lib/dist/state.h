@@ -10,7 +10,7 @@
 struct strategy {
 	const char *name;
 	bool shard_state;   /* masters, moments and accumulated gradients: own slice only */
-	bool shard_grad;    /* gradients leave a buffer by reduce-scatter every micro-batch; else all-reduce once a step */
+	bool shard_grad;    /* gradients leave a buffer by reduce-scatter each micro-batch; else all-reduce once a step */
 	bool shard_weights; /* weights are gathered into a buffer before use; else resident */
 };
 
@@ -18,8 +18,8 @@ struct strategy {
 const struct strategy *strategy_of(const struct ax_dist_opt *o, int n_rank);
 
 /*
- * A buffer that holds one unit at a time. Unit 0 and the head, whose uses do not overlap, share one slot; the other units
- * take turns in two, so that one is used while the next arrives or the last leaves.
+ * A buffer that holds one unit at a time. Unit 0 and the head, whose uses do not overlap, share one slot; the other
+ * units take turns in two, so that one is used while the next arrives or the last leaves.
  */
 struct slot {
 	char *p;
@@ -27,7 +27,7 @@ struct slot {
 	int refs;  /* between acquire and release */
 	bool kept; /* holds a gradient whose reduction has not been started */
 	uint64_t last_used;
-	struct ax_comm_req req; /* the gather or reduction in flight; cleared by waiting only, so all ranks agree on it */
+	struct ax_comm_req req; /* gather or reduction in flight; cleared by waiting only, so all ranks agree on it */
 };
 
 struct slots {

@@ -76,8 +76,8 @@ int ax_dist_threads(struct ax_comm *c, int wanted, int *n_thread, char warning[2
 		*n_thread = wanted > 0 ? wanted : share < 1 ? 1 : (int)share;
 		if (wanted <= 0 && n_local > 1 && (int)share < cores / n_local)
 			snprintf(warning, 256,
-				 "the launcher binds this rank to %d of %d cores; its share would be %d: start with mpirun --bind-to none "
-				 "(srun --cpu-bind=none)",
+				 "the launcher binds this rank to %d of %d cores; its share would be %d: start with "
+				 "mpirun --bind-to none (srun --cpu-bind=none)",
 				 CPU_COUNT(&mine.bound), cores, cores / n_local);
 	}
 	ax_free(all);

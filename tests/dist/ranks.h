@@ -106,7 +106,8 @@ static inline bool ranks_run(int n, const char *args)
 /* In a rank: the world, or exit. */
 static inline struct ax_comm *world(double silent_s, double hang_s)
 {
-	struct ax_comm_open_opt o = {.plugin_dir = plugin_dir(), .timeout_s = 60, .silent_s = silent_s, .hang_s = hang_s};
+	struct ax_comm_open_opt o = {
+	    .plugin_dir = plugin_dir(), .timeout_s = 60, .silent_s = silent_s, .hang_s = hang_s};
 	struct ax_err e = {0};
 	struct ax_comm *c;
 

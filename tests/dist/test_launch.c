@@ -5,8 +5,9 @@
 
 #include "dist/dist.h"
 
-static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMI_FD",
-					"PMI2_FD", "PMIX_RANK", "PMIX_NAMESPACE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"};
+static const char *const variables[] = {
+    "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE",  "PMI_SIZE",    "PMI_RANK", "PMI_FD", "PMI2_FD", "PMIX_RANK",
+    "PMIX_NAMESPACE",       "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"};
 
 static int open_with(const char *a, const char *av, const char *b, const char *bv, bool standalone, const char *dir,
 		     struct ax_err *e)
@@ -76,8 +77,8 @@ int main(int argc, char **argv)
 		return !strcmp(argv[1], "one") ? world_of_one() : threads(!strcmp(argv[1], "bound"));
 	ok(!open_with(NULL, NULL, NULL, NULL, false, "/nowhere", &e), "no launcher: one rank, no plugin needed");
 	ok(!open_with("OMPI_COMM_WORLD_SIZE", "1", NULL, NULL, false, "/nowhere", &e), "mpirun -n 1: one rank");
-	ok(open_with("SLURM_NTASKS", "4", NULL, NULL, false, "/nowhere", &e) == AX_ECOMM && strstr(e.msg, "srun --mpi=pmix") &&
-		   strstr(e.msg, "--standalone"),
+	ok(open_with("SLURM_NTASKS", "4", NULL, NULL, false, "/nowhere", &e) == AX_ECOMM &&
+	       strstr(e.msg, "srun --mpi=pmix") && strstr(e.msg, "--standalone"),
 	   "srun without --mpi: refused with the remedy");
 	ok(open_with("SLURM_NTASKS", "8", "SLURM_STEP_NUM_TASKS", "3", false, "/nowhere", &e) == AX_ECOMM &&
 		   strstr(e.msg, "announces 3 tasks"),
@@ -85,9 +86,11 @@ int main(int argc, char **argv)
 	ok(!open_with("SLURM_NTASKS", "4", NULL, NULL, true, "/nowhere", &e), "--standalone: one rank");
 	ok(!open_with("SLURM_NTASKS", "8", "OMPI_COMM_WORLD_SIZE", "1", false, "/nowhere", &e),
 	   "mpirun -n 1 inside an allocation of 8: one rank");
-	ok(open_with("OMPI_COMM_WORLD_SIZE", "2", NULL, NULL, false, "/nowhere", &e) == AX_ECOMM && strstr(e.msg, "MPI=1"),
+	ok(open_with("OMPI_COMM_WORLD_SIZE", "2", NULL, NULL, false, "/nowhere", &e) == AX_ECOMM &&
+	       strstr(e.msg, "MPI=1"),
 	   "missing plugin: refused with the reason");
-	ok(open_with("PMI_SIZE", "2", NULL, NULL, false, "lib/ax", &e) == AX_EUSAGE, "a relative plugin folder is refused");
+	ok(open_with("PMI_SIZE", "2", NULL, NULL, false, "lib/ax", &e) == AX_EUSAGE,
+	   "a relative plugin folder is refused");
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
 		unsetenv(variables[i]);
 	threads(false);
@@ -99,7 +102,10 @@ int main(int argc, char **argv)
 		ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
 		exe[n > 0 ? n : 0] = '\0';
-		snprintf(cmd, sizeof(cmd), "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 '%s' one", exe);
+		snprintf(
+		    cmd, sizeof(cmd),
+		    "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 '%s' one",
+		    exe);
 		ok(system(cmd) == 0, "a world smaller than announced: refused with the way to launch");
 	}
 	ok(ranks_run(2, "bound"), "threads and the warning of two bound ranks");

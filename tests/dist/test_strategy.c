@@ -88,8 +88,8 @@ static int initial(void *ctx, int param, size_t off, size_t n, float *dst, struc
 }
 
 /* One use of a unit's parameters [first, n): loss += and, if g, gradient += those of one sample (< 0: none). */
-static void use(const struct model *m, int unit, int first, int n, enum ax_dtype act, const void *w, float *g, int sample,
-		double *loss)
+static void use(const struct model *m, int unit, int first, int n, enum ax_dtype act, const void *w, float *g,
+		int sample, double *loss)
 {
 	for (int p = first; sample >= 0 && p < first + n; p++) {
 		const struct ax_param *q = &m->param[p];
@@ -109,7 +109,8 @@ static void use(const struct model *m, int unit, int first, int n, enum ax_dtype
 }
 
 /* The schedule of a real model: the root is used at both ends, and the next unit is always announced. */
-static void micro(const struct model *m, const struct ax_unit_hooks *h, enum ax_dtype act, int sample, double *loss, bool train)
+static void micro(const struct model *m, const struct ax_unit_hooks *h, enum ax_dtype act, int sample, double *loss,
+		  bool train)
 {
 	int last = m->u.n_unit - 1;
 	const void *w;
@@ -118,7 +119,8 @@ static void micro(const struct model *m, const struct ax_unit_hooks *h, enum ax_
 	for (int u = 0; u <= last; u++) {
 		RUN(h->acquire(h->ctx, u, &w, e));
 		RUN(h->prefetch(h->ctx, u < last ? u + 1 : m->tied ? 0 : last, e));
-		use(m, u, m->unit[u].first_param, m->tied && u == 0 ? 1 : m->unit[u].n_param, act, w, NULL, sample, loss);
+		use(m, u, m->unit[u].first_param, m->tied && u == 0 ? 1 : m->unit[u].n_param, act, w, NULL, sample,
+		    loss);
 		RUN(h->release(h->ctx, u, e));
 	}
 	if (m->tied) { /* the final norm */
@@ -196,7 +198,8 @@ static void check_norm(struct ax_comm *c, struct ax_dist *s, const struct model 
 	CHECK(fabs(sqrt(sum) - norm) <= 1e-9 * norm);
 }
 
-static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, enum ax_dtype act, int number, FILE *out, float *full)
+static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, enum ax_dtype act, int number, FILE *out,
+		 float *full)
 {
 	struct ax_unit_hooks h = ax_dist_hooks(s);
 	struct ax_dist_update up = {0.05, 0.9, 0.95, 1e-8, 0.1, 1, (uint64_t)number};
@@ -223,7 +226,8 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 		fprintf(out, "loss %.17g %.17g %.17g\n", loss, norm, eval);
 }
 
-static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtype act, enum ax_strategy how, bool reshard, FILE *out)
+static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtype act, enum ax_strategy how,
+		  bool reshard, FILE *out)
 {
 	struct ax_dist_opt o = {how, act, reshard, true};
 	struct ax_dist_sizes z;
@@ -245,7 +249,8 @@ static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtyp
 	RUN(ax_comm_sum_f64(c, &sum, 1, e));
 	CHECK(sum == (double)m.u.n_elem * (how == AX_FSDP ? 1 : c->n_rank)); /* nobody reads what it does not hold */
 	if (c->rank == 0)
-		fprintf(out, "run %s tied %d %s reshard %d\n", ax_strategy_name(how), tied, ax_dtype_name(act), reshard);
+		fprintf(out, "run %s tied %d %s reshard %d\n", ax_strategy_name(how), tied, ax_dtype_name(act),
+			reshard);
 	for (int i = 1; i <= N_STEP; i++)
 		step(c, s, &m, act, i, out, full);
 	collect(c, s, &m, AX_PART_MASTER, full);

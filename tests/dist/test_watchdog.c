@@ -19,6 +19,20 @@ static void nap(double s)
 	nanosleep(&t, NULL);
 }
 
+/* Stop, and be continued by a child. */
+static void pause_for(double s)
+{
+	pid_t me = getpid();
+
+	if (fork() == 0) {
+		nap(s);
+		kill(me, SIGCONT);
+		_exit(0);
+	}
+	raise(SIGSTOP);
+	wait(NULL);
+}
+
 /* Ten steps of a training loop that communicates; at the fifth `victim` meets its fate. */
 static int work(const char *fate, int victim)
 {
@@ -41,13 +55,18 @@ static int work(const char *fate, int victim)
 			else if (!strcmp(fate, "stray")) /* a bug in the program: waits where nobody else is */
 				RUN(ax_comm_barrier(other, e));
 			else if (!strcmp(fate, "busy"))
-				for (int i = 0; i < 9; i++, nap(0.5))
+				for (int i = 0; i < 8; i++, nap(0.5))
 					ax_comm_tick(c);
-			else if (!strcmp(fate, "fail")) {
+			else if (!strcmp(fate, "long")) {
+				ax_comm_busy(c, "write a checkpoint", 60);
+				nap(HANG_S + 1.5);
+			} else if (!strcmp(fate, "fail")) {
 				ax_comm_abandon(c, "shard 3 is torn");
 				_exit(3);
 			}
 		}
+		if (step == 5 && !strcmp(fate, "pause")) /* all ranks, as a scheduler does that preempts a job */
+			pause_for(SILENT_S + 1);
 		memset(x, 0, sizeof(x));
 		c->what = "reduce layer 7";
 		RUN(ax_comm_all_reduce(c, x, 1000, &r, e));
@@ -87,8 +106,8 @@ static void case_of(const char *log, const char *fate, int victim, double bound,
 	status = ranks_status(3, args, redirect);
 	took = ax_now() - t0;
 	named = !says || file_has(log, who, says);
-	if (!ok(status != 0 && took < bound && named, "%s rank %d of 3: ended in %.1f s with status %d%s", fate, victim, took, status,
-		says ? ", culprit named" : "")) {
+	if (!ok(status != 0 && took < bound && named, "%s rank %d of 3: ended in %.1f s with status %d%s", fate, victim,
+		took, status, says ? ", culprit named" : "")) {
 		snprintf(args, sizeof(args), "sed 's/^/# /' '%s' >&2", log);
 		if (system(args))
 			return;
@@ -119,6 +138,8 @@ int main(int argc, char **argv)
 	t0 = ax_now();
 	fine = ranks_run(3, "busy 1");
 	ok(fine, "a rank that is busy for %.1f s, but ticks: no verdict", ax_now() - t0);
+	ok(ranks_run(3, "long 1"), "a rank that announces a long pause: no verdict");
+	ok(ranks_run(3, "pause 0"), "the whole job stopped and continued: no verdict");
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
 	return system(cmd) != 0 || test_failed != 0;
 }
