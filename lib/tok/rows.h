@@ -35,14 +35,12 @@
 
 /* Settings of the run. Everything must stay valid as long as the ax_rows. */
 struct ax_rows_opt {
-	const struct ax_effective *eff;        /* NULL, or without a tokenizer: only rows of ids */
+	const struct ax_effective *eff;        /* NULL, or without a tokenizer: only rows of ids. Its template is what
+						  an entry's tokenizer_default means, as in Axolotl */
 	const char *model_name;                /* as the user gave it; NULL: unknown */
 	uint32_t sequence_len;
 	bool train_on_inputs;
 	enum ax_mask_mode mask;
-	const char *chat_template;             /* top-level key, or NULL */
-	const char *chat_template_jinja;       /* top-level key: text or file, or NULL */
-	const char *own_template;              /* the tokenizer's own, or NULL */
 	const struct ax_val *chat_template_kwargs;
 	const struct ax_val *eot_tokens;       /* list, or NULL */
 	const struct tm *now;                  /* for strftime_now; NULL: the clock */

@@ -40,30 +40,23 @@ static int jinja_text(struct ax_rows *r, const char *value, const char **text, s
 
 static int choose_template(struct ax_rows *r, const struct ax_val *entry, const char **text, struct ax_err *e)
 {
-	const char *name = ax_val_cstr(&r->arena, ax_val_get(entry, "chat_template"), NULL);
+	const char *name = ax_val_cstr(&r->arena, ax_val_get(entry, "chat_template"), "tokenizer_default");
 	const char *jinja = ax_val_cstr(&r->arena, ax_val_get(entry, "chat_template_jinja"), NULL);
-	const char *own = r->opt.own_template;
+	const char *own = r->opt.eff->template_text;
 
-	if (!name && jinja)
-		ax_rows_warn(r, "datasets: chat_template_jinja is not used: it needs chat_template: jinja beside it");
-	if (!name) {
-		name = r->opt.chat_template;
-		jinja = r->opt.chat_template_jinja;
-		if (!name && jinja)
-			name = "jinja";
-	}
-	if (!name || !strcmp(name, "tokenizer_default")) {
-		*text = own;
-		return own ? 0 : ax_fail(e, AX_EUSAGE, "chat_template: the tokenizer has no template of its own; name one, "
-					 "for example chat_template: chatml");
-	}
 	if (!strcmp(name, "jinja"))
 		return jinja_text(r, jinja, text, e);
-	if (!strncmp(name, FALLBACK, strlen(FALLBACK))) {
-		*text = own;
-		return own ? 0 : bundled(name + strlen(FALLBACK), text, e);
-	}
-	return bundled(name, text, e);
+	if (jinja)
+		ax_rows_warn(r, "datasets: chat_template_jinja is not used: it needs chat_template: jinja beside it");
+	if (strcmp(name, "tokenizer_default") && strncmp(name, FALLBACK, strlen(FALLBACK)))
+		return bundled(name, text, e);
+	*text = own;
+	if (own)
+		return 0;
+	if (strcmp(name, "tokenizer_default"))
+		return bundled(name + strlen(FALLBACK), text, e);
+	return ax_fail(e, AX_EUSAGE, "chat_template: the tokenizer has no template of its own; name one, for example "
+		       "chat_template: chatml");
 }
 
 static int read_end(const struct ax_val *entry, const char *key, enum ax_train_end dflt, enum ax_train_end *out,

@@ -1,0 +1,101 @@
+/* --encode: a JSON string a line in, a JSON array of ids a line out. */
+#include <string.h>
+
+#include "text/json.h"
+#include "tokenize.h"
+
+struct encoder {
+	const struct ax_tokenizer *tok;
+	struct ax_tok_scratch *scratch;
+	struct ax_ids ids;
+	struct ax_arena arena;
+	struct ax_buf line;
+	struct ax_out out;
+	unsigned flags;
+};
+
+static void put_id(struct ax_buf *b, uint32_t id)
+{
+	char digits[12];
+	size_t n = sizeof(digits);
+
+	do
+		digits[--n] = (char)('0' + id % 10);
+	while (id /= 10);
+	ax_buf_add(b, digits + n, sizeof(digits) - n);
+}
+
+static int encode_one(struct encoder *x, const struct ax_record *r, struct ax_err *e)
+{
+	struct ax_val *v;
+
+	ax_arena_clear(&x->arena);
+	AX_TRY(ax_json_parse(&x->arena, r->p, r->n, &v, e));
+	if (v->type != AX_STR)
+		return ax_fail(e, AX_EDATA, "expected a JSON string");
+	ax_ids_reset(&x->ids);
+	AX_TRY(ax_tokenizer_encode(x->tok, v->u.s, v->n, x->flags, &x->ids, x->scratch, e));
+	ax_buf_reset(&x->line);
+	ax_buf_addc(&x->line, '[');
+	for (size_t i = 0; i < x->ids.n; i++) {
+		if (i)
+			ax_buf_add(&x->line, ", ", 2);
+		put_id(&x->line, x->ids.id[i]);
+	}
+	ax_buf_adds(&x->line, "]\n");
+	if (x->line.oom)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return ax_out_write(&x->out, x->line.p, x->line.n, e);
+}
+
+static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
+{
+	struct ax_source s;
+	struct ax_record r;
+	bool end = false;
+	int rc;
+
+	AX_TRY(ax_source_open(&s, path, AX_SOURCE_JSON, 0, e));
+	while (!(rc = ax_source_next(&s, &r, &end, e)) && !end) {
+		rc = encode_one(x, &r, e);
+		if (rc) {
+			ax_err_prefix(e, "%s:%llu: ", s.name, (unsigned long long)r.line);
+			break;
+		}
+	}
+	ax_source_close(&s);
+	return rc;
+}
+
+int tk_encode(struct ax_conf *c, struct ax_err *e)
+{
+	static const char *const standard[] = { "-" };
+	const char *const *file = c->n_operand ? c->operand : standard;
+	size_t n_file = c->n_operand ? c->n_operand : 1;
+	struct encoder x = { .flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL };
+	struct tk_plan p;
+	int rc = tk_plan_init(&p, c, false, e);
+
+	if (rc)
+		goto plan;
+	if (!p.eff || !p.eff->tok) {
+		rc = ax_fail(e, AX_EUSAGE, "--encode needs --model DIR with a tokenizer.json");
+		goto plan;
+	}
+	x.tok = p.eff->tok;
+	ax_arena_init(&x.arena, 0);
+	AX_GOTO(ax_out_open(&x.out, ax_conf_opt_str(c, "output") ? ax_conf_opt_str(c, "output") : "-", AX_OUT_TEXT, e));
+	AX_GOTO(ax_tok_scratch_new(&x.scratch, x.tok, e));
+	for (size_t i = 0; i < n_file; i++)
+		AX_GOTO(encode_file(&x, file[i], e));
+	rc = ax_out_commit(&x.out, e);
+out:
+	ax_out_abort(&x.out);
+	ax_tok_scratch_free(x.scratch);
+	ax_ids_release(&x.ids);
+	ax_buf_release(&x.line);
+	ax_arena_release(&x.arena);
+plan:
+	tk_plan_release(&p);
+	return rc;
+}

@@ -1,0 +1,372 @@
+/* What to read: entries of the configuration, or files named on the command line. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tokenize.h"
+
+#define TEMPLATE_MAX ((size_t)4 << 20)
+
+static int no_memory(struct ax_err *e)
+{
+	return ax_fail(e, AX_EMEM, "out of memory");
+}
+
+/* chat_template_jinja may name a file. */
+static int template_text(struct ax_conf *c, const char **text, struct ax_err *e)
+{
+	const char *v = ax_conf_str(c, "chat_template_jinja");
+	struct ax_buf b = AX_BUF_INIT;
+
+	*text = v;
+	if (!v || strchr(v, '{') || !ax_path_exists(v))
+		return 0;
+	AX_TRY(ax_read_file(v, TEMPLATE_MAX, &b, e));
+	*text = ax_arena_strndup(&c->arena, b.p ? b.p : "", b.n);
+	ax_buf_release(&b);
+	return *text ? 0 : no_memory(e);
+}
+
+int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, struct ax_err *e)
+{
+	struct ax_tok_spec spec = { 0 };
+	const char *dir = ax_conf_str(c, "tokenizer_config");
+
+	*eff = NULL;
+	*model_name = ax_conf_str(c, "base_model");
+	if (!*model_name)
+		return 0;
+	AX_TRY(ax_hub_find(c, "models", *model_name, ax_conf_str(c, "revision_of_model"), &spec.model_dir, e));
+	if (dir && strcmp(dir, *model_name))
+		AX_TRY(ax_hub_find(c, "models", dir, NULL, &spec.tokenizer_dir, e));
+	spec.special_tokens = ax_conf_get(c, "special_tokens");
+	spec.tokens = ax_conf_get(c, "tokens");
+	spec.added_tokens_overrides = ax_conf_get(c, "added_tokens_overrides");
+	spec.chat_template = ax_conf_str(c, "chat_template");
+	spec.resize_to_32x = ax_conf_bool(c, "resize_token_embeddings_to_32x");
+	spec.shrink = ax_conf_bool(c, "shrink_embeddings");
+	AX_TRY(template_text(c, &spec.chat_template_jinja, e));
+	return ax_effective_open(eff, &spec, e);
+}
+
+/* --- files --- */
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+	size_t n = strlen(s), m = strlen(suffix);
+
+	return n >= m && !strcmp(s + n - m, suffix);
+}
+
+static bool is_data_name(const char *name)
+{
+	static const char *const known[] = { ".jsonl", ".json", ".txt", ".ndjson" };
+	static const char *const packed[] = { "", ".gz", ".zst" };
+	char suffix[16];
+
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < 3; k++) {
+			snprintf(suffix, sizeof(suffix), "%s%s", known[i], packed[k]);
+			if (has_suffix(name, suffix))
+				return true;
+		}
+	return false;
+}
+
+static int add_file(struct tk_plan *p, struct tk_entry *t, const char *path, struct ax_err *e)
+{
+	const char **list = ax_arena_alloc(&p->conf->arena, (t->n_file + 1) * sizeof(*list));
+
+	if (!list)
+		return no_memory(e);
+	if (t->n_file)
+		memcpy(list, t->file, t->n_file * sizeof(*list));
+	list[t->n_file++] = ax_arena_strndup(&p->conf->arena, path, strlen(path));
+	t->file = list;
+	return list[t->n_file - 1] ? 0 : no_memory(e);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Data files of one folder, sorted; those that name the split if any does. */
+static int scan_folder(struct tk_plan *p, struct tk_entry *t, const char *dir, const char *split, struct ax_err *e)
+{
+	DIR *d = opendir(dir);
+	struct dirent *de;
+	bool any_named = false;
+	size_t before = t->n_file, out = before;
+	int rc = 0;
+
+	if (!d)
+		return 0;
+	while (!rc && (de = readdir(d))) {
+		char *path = is_data_name(de->d_name) ? ax_path_join(dir, de->d_name) : NULL;
+
+		if (path && !ax_path_is_dir(path))
+			rc = add_file(p, t, path, e);
+		ax_free(path);
+	}
+	closedir(d);
+	if (rc)
+		return rc;
+	qsort(t->file + before, t->n_file - before, sizeof(*t->file), by_name);
+	for (size_t i = before; i < t->n_file; i++)
+		any_named |= *split && strstr(ax_path_base(t->file[i]), split) != NULL;
+	for (size_t i = before; i < t->n_file; i++)
+		if (!any_named || strstr(ax_path_base(t->file[i]), split))
+			t->file[out++] = t->file[i];
+	t->n_file = out;
+	return 0;
+}
+
+static int folder_files(struct tk_plan *p, struct tk_entry *t, const char *dir, struct ax_err *e)
+{
+	const char *split = t->slice.name[0] ? t->slice.name : t->eval ? "test" : "train";
+	char *data = ax_path_join(dir, "data");
+	int rc = scan_folder(p, t, dir, split, e);
+
+	if (!rc && t->n_file == 0 && data)
+		rc = scan_folder(p, t, data, split, e);
+	ax_free(data);
+	if (rc)
+		return rc;
+	if (t->n_file == 0)
+		return ax_fail(e, AX_EIO, "%s: no data file in %s (looked for .jsonl, .json, .txt, also .gz and .zst)",
+			       t->label, dir);
+	return 0;
+}
+
+/* data_files: a name or a list of names inside the folder (or beside the working directory). */
+static int named_files(struct tk_plan *p, struct tk_entry *t, const char *dir, const struct ax_val *names,
+		       struct ax_err *e)
+{
+	size_t n = names->type == AX_LIST ? names->n : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct ax_val *v = names->type == AX_LIST ? names->u.item[i] : names;
+		const char *name = ax_val_cstr(&p->conf->arena, v, NULL);
+		char *path;
+		int rc;
+
+		if (!name)
+			return ax_fail(e, AX_EUSAGE, "%s: data_files must be names", t->label);
+		path = ax_path_join(dir, name);
+		rc = path ? add_file(p, t, ax_path_exists(path) || !ax_path_exists(name) ? path : name, e) : no_memory(e);
+		ax_free(path);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int find_files(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
+{
+	struct ax_arena *a = &p->conf->arena;
+	const char *path = ax_val_cstr(a, ax_val_get(entry, "path"), NULL), *found;
+	const struct ax_val *names = ax_val_get(entry, "data_files");
+
+	if (!path)
+		return ax_fail(e, AX_EUSAGE, "%s: no path", t->label);
+	if (!strcmp(path, "-"))
+		return add_file(p, t, path, e);
+	if (!strcmp(path, "json") || !strcmp(path, "text"))
+		return ax_val_is_null(names) ? ax_fail(e, AX_EUSAGE, "%s: path: %s needs data_files", t->label, path) :
+					       named_files(p, t, "", names, e);
+	AX_TRY(ax_hub_find(p->conf, "datasets", path, ax_val_cstr(a, ax_val_get(entry, "revision"), NULL), &found, e));
+	if (!ax_path_is_dir(found))
+		return add_file(p, t, found, e);
+	return ax_val_is_null(names) ? folder_files(p, t, found, e) : named_files(p, t, found, names, e);
+}
+
+static int read_format(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
+{
+	const char *s = ax_val_cstr(&p->conf->arena, ax_val_get(entry, "ds_type"), NULL);
+
+	if (!s && ax_val_is(ax_val_get(entry, "path"), "text"))
+		s = "text";
+	t->format = AX_SOURCE_AUTO;
+	if (s && (!strcmp(s, "json") || !strcmp(s, "jsonl")))
+		t->format = AX_SOURCE_JSON;
+	else if (s && (!strcmp(s, "text") || !strcmp(s, "txt")))
+		t->format = AX_SOURCE_TEXT;
+	else if (s)
+		return ax_fail(e, AX_EUSAGE, "%s: ds_type: %s is not read; convert the data to JSON lines", t->label, s);
+	return 0;
+}
+
+/* --- which records --- */
+
+static int count_records(const struct tk_entry *t, uint64_t *total, struct ax_err *e)
+{
+	*total = 0;
+	for (size_t i = 0; i < t->n_file; i++) {
+		struct ax_source s;
+		struct ax_record r;
+		bool end = false;
+		int rc;
+
+		if (!strcmp(t->file[i], "-"))
+			return ax_fail(e, AX_EUSAGE, "%s: this split must know the number of rows: stdin cannot be read twice",
+				       t->label);
+		AX_TRY(ax_source_open(&s, t->file[i], t->format, 0, e));
+		while (!(rc = ax_source_next(&s, &r, &end, e)) && !end)
+			(*total)++;
+		ax_source_close(&s);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int choose_records(struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
+{
+	uint64_t total = UINT64_MAX;
+
+	t->weight = ax_val_num_or(ax_val_get(entry, "weight"), 1);
+	t->skip = (uint64_t)ax_val_int_or(ax_val_get(entry, "skip"), 0);
+	if (t->slice.needs_total)
+		AX_TRY(count_records(t, &total, e));
+	ax_slice_resolve(&t->slice, total, &t->begin, &t->end);
+	if (t->begin < t->skip)
+		t->begin = t->skip;
+	return 0;
+}
+
+/* --- entries --- */
+
+static void rows_opt(struct tk_plan *p, const char *model_name, struct ax_rows_opt *o)
+{
+	struct ax_conf *c = p->conf;
+	const char *mask = ax_conf_opt_str(c, "mask");
+
+	*o = (struct ax_rows_opt){ .eff = p->eff, .model_name = model_name,
+				   .sequence_len = (uint32_t)ax_conf_int(c, "sequence_len"),
+				   .train_on_inputs = ax_conf_bool(c, "train_on_inputs"),
+				   .mask = mask && !strcmp(mask, "axolotl") ? AX_MASK_AXOLOTL : AX_MASK_EXACT,
+				   .chat_template_kwargs = ax_conf_get(c, "chat_template_kwargs"),
+				   .eot_tokens = ax_conf_get(c, "eot_tokens"), .now = p->has_now ? &p->now : NULL };
+}
+
+static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *list, size_t at, bool eval,
+		     const struct ax_rows_opt *o, struct ax_err *e)
+{
+	struct tk_entry *t = &p->entry[p->n_entry];
+	struct ax_arena *a = &p->conf->arena;
+	char label[64];
+	int rc;
+
+	snprintf(label, sizeof(label), "%s[%zu]", list, at);
+	t->label = ax_arena_strndup(a, label, strlen(label));
+	t->source = (uint32_t)p->n_entry;
+	t->eval = eval;
+	if (entry->type != AX_MAP)
+		return ax_fail(e, AX_EUSAGE, "%s: expected a mapping", label);
+	rc = ax_slice_parse(&t->slice, ax_val_cstr(a, ax_val_get(entry, "split"), ""), e);
+	rc = rc ? rc : ax_rows_new(&t->rows, entry, o, e);
+	if (rc) {
+		ax_err_prefix(e, "%s: ", label);
+		return rc;
+	}
+	p->n_entry++;
+	for (size_t i = 0; ax_rows_warning(t->rows, i); i++)
+		ax_warn("%s: %s", label, ax_rows_warning(t->rows, i));
+	AX_TRY(read_format(p, t, entry, e));
+	if (p->conf->n_operand && !eval) {
+		for (size_t i = 0; i < p->conf->n_operand; i++)
+			AX_TRY(add_file(p, t, p->conf->operand[i], e));
+	} else {
+		AX_TRY(find_files(p, t, entry, e));
+	}
+	t->hash = ax_arena_calloc(a, t->n_file + 1, sizeof(*t->hash));
+	return t->hash ? choose_records(t, entry, e) : no_memory(e);
+}
+
+static int add_list(struct tk_plan *p, const char *key, bool eval, size_t limit, const struct ax_rows_opt *o,
+		    struct ax_err *e)
+{
+	const struct ax_val *list = ax_conf_get(p->conf, key);
+
+	if (ax_val_is_null(list))
+		return 0;
+	for (size_t i = 0; i < ax_val_len(list) && i < limit; i++)
+		AX_TRY(add_entry(p, list->u.item[i], key, i, eval, o, e));
+	return 0;
+}
+
+/* --type with operands but without datasets: an entry made of both. */
+static int entry_from_options(struct tk_plan *p, const struct ax_rows_opt *o, struct ax_err *e)
+{
+	const char *type = ax_conf_opt_str(p->conf, "type");
+	struct ax_val *entry = ax_val_map(&p->conf->arena);
+
+	if (!entry || (type && !ax_val_set(&p->conf->arena, entry, "type",
+					   ax_val_str(&p->conf->arena, type, strlen(type)))))
+		return no_memory(e);
+	return add_entry(p, entry, "datasets", 0, false, o, e);
+}
+
+static int plan_entries(struct tk_plan *p, const char *model_name, struct ax_err *e)
+{
+	struct ax_conf *c = p->conf;
+	size_t n_train = ax_val_len(ax_conf_get(c, "datasets")), n_eval = ax_val_len(ax_conf_get(c, "test_datasets"));
+	size_t n_pre = ax_val_len(ax_conf_get(c, "pretraining_dataset"));
+	struct ax_rows_opt o;
+
+	rows_opt(p, model_name, &o);
+	p->entry = ax_arena_calloc(&c->arena, n_train + n_eval + n_pre + 1, sizeof(*p->entry));
+	if (!p->entry)
+		return no_memory(e);
+	if (c->n_operand && n_train > 1)
+		return ax_fail(e, AX_EUSAGE, "files are named, but datasets has %zu entries: which type is meant?", n_train);
+	if (n_train == 0 && n_pre == 0) {
+		if (!c->n_operand)
+			return ax_fail(e, AX_EUSAGE, "no data: give -c FILE with datasets, or --type and files");
+		AX_TRY(entry_from_options(p, &o, e));
+	} else if (n_train) {
+		AX_TRY(add_list(p, "datasets", false, SIZE_MAX, &o, e));
+	} else {
+		AX_TRY(add_list(p, "pretraining_dataset", false, 1, &o, e));
+	}
+	return add_list(p, "test_datasets", true, SIZE_MAX, &o, e);
+}
+
+/* --model and --type stand for keys. */
+static int options_to_keys(struct ax_conf *c, struct ax_err *e)
+{
+	const char *model = ax_conf_opt_str(c, "model"), *type = ax_conf_opt_str(c, "type");
+	const struct ax_val *sets = ax_conf_get(c, "datasets");
+
+	if (model)
+		AX_TRY(ax_conf_set(c, "base_model", ax_val_str(&c->arena, model, strlen(model)), e));
+	if (type && ax_val_len(sets) > 0)
+		AX_TRY(ax_conf_set(c, "datasets.0.type", ax_val_str(&c->arena, type, strlen(type)), e));
+	return 0;
+}
+
+int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax_err *e)
+{
+	const char *now = ax_conf_opt_str(c, "now"), *model_name;
+
+	memset(p, 0, sizeof(*p));
+	p->conf = c;
+	p->seed = (uint64_t)ax_conf_int(c, "seed");
+	AX_TRY(options_to_keys(c, e));
+	if (now) {
+		AX_TRY(ax_jinja_now(&p->now, now, e));
+		p->has_now = true;
+	}
+	AX_TRY(tk_effective(c, &p->eff, &model_name, e));
+	return need_data ? plan_entries(p, model_name, e) : 0;
+}
+
+void tk_plan_release(struct tk_plan *p)
+{
+	for (size_t i = 0; i < p->n_entry; i++)
+		ax_rows_free(p->entry[i].rows);
+	if (p->eff)
+		ax_effective_free(p->eff);
+}
