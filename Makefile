@@ -80,6 +80,13 @@ $(FUZZ_BIN): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(FUZZ),,$(B)/tests/fuz
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
+# Benchmarks are built here and run by hand: bench/NAME/run.sh says what each measures.
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard bench/*/bench.c))
+$(B)/bench/%: $(B)/bench/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+bench: $(BENCH_BIN)
+
 check-bins: all $(TEST_BIN) $(FUZZ_BIN)
 
 check: check-bins

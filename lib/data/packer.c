@@ -114,25 +114,6 @@ static int window_add(struct window *w, const struct ax_row *r, struct ax_err *e
 	return 0;
 }
 
-/*
- * Bins with at least this much room are not emitted but carried into the next window: the emptiest, holding at most an
- * eighth of the rows, and none that is nearly full. Uses plan.count as scratch.
- */
-static uint32_t carry_room(struct ax_plan *p)
-{
-	uint32_t least = p->capacity / 16 + 1, room = p->capacity, rows = 0;
-
-	memset(p->count, 0, ((size_t)p->capacity + 1) * sizeof(*p->count));
-	for (uint32_t b = 0; b < p->n_bin; b++)
-		p->count[p->free[b]] += p->begin[b + 1] - p->begin[b];
-	for (; room >= least; room--) {
-		if (rows + p->count[room] > p->n_row / 8)
-			break;
-		rows += p->count[room];
-	}
-	return room + 1;
-}
-
 /* Plan the window, emit its bins, keep the carried rows. */
 static int run(struct ax_packer *p, int split, bool last, struct ax_err *e)
 {
@@ -141,7 +122,7 @@ static int run(struct ax_packer *p, int split, bool last, struct ax_err *e)
 	uint32_t carry;
 
 	AX_TRY(ax_plan_run(&p->plan, w->len, w->n, p->o.capacity, e));
-	carry = last ? UINT32_MAX : carry_room(&p->plan);
+	carry = last ? UINT32_MAX : ax_plan_carry(&p->plan);
 	for (uint32_t b = 0; b < p->plan.n_bin; b++) {
 		if (p->plan.free[b] < carry) {
 			AX_TRY(emit_bin(p, split, w, b, e));

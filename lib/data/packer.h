@@ -36,10 +36,29 @@ void ax_plan_release(struct ax_plan *p);
 int ax_plan_run(struct ax_plan *p, const uint32_t *len, size_t n, uint32_t capacity, struct ax_err *e);
 
 /*
+ * After a run: bins with at least this much room are better not emitted but packed again with the next window. They are
+ * the emptiest, hold at most an eighth of the rows, and none is nearly full. (Overwrites p->count.)
+ */
+uint32_t ax_plan_carry(struct ax_plan *p);
+
+/*
  * Martello and Toth's lower bound L2 on the bins that any packing needs, from a histogram: count[l] rows of length l,
  * 0 <= l <= capacity. O(capacity).
  */
 uint64_t ax_pack_bound(const uint64_t *count, uint32_t capacity);
+
+/* Planning alone, for a list of lengths: what struct ax_packer does, without tokens. */
+struct ax_lengths_stats {
+	uint64_t tokens, packs, bound;
+};
+
+/*
+ * Plan n lengths window by window (0: all at once), with the carrying over of struct ax_packer. on_bin, unless NULL, gets
+ * the rows (indices into len) of each pack. Memory beside the input: 40 bytes a row of the window, 24 a token of capacity.
+ */
+int ax_pack_lengths(const uint32_t *len, uint64_t n, uint32_t capacity, uint32_t window,
+		    int (*on_bin)(void *ctx, const uint64_t *row, uint32_t n_row, struct ax_err *e), void *ctx,
+		    struct ax_lengths_stats *s, struct ax_err *e);
 
 enum ax_overflow { AX_OVERFLOW_ERROR, AX_OVERFLOW_DROP, AX_OVERFLOW_TRUNCATE, AX_OVERFLOW_SPLIT };
 

@@ -213,6 +213,21 @@ int ax_plan_run(struct ax_plan *p, const uint32_t *len, size_t n, uint32_t capac
 	return 0;
 }
 
+uint32_t ax_plan_carry(struct ax_plan *p)
+{
+	uint32_t least = p->capacity / 16 + 1, room = p->capacity, rows = 0;
+
+	memset(p->count, 0, ((size_t)p->capacity + 1) * sizeof(*p->count));
+	for (uint32_t b = 0; b < p->n_bin; b++)
+		p->count[p->free[b]] += p->begin[b + 1] - p->begin[b];
+	for (; room >= least; room--) {
+		if (rows + p->count[room] > p->n_row / 8)
+			break;
+		rows += p->count[room];
+	}
+	return room + 1;
+}
+
 /*
  * L2 = max over a in [0, L/2] of |J1| + |J2| + max(0, ceil((S3 - (|J2| L - S2)) / L)), where J1 holds the rows longer
  * than L - a, J2 those longer than L/2 but not in J1, J3 those of a .. L/2; S2, S3 their tokens.

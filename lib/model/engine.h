@@ -4,8 +4,8 @@
  * A layer has the fields below. `kept` fields live once a layer in the activation block, the others once in the scratch
  * block, shared by all layers: which are which is the whole difference between the recomputation modes.
  *
- * Field shapes (N tokens): RES1, N1, RES2, N2 (N, C)   QKV (N, (NH + 2 NKV) HD)   QPRE (N, NH HD)   KPRE (N, NKV HD)
- *   O (N, NH HD)   GU (N, 2F)   H (N, F)   and f32: RSTD1, RSTD2 (N), RSTDQ, LSE (N, NH), RSTDK (N, NKV)
+ * Field shapes (N tokens): N1, N2 (N, C)   QKV (N, (NH + 2 NKV) HD)   QPRE (N, NH HD)   KPRE (N, NKV HD)
+ *   O (N, NH HD)   GU (N, 2F)   H (N, F)   and f32: RES1, RES2 (N, C), RSTD1, RSTD2 (N), RSTDQ, LSE (N, NH), RSTDK (N, NKV)
  * RES1 is the residual stream entering the layer, RES2 after attention; N1, N2 their norms. QPRE, KPRE, RSTDQ, RSTDK
  * exist with q/k norm only. In the backward pass a buffer whose value is used up takes a gradient: H dH, GU dGU, N1 dN1,
  * N2 dN2.
@@ -16,13 +16,13 @@
 #include "model/model.h"
 
 enum field {
-	F_RES1, F_N1, F_QKV, F_QPRE, F_KPRE, F_O, F_RES2, F_N2, F_GU, F_H, F_RSTD1, F_RSTD2, F_RSTDQ, F_RSTDK, F_LSE, N_FIELD
+	F_N1, F_QKV, F_QPRE, F_KPRE, F_O, F_N2, F_GU, F_H, F_RES1 /* from here on f32 */, F_RES2, F_RSTD1, F_RSTD2, F_RSTDQ, F_RSTDK, F_LSE, N_FIELD
 };
 
 /* Buffers of the scratch block that belong to no layer. */
 enum temp {
 	T_DELTA, /* (N, C) what attention or MLP adds to the stream; later the gradient of the final norm's output */
-	T_RESF, T_NF, T_RSTDF, /* final norm */
+	T_RESF, T_NF, T_RSTDF, /* final norm: the stream (f32), what comes out, 1 / deviation */
 	T_BIAS,  /* biases of joined products, laid side by side */
 	T_DRES, T_DO, T_DQKV, /* gradients of stream, O and QKV */
 	N_TEMP

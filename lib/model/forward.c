@@ -82,13 +82,17 @@ void ax_model_join_dx(const struct ax_model *m, void *dx, const void *dy, const 
 
 void ax_model_embed_fwd(const struct ax_model *m, const void *w)
 {
-	m->ops->embed_fwd(m->dev, field_of(m, 0, F_RES1), input_of(m, I_ID), weight_of(m, w, m->embed), 1, m->opt.n_token, m->d->width);
+	void *rows = temp_of(m, T_DELTA);
+
+	m->ops->embed_fwd(m->dev, rows, input_of(m, I_ID), weight_of(m, w, m->embed), 1, m->opt.n_token, m->d->width);
+	m->ops->cast(m->dev, field_of(m, 0, F_RES1), AX_F32, rows, m->dev->act, (size_t)m->opt.n_token * (size_t)m->d->width);
 }
 
-/* y = norm(r) with r = x + delta stored, or of x alone (r NULL). */
+/* y = norm(r) with r = x + delta stored, or of x alone (r NULL). Rounded once, at the end; the families' own code
+ * in bf16 rounds before the product with w too, which shows in the gradients. */
 static void norm(const struct ax_model *m, void *y, void *r, void *rstd, const void *x, const void *delta, const void *w)
 {
-	m->ops->rmsnorm_fwd(m->dev, y, r, rstd, x, delta, w, 0, m->d->norm_eps, true, m->opt.n_token, m->d->width);
+	m->ops->rmsnorm_fwd(m->dev, y, r, rstd, x, delta, w, 0, m->d->norm_eps, false, m->opt.n_token, m->d->width);
 }
 
 /* N1 from the stream. In a forward pass the stream of layer l > 0 is the sum of what layer l-1 left. */
@@ -116,7 +120,7 @@ static void second_norm(const struct ax_model *m, int layer, const void *w, bool
 
 static void head_norm(const struct ax_model *m, void *x, size_t ld, void *pre, void *rstd, const void *w, int n_head)
 {
-	m->ops->headnorm_fwd(m->dev, x, ld, pre, rstd, w, 0, m->d->norm_eps, true, m->opt.n_token, n_head, m->d->head_dim);
+	m->ops->headnorm_fwd(m->dev, x, ld, pre, rstd, w, 0, m->d->norm_eps, false, m->opt.n_token, n_head, m->d->head_dim);
 }
 
 /* O from N1: projections, q/k norm, rotary embedding, attention. */

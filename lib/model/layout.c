@@ -69,7 +69,7 @@ static void place_fields(struct layout *at, const struct ax_desc *d, size_t act_
 {
 	for (int i = 0; i < N_FIELD; i++) {
 		enum field f = (enum field)i;
-		size_t size = f >= F_RSTD1 ? sizeof(float) : act_size;
+		size_t size = f >= F_RES1 ? sizeof(float) : act_size;
 
 		at->kept[f] = field_kept(o, f);
 		at->field[f] = bump(at->kept[f] ? layer : scratch, (size_t)o->n_token, field_width(d, f), size);
@@ -81,7 +81,7 @@ static void place_temps(struct layout *at, const struct ax_desc *d, size_t act_s
 	size_t n = (size_t)o->n_token, c = (size_t)d->width, qkv = field_width(d, F_QKV), gu = field_width(d, F_GU);
 
 	at->temp[T_DELTA] = bump(b, n, c, act_size);
-	at->temp[T_RESF] = bump(b, n, c, act_size);
+	at->temp[T_RESF] = bump(b, n, c, sizeof(float));
 	at->temp[T_NF] = bump(b, n, c, act_size);
 	at->temp[T_RSTDF] = bump(b, n, 1, sizeof(float));
 	at->temp[T_BIAS] = bump(b, 1, qkv > gu ? qkv : gu, act_size);

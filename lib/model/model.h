@@ -12,8 +12,8 @@
  *
  * desc and units are borrowed and must outlive the model. Every micro-batch has the same n_token (padded); documents vary
  * up to max_seg. The loss is a sum over trained tokens; the caller divides by the trained tokens of the whole global
- * batch, through grad_scale. The residual stream and its gradient have the compute dtype, as in transformers with weights
- * of that dtype. Gradients are accumulated into what grad_acquire gives; nothing is zeroed here.
+ * batch, through grad_scale. The residual stream is f32 also where the products run in bf16 (as under autocast), its
+ * gradient has the compute dtype. Gradients are accumulated into what grad_acquire gives; nothing is zeroed here.
  *
  * Results do not depend on the recomputation mode (bitwise: the backward pass repeats the same ops on the same values),
  * nor on the number of threads (ops.h).

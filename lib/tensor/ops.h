@@ -116,12 +116,13 @@ struct ax_ops {
 	 * Residual add and RMSNorm in one pass.  r = x + delta (delta NULL: r = x);  rstd = 1/sqrt(mean(r^2) + eps);
 	 * y = r * rstd * (w + w_add), rounded as the family does: `cast_first` rounds r * rstd to act before the product with
 	 * w (Llama convention), otherwise the product is taken in f32 (Gemma). r may alias x; r NULL: not stored (then
-	 * delta is NULL too).
-	 *   x, delta, r, y (N, C) act   rstd (N) f32   w (C) act
+	 * delta is NULL too). The residual stream is f32 whatever the compute dtype: its rounding to bf16 would be
+	 * one of the two largest errors of a forward pass (the other is the double rounding of cast_first).
+	 *   x, r (N, C) f32   delta, y (N, C) act   rstd (N) f32   w (C) act
 	 */
 	void (*rmsnorm_fwd)(struct ax_dev *d, void *y, void *r, float *rstd, const void *x, const void *delta, const void *w, float w_add, float eps, bool cast_first, int N, int C);
 	/*
-	 * dx (N, C) = dres + d rmsnorm / dr (dy)   assign; dres NULL: 0; may alias dres
+	 * dx (N, C) = dres + d rmsnorm / dr (dy)   assign; dres NULL: 0; may alias dres; all three act, r f32
 	 * dw (C) f32 += sum over rows of dy * r * rstd
 	 */
 	void (*rmsnorm_bwd)(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C);

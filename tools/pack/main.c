@@ -73,6 +73,8 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	AX_TRY(parse_overflow(ax_conf_opt_str(c, "overflow"), &job.opt.overflow, e));
 	if (job.level < 0 || job.level > 19)
 		return ax_fail(e, AX_EUSAGE, "--compress %d; 0 to 19 are possible", job.level);
+	if (json && !strcmp(json, "-") && !strcmp(job.output, "-"))
+		return ax_fail(e, AX_EUSAGE, "--json - and the packs would both go to stdout; give -o FILE or --json FILE");
 	if (!c->n_operand && isatty(STDIN_FILENO))
 		return ax_fail(e, AX_EUSAGE, "stdin is a terminal; give a token stream (ax-tokenize makes one)");
 	AX_TRY(pack_run(&job, settle, c, e));

@@ -8,7 +8,7 @@
 
 struct norm {
 	const struct ax_kern *kern;
-	enum ax_dtype t;
+	enum ax_dtype t, tr; /* tr: of r, and of x in a forward pass */
 	void *y, *r;
 	float *rstd;
 	const void *x, *delta, *w;
@@ -31,15 +31,15 @@ static void fwd_rows(void *ctx, size_t task, int slot)
 		for (size_t h = 0; h < a->heads; h++) {
 			size_t i = n * a->heads + h, at = n * a->ld + h * a->width;
 
-			a->rstd[i] = a->kern->norm_fwd(ax_at_mut(a->y, a->t, at), a->r ? ax_at_mut(a->r, a->t, i * a->width) : NULL,
-						       ax_at(a->x, a->t, at), a->delta ? ax_at(a->delta, a->t, at) : NULL, a->w, a->t, a->w_add, a->eps, a->cast_first, a->width);
+			a->rstd[i] = a->kern->norm_fwd(ax_at_mut(a->y, a->t, at), a->r ? ax_at_mut(a->r, a->tr, i * a->width) : NULL,
+						       ax_at(a->x, a->tr, at), a->tr, a->delta ? ax_at(a->delta, a->t, at) : NULL, a->w, a->t, a->w_add, a->eps, a->cast_first, a->width);
 		}
 }
 
 static void rmsnorm_fwd(struct ax_dev *d, void *y, void *r, float *rstd, const void *x, const void *delta, const void *w, float w_add, float eps, bool cast_first, int N, int C)
 {
 	struct ax_cpu *c = ax_cpu_of(d);
-	struct norm a = { .kern = c->kern, .t = d->act, .y = y, .r = r, .rstd = rstd, .x = x, .delta = delta, .w = w, .w_add = w_add, .eps = eps,
+	struct norm a = { .kern = c->kern, .t = d->act, .tr = AX_F32, .y = y, .r = r, .rstd = rstd, .x = x, .delta = delta, .w = w, .w_add = w_add, .eps = eps,
 			  .cast_first = cast_first, .n = (size_t)N, .heads = 1, .width = (size_t)C, .ld = (size_t)C };
 
 	ax_cpu_run(c, n_tasks(a.n), fwd_rows, &a);
@@ -48,7 +48,7 @@ static void rmsnorm_fwd(struct ax_dev *d, void *y, void *r, float *rstd, const v
 static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD)
 {
 	struct ax_cpu *c = ax_cpu_of(d);
-	struct norm a = { .kern = c->kern, .t = d->act, .y = x, .r = pre, .rstd = rstd, .x = x, .w = w, .w_add = w_add, .eps = eps,
+	struct norm a = { .kern = c->kern, .t = d->act, .tr = d->act, .y = x, .r = pre, .rstd = rstd, .x = x, .w = w, .w_add = w_add, .eps = eps,
 			  .cast_first = cast_first, .n = (size_t)N, .heads = (size_t)n_head, .width = (size_t)HD, .ld = ld };
 
 	ax_cpu_run(c, n_tasks(a.n), fwd_rows, &a);
@@ -66,7 +66,7 @@ static void bwd_rows(void *ctx, size_t task, int slot)
 			size_t i = n * a->heads + h, at = n * a->ld + h * a->width;
 
 			a->kern->norm_bwd(ax_at_mut(a->y, a->t, at), dw, ax_at(a->x, a->t, at), a->delta ? ax_at(a->delta, a->t, at) : NULL,
-					  ax_at(a->r, a->t, i * a->width), a->rstd[i], a->w, a->t, a->w_add, a->width);
+					  ax_at(a->r, a->tr, i * a->width), a->tr, a->rstd[i], a->w, a->t, a->w_add, a->width);
 		}
 }
 
@@ -93,7 +93,7 @@ static void *unconst(const void *p)
 
 static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
 {
-	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .y = dx, .x = dy, .delta = dres, .r = unconst(r), .rstd = unconst(rstd), .w = w,
+	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .tr = AX_F32, .y = dx, .x = dy, .delta = dres, .r = unconst(r), .rstd = unconst(rstd), .w = w,
 			  .w_add = w_add, .n = (size_t)N, .heads = 1, .width = (size_t)C, .ld = (size_t)C };
 
 	norm_bwd(ax_cpu_of(d), &a, dw);
@@ -101,7 +101,7 @@ static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, c
 
 static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
 {
-	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .y = dx, .x = dx, .r = unconst(pre), .rstd = unconst(rstd), .w = w,
+	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .tr = d->act, .y = dx, .x = dx, .r = unconst(pre), .rstd = unconst(rstd), .w = w,
 			  .w_add = w_add, .n = (size_t)N, .heads = (size_t)n_head, .width = (size_t)HD, .ld = ld };
 
 	norm_bwd(ax_cpu_of(d), &a, dw);

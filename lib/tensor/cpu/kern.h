@@ -19,10 +19,10 @@ struct ax_kern {
 	void (*glu_bwd)(void *dgate, void *dup, const void *dh, const void *gate, const void *up, enum ax_dtype t, enum ax_act_fn fn, size_t n);
 	/* One head: cos and sin of `half` elements. */
 	void (*rope)(void *x1, void *x2, enum ax_dtype t, const float *cos, const float *sin, float sign, size_t half);
-	/* One row; returns rstd. r NULL: not stored. */
-	float (*norm_fwd)(void *y, void *r, const void *x, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n);
-	/* One row; dw (f32) is added to. */
-	void (*norm_bwd)(void *dx, float *dw, const void *dy, const void *dres, const void *r, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n);
+	/* One row; returns rstd. r NULL: not stored. x and r have type tr. */
+	float (*norm_fwd)(void *y, void *r, const void *x, enum ax_dtype tr, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n);
+	/* One row; dw (f32) is added to. r has type tr. */
+	void (*norm_bwd)(void *dx, float *dw, const void *dy, const void *dres, const void *r, enum ax_dtype tr, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n);
 	/* z *= scale, then soft-capped unless cap is 0, in place; returns log sum exp z. */
 	double (*logits)(float *z, float scale, float cap, size_t n);
 	/* dz (type t, may lie over z) = (exp(z - lse) - [v == target]) * factor * (1 - (z / cap)^2). */

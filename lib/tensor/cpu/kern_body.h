@@ -179,49 +179,51 @@ static void rope(void *x1, void *x2, enum ax_dtype t, const float *cos, const fl
 	BY_TYPE(t, rope_as(x1, x2, AX_F32, cos, sin, sign, half), rope_as(x1, x2, AX_BF16, cos, sin, sign, half));
 }
 
-INLINE float norm_fwd_as(void *y, void *r, const void *x, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n)
+INLINE float norm_fwd_as(void *y, void *r, const void *x, enum ax_dtype tr, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n)
 {
 	vf sum = { 0 };
 	float rstd;
 
 	EACH(n) {
-		vf v = load_n(x, t, i, k);
+		vf v = load_n(x, tr, i, k);
 
 		if (delta)
 			v += load_n(delta, t, i, k);
 		if (r)
-			store_n(r, t, i, v, k);
-		v = round_to(t, v);
+			store_n(r, tr, i, v, k);
+		v = round_to(tr, v);
 		sum += v * v;
 	}
 	rstd = 1 / sqrtf(sum_lanes(sum) / (float)n + eps);
 	if (r)
 		x = r;
 	EACH(n) {
-		vf h = load_n(x, t, i, k) * rstd;
+		vf h = load_n(x, tr, i, k) * rstd;
 
 		store_n(y, t, i, (cast_first ? round_to(t, h) : h) * (load_n(w, t, i, k) + w_add), k);
 	}
 	return rstd;
 }
 
-static float norm_fwd(void *y, void *r, const void *x, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n)
+static float norm_fwd(void *y, void *r, const void *x, enum ax_dtype tr, const void *delta, const void *w, enum ax_dtype t, float w_add, float eps, bool cast_first, size_t n)
 {
 	if (t == AX_F32)
-		return norm_fwd_as(y, r, x, delta, w, AX_F32, w_add, eps, false, n);
-	return norm_fwd_as(y, r, x, delta, w, AX_BF16, w_add, eps, cast_first, n);
+		return norm_fwd_as(y, r, x, AX_F32, delta, w, AX_F32, w_add, eps, false, n);
+	if (tr == AX_F32)
+		return norm_fwd_as(y, r, x, AX_F32, delta, w, AX_BF16, w_add, eps, cast_first, n);
+	return norm_fwd_as(y, r, x, AX_BF16, delta, w, AX_BF16, w_add, eps, cast_first, n);
 }
 
-INLINE void norm_bwd_as(void *dx, float *dw, const void *dy, const void *dres, const void *r, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n)
+INLINE void norm_bwd_as(void *dx, float *dw, const void *dy, const void *dres, const void *r, enum ax_dtype tr, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n)
 {
 	vf sum = { 0 };
 	float dot;
 
 	EACH(n)
-		sum += load_n(dy, t, i, k) * (load_n(w, t, i, k) + w_add) * load_n(r, t, i, k);
+		sum += load_n(dy, t, i, k) * (load_n(w, t, i, k) + w_add) * load_n(r, tr, i, k);
 	dot = sum_lanes(sum) * rstd / (float)n;
 	EACH(n) {
-		vf g = load_n(dy, t, i, k), h = load_n(r, t, i, k) * rstd;
+		vf g = load_n(dy, t, i, k), h = load_n(r, tr, i, k) * rstd;
 		vf dr = rstd * (g * (load_n(w, t, i, k) + w_add) - h * dot);
 
 		if (dres)
@@ -231,9 +233,14 @@ INLINE void norm_bwd_as(void *dx, float *dw, const void *dy, const void *dres, c
 	}
 }
 
-static void norm_bwd(void *dx, float *dw, const void *dy, const void *dres, const void *r, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n)
+static void norm_bwd(void *dx, float *dw, const void *dy, const void *dres, const void *r, enum ax_dtype tr, float rstd, const void *w, enum ax_dtype t, float w_add, size_t n)
 {
-	BY_TYPE(t, norm_bwd_as(dx, dw, dy, dres, r, rstd, w, AX_F32, w_add, n), norm_bwd_as(dx, dw, dy, dres, r, rstd, w, AX_BF16, w_add, n));
+	if (t == AX_F32)
+		norm_bwd_as(dx, dw, dy, dres, r, AX_F32, rstd, w, AX_F32, w_add, n);
+	else if (tr == AX_F32)
+		norm_bwd_as(dx, dw, dy, dres, r, AX_F32, rstd, w, AX_BF16, w_add, n);
+	else
+		norm_bwd_as(dx, dw, dy, dres, r, AX_BF16, rstd, w, AX_BF16, w_add, n);
 }
 
 static double logits(float *z, float factor, float cap, size_t n)

@@ -1,0 +1,412 @@
+#include "text/regex_class.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "text/unicode.h"
+
+#define MAX_NESTING 16
+
+void ax_cset_add(struct ax_cset *s, uint32_t first, uint32_t last)
+{
+	if (s->n == s->cap) {
+		size_t cap = s->cap + s->cap / 2 + 16;
+		uint32_t *r = ax_realloc_array(s->r, cap, 2 * sizeof(*r));
+
+		if (!r) {
+			s->oom = true;
+			return;
+		}
+		s->r = r;
+		s->cap = cap;
+	}
+	s->r[2 * s->n] = first;
+	s->r[2 * s->n++ + 1] = last;
+}
+
+void ax_cset_merge(struct ax_cset *s, const struct ax_cset *other)
+{
+	for (size_t i = 0; i < other->n; i++)
+		ax_cset_add(s, other->r[2 * i], other->r[2 * i + 1]);
+	s->oom |= other->oom;
+}
+
+static int by_first(const void *x, const void *y)
+{
+	const uint32_t *a = x, *b = y;
+
+	return a[0] < b[0] ? -1 : a[0] > b[0];
+}
+
+void ax_cset_sort(struct ax_cset *s)
+{
+	size_t out = 0;
+
+	if (!s->n)
+		return;
+	qsort(s->r, s->n, 2 * sizeof(*s->r), by_first);
+	for (size_t i = 1; i < s->n; i++) {
+		if (s->r[2 * i] <= s->r[2 * out + 1] + 1) {
+			if (s->r[2 * i + 1] > s->r[2 * out + 1])
+				s->r[2 * out + 1] = s->r[2 * i + 1];
+		} else {
+			out++;
+			s->r[2 * out] = s->r[2 * i];
+			s->r[2 * out + 1] = s->r[2 * i + 1];
+		}
+	}
+	s->n = out + 1;
+}
+
+void ax_cset_negate(struct ax_cset *s)
+{
+	struct ax_cset t = { 0 };
+	uint32_t next = 0;
+
+	ax_cset_sort(s);
+	t.oom = s->oom;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->r[2 * i] > next)
+			ax_cset_add(&t, next, s->r[2 * i] - 1);
+		next = s->r[2 * i + 1] + 1;
+	}
+	if (next <= 0x10FFFF)
+		ax_cset_add(&t, next, 0x10FFFF);
+	ax_cset_release(s);
+	*s = t;
+}
+
+void ax_cset_intersect(struct ax_cset *s, const struct ax_cset *other)
+{
+	struct ax_cset o = { 0 };
+
+	ax_cset_merge(&o, other);
+	ax_cset_negate(s);
+	ax_cset_negate(&o);
+	ax_cset_merge(s, &o);
+	ax_cset_negate(s);
+	ax_cset_release(&o);
+}
+
+void ax_cset_release(struct ax_cset *s)
+{
+	ax_free(s->r);
+	memset(s, 0, sizeof(*s));
+}
+
+void ax_cset_add_props(struct ax_cset *s, uint32_t gcm, uint32_t mask)
+{
+	uint32_t first = 0;
+	bool in = false;
+
+	for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+		bool hit = (ax_uni_gc_bit(c) & gcm) || (ax_uni(c) & mask);
+
+		if (hit && !in)
+			first = c;
+		if (!hit && in)
+			ax_cset_add(s, first, c - 1);
+		in = hit;
+	}
+	if (in)
+		ax_cset_add(s, first, 0x10FFFF);
+}
+
+static const struct {
+	const char *name;
+	uint32_t gcm;
+} categories[] = {
+	{ "l", AX_GCM_L }, { "m", AX_GCM_M }, { "n", AX_GCM_N }, { "p", AX_GCM_P }, { "s", AX_GCM_S }, { "z", AX_GCM_Z },
+	{ "c", AX_GCM_C }, { "letter", AX_GCM_L }, { "mark", AX_GCM_M }, { "number", AX_GCM_N }, { "punctuation", AX_GCM_P },
+	{ "symbol", AX_GCM_S }, { "separator", AX_GCM_Z }, { "other", AX_GCM_C }, { "any", UINT32_MAX },
+	{ "lu", 1u << AX_GC_LU }, { "ll", 1u << AX_GC_LL }, { "lt", 1u << AX_GC_LT }, { "lm", 1u << AX_GC_LM },
+	{ "lo", 1u << AX_GC_LO }, { "mn", 1u << AX_GC_MN }, { "mc", 1u << AX_GC_MC }, { "me", 1u << AX_GC_ME },
+	{ "nd", 1u << AX_GC_ND }, { "nl", 1u << AX_GC_NL }, { "no", 1u << AX_GC_NO }, { "pc", 1u << AX_GC_PC },
+	{ "pd", 1u << AX_GC_PD }, { "ps", 1u << AX_GC_PS }, { "pe", 1u << AX_GC_PE }, { "pi", 1u << AX_GC_PI },
+	{ "pf", 1u << AX_GC_PF }, { "po", 1u << AX_GC_PO }, { "sm", 1u << AX_GC_SM }, { "sc", 1u << AX_GC_SC },
+	{ "sk", 1u << AX_GC_SK }, { "so", 1u << AX_GC_SO }, { "zs", 1u << AX_GC_ZS }, { "zl", 1u << AX_GC_ZL },
+	{ "zp", 1u << AX_GC_ZP }, { "cc", 1u << AX_GC_CC }, { "cf", 1u << AX_GC_CF }, { "co", 1u << AX_GC_CO },
+	{ "cn", 1u << AX_GC_CN }, { "cs", 1u << AX_GC_CS },
+};
+
+/* \p{name}: a category or a script. */
+static bool add_property(struct ax_cset *s, const char *name, size_t n)
+{
+	char key[40];
+	size_t k = 0, n_range;
+	const uint32_t *r;
+
+	for (size_t i = 0; i < n && k + 1 < sizeof(key); i++)
+		if (name[i] != '_' && name[i] != '-' && name[i] != ' ')
+			key[k++] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+	key[k] = '\0';
+	for (size_t i = 0; i < sizeof(categories) / sizeof(categories[0]); i++)
+		if (!strcmp(key, categories[i].name)) {
+			ax_cset_add_props(s, categories[i].gcm, 0);
+			return true;
+		}
+	r = ax_uni_script(name, n, &n_range);
+	for (size_t i = 0; r && i < n_range; i++)
+		ax_cset_add(s, r[2 * i], r[2 * i + 1]);
+	return r != NULL;
+}
+
+/* \p{..}, \P{..}, \p{^..}; *i is behind the 'p' or 'P'. */
+static int parse_property(struct ax_cset *s, const char *p, size_t n, size_t *i, bool negated, struct ax_err *e)
+{
+	struct ax_cset t = { 0 };
+	size_t b = *i + 1, end;
+	const char *close;
+
+	if (*i >= n || p[*i] != '{' || !(close = memchr(p + b, '}', n - b)))
+		return ax_fail(e, AX_EDATA, "regex: \\p without {name} at offset %zu", *i);
+	end = (size_t)(close - p);
+	if (b < end && p[b] == '^') {
+		negated = !negated;
+		b++;
+	}
+	if (!add_property(&t, p + b, end - b))
+		return ax_fail(e, AX_EDATA, "regex: unknown property \\p{%.*s}", (int)(end - b < 40 ? end - b : 40), p + b);
+	if (negated)
+		ax_cset_negate(&t);
+	ax_cset_merge(s, &t);
+	ax_cset_release(&t);
+	*i = end + 1;
+	return 1;
+}
+
+int ax_cset_parse_escape(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
+{
+	struct ax_cset t = { 0 };
+	size_t k = *i + 2;
+	char c;
+	int rc;
+
+	if (*i + 1 >= n || p[*i] != '\\')
+		return 0;
+	c = p[*i + 1];
+	switch (c) {
+	case 'p':
+	case 'P':
+		rc = parse_property(s, p, n, &k, c == 'P', e);
+		*i = k;
+		return rc;
+	case 's':
+	case 'S':
+		ax_cset_add_props(&t, 0, AX_UNI_SPACE);
+		break;
+	case 'd':
+	case 'D':
+		ax_cset_add_props(&t, 1u << AX_GC_ND, 0);
+		break;
+	case 'w':
+	case 'W':
+		ax_cset_add_props(&t, 0, AX_UNI_WORD);
+		break;
+	case 'h':
+	case 'H':
+		ax_cset_add(&t, '0', '9');
+		ax_cset_add(&t, 'A', 'F');
+		ax_cset_add(&t, 'a', 'f');
+		break;
+	default:
+		return 0;
+	}
+	if (c < 'a')
+		ax_cset_negate(&t);
+	ax_cset_merge(s, &t);
+	ax_cset_release(&t);
+	*i = k;
+	return 1;
+}
+
+/* One character inside brackets at p[*i], escapes resolved. */
+static int parse_char(const char *p, size_t n, size_t *i, uint32_t *c, struct ax_err *e)
+{
+	size_t len, digits = 0, max = 2;
+
+	if (p[*i] != '\\') {
+		*c = ax_utf8_get((const unsigned char *)p + *i, &len);
+		*i += len;
+		return 0;
+	}
+	if (*i + 1 >= n)
+		return ax_fail(e, AX_EDATA, "regex: ends in a backslash");
+	*i += 1;
+	switch (p[*i]) {
+	case 'n': *c = '\n'; break;
+	case 'r': *c = '\r'; break;
+	case 't': *c = '\t'; break;
+	case 'f': *c = '\f'; break;
+	case 'v': *c = '\v'; break;
+	case 'a': *c = '\a'; break;
+	case 'e': *c = 0x1B; break;
+	case 'b': *c = '\b'; break;
+	case 'x':
+	case 'u': {
+		bool brace = p[*i] == 'x' && *i + 1 < n && p[*i + 1] == '{';
+
+		max = p[*i] == 'u' ? 4 : brace ? 8 : 2;
+		*i += brace ? 2 : 1;
+		for (*c = 0; *i < n && digits < max; digits++, *i += 1) {
+			char d = p[*i];
+			uint32_t v = d >= '0' && d <= '9' ? (uint32_t)(d - '0') : (d | 32) >= 'a' && (d | 32) <= 'f' ? (uint32_t)((d | 32) - 'a' + 10) : 16;
+
+			if (v == 16)
+				break;
+			*c = *c << 4 | v;
+		}
+		if (!digits || *c > 0x10FFFF || (brace && (*i >= n || p[*i] != '}')))
+			return ax_fail(e, AX_EDATA, "regex: malformed code point escape before offset %zu", *i);
+		*i += brace;
+		return 0;
+	}
+	default:
+		if ((p[*i] >= '0' && p[*i] <= '9') || (p[*i] >= 'A' && p[*i] <= 'Z') || (p[*i] >= 'a' && p[*i] <= 'z'))
+			return ax_fail(e, AX_EDATA, "regex: unsupported escape \\%c in a class", p[*i]);
+		*c = ax_utf8_get((const unsigned char *)p + *i, &len);
+		*i += len;
+		return 0;
+	}
+	*i += 1;
+	return 0;
+}
+
+/* [:name:]. Only those that hold what a probed class holds; the others are refused. */
+static int parse_posix(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
+{
+	static const struct {
+		const char *name;
+		uint32_t gcm, mask;
+	} known[] = { { "digit", 1u << AX_GC_ND, 0 }, { "space", 0, AX_UNI_SPACE }, { "word", 0, AX_UNI_WORD } };
+	struct ax_cset t = { 0 };
+	size_t b = *i + 2, end;
+	bool negated = b < n && p[b] == '^';
+
+	b += negated;
+	for (end = b; end < n && p[end] >= 'a' && p[end] <= 'z'; end++)
+		;
+	if (end + 1 >= n || p[end] != ':' || p[end + 1] != ']')
+		return 0;
+	for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+		if (strlen(known[k].name) == end - b && !memcmp(known[k].name, p + b, end - b)) {
+			ax_cset_add_props(&t, known[k].gcm, known[k].mask);
+			if (negated)
+				ax_cset_negate(&t);
+			ax_cset_merge(s, &t);
+			ax_cset_release(&t);
+			*i = end + 2;
+			return 1;
+		}
+	return ax_fail(e, AX_EDATA, "regex: unsupported class [:%.*s:]", (int)(end - b < 40 ? end - b : 40), p + b);
+}
+
+static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e);
+
+/* One member of a bracket expression: a class, a nested bracket, a character or a range. */
+static int parse_member(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e)
+{
+	uint32_t first, last;
+	size_t k;
+	int rc = ax_cset_parse_escape(s, p, n, i, e);
+
+	if (rc)
+		return rc < 0 ? rc : 0;
+	if (p[*i] == '[') {
+		if (*i + 1 < n && p[*i + 1] == ':' && (rc = parse_posix(s, p, n, i, e)))
+			return rc < 0 ? rc : 0;
+		return parse_bracket(s, p, n, i, depth + 1, e);
+	}
+	AX_TRY(parse_char(p, n, i, &first, e));
+	last = first;
+	if (*i + 1 < n && p[*i] == '-' && p[*i + 1] != ']') {
+		k = *i + 1;
+		if (p[k] == '[' || (p[k] == '\\' && k + 1 < n && strchr("pPsSdDwWhH", p[k + 1])))
+			return ax_fail(e, AX_EDATA, "regex: a range that ends in a class at offset %zu", k);
+		AX_TRY(parse_char(p, n, &k, &last, e));
+		*i = k;
+		if (last < first)
+			return ax_fail(e, AX_EDATA, "regex: empty range in a class before offset %zu", k);
+	}
+	ax_cset_add(s, first, last);
+	return 0;
+}
+
+/* [..], [^..], with && : *i is at the '['. */
+static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e)
+{
+	struct ax_cset all = { 0 }, part = { 0 };
+	bool negated, first = true, any = false;
+	int rc = 0;
+
+	if (depth > MAX_NESTING)
+		return ax_fail(e, AX_EDATA, "regex: classes nested deeper than %d", MAX_NESTING);
+	*i += 1;
+	negated = *i < n && p[*i] == '^';
+	*i += negated;
+	for (;; first = false) {
+		if (*i >= n) {
+			rc = ax_fail(e, AX_EDATA, "regex: class without ]");
+			break;
+		}
+		if (p[*i] == ']' && !first)
+			break;
+		if (p[*i] == '&' && *i + 1 < n && p[*i + 1] == '&') {
+			if (any)
+				ax_cset_intersect(&all, &part);
+			else
+				ax_cset_merge(&all, &part);
+			any = true;
+			part.n = 0;
+			*i += 2;
+			continue;
+		}
+		rc = parse_member(&part, p, n, i, depth, e);
+		if (rc)
+			break;
+	}
+	if (!rc) {
+		*i += 1;
+		if (any)
+			ax_cset_intersect(&part, &all);
+		if (negated)
+			ax_cset_negate(&part);
+		ax_cset_merge(s, &part);
+	}
+	ax_cset_release(&all);
+	ax_cset_release(&part);
+	return rc;
+}
+
+int ax_cset_parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
+{
+	if (*i >= n || p[*i] != '[')
+		return 0;
+	AX_TRY(parse_bracket(s, p, n, i, 0, e));
+	return 1;
+}
+
+void ax_cset_write(const struct ax_cset *s, struct ax_buf *b)
+{
+	if (!s->n) {
+		ax_buf_adds(b, "(?!)");
+		return;
+	}
+	ax_buf_addc(b, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		uint32_t x = s->r[2 * i], y = s->r[2 * i + 1];
+
+		/* PCRE2 refuses surrogates in UTF mode, and no checked text holds one */
+		if (x >= 0xD800 && x <= 0xDFFF)
+			x = 0xE000;
+		if (y >= 0xD800 && y <= 0xDFFF)
+			y = 0xD7FF;
+		if (x > y)
+			continue;
+		ax_buf_addf(b, "\\x{%x}", x);
+		if (y > x)
+			ax_buf_addf(b, "-\\x{%x}", y);
+	}
+	ax_buf_addc(b, ']');
+}

@@ -1,0 +1,115 @@
+/*
+ * Byte-pair encoding of one pre-token, with merges by rank as Hugging Face applies them.
+ *
+ * Two kinds of model share the code. Byte-level: the tokenizer.json spells bytes as printable characters; the text given
+ * here is raw bytes and each byte is a first symbol. Character-level (SentencePiece style, or byte-level where something
+ * works on the spelled form): each character is a first symbol, unknown ones become <0xNN> tokens, the unknown token, or
+ * nothing.
+ *
+ * struct ax_bpe is built once and immutable; struct ax_bpe_work is one thread's cache and arrays.
+ */
+#ifndef AX_TOK_BPE_H
+#define AX_TOK_BPE_H
+
+#include "tok/tokenizer.h"
+#include "tok/tokenizer_scan.h"
+
+/* Strings with ids; open addressing on the hash of the string. */
+struct ax_vocab {
+	char *text;        /* all strings, one after the other */
+	size_t text_n, text_cap;
+	struct ax_vocab_str {
+		uint32_t off, n; /* n == UINT32_MAX: no string with this id */
+	} *str;            /* by id */
+	uint32_t id_end, str_cap;
+	uint64_t *slot;    /* hash's high half << 32 | id + 1; 0: free */
+	size_t n_slot;     /* a power of two */
+	size_t n;          /* strings */
+};
+
+int ax_vocab_init(struct ax_vocab *v, size_t expect, struct ax_err *e);
+void ax_vocab_release(struct ax_vocab *v);
+/* A known string moves to the new id (the last one of a JSON object counts). */
+int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struct ax_err *e);
+uint32_t ax_vocab_find(const struct ax_vocab *v, const char *p, size_t n); /* AX_TOK_NONE: absent */
+
+struct ax_merge {
+	uint32_t left, right; /* left == AX_TOK_NONE: a free slot */
+	uint32_t rank, id;
+};
+
+struct ax_bpe {
+	struct ax_vocab vocab;
+	struct ax_merge *merge; /* open addressing */
+	size_t n_merge_slot;
+	unsigned merge_shift;
+	size_t n_merge;
+
+	bool byte_level;      /* text is raw bytes */
+	bool byte_fallback, fuse_unk, ignore_merges;
+	char *prefix, *suffix; /* NULL where empty */
+	char *unk_token;       /* NULL: none */
+	uint32_t unk;          /* its id; AX_TOK_NONE if it is not in the vocabulary */
+	uint32_t byte_id[256]; /* byte-level: first symbol of a byte; else ASCII character; AX_TOK_NONE: none */
+	uint32_t fallback[256]; /* id of <0xNN> */
+	bool fallback_all;
+	uint64_t *chars;       /* other one-character strings: code point << 32 | id + 1 */
+	size_t n_char_slot;
+	uint32_t longest;      /* bytes of the longest string, as it stands in the text */
+	uint16_t *len;         /* bytes of text by id, 65535: longer */
+
+	/*
+	 * A piece may be cut between two characters that no merge joins, and its parts encoded on their own: `joins` is a
+	 * filter of the pairs (last character of a merge's left side, first of its right side); a clear bit is certain.
+	 */
+	uint64_t *joins; /* NULL: never cut */
+};
+
+/* From the JSON text of "model"; byte_level says how the pieces will come. */
+int ax_bpe_load(struct ax_bpe *m, struct ax_slice model, bool byte_level, struct ax_err *e);
+void ax_bpe_release(struct ax_bpe *m);
+
+/* The byte that a character of the byte-level spelling stands for, or -1; and the other way round. */
+int ax_byte_of_char(uint32_t c);
+uint32_t ax_char_of_byte(unsigned char b);
+
+struct ax_bpe_work;
+
+struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m); /* NULL: out of memory */
+void ax_bpe_work_free(struct ax_bpe_work *w);
+
+/*
+ * Append the tokens of p[0..n) to *out. Where `offsets`, begin and end are set in bytes from p, plus `base`: ascending,
+ * with gaps only where characters were dropped. AX_EDATA: an unknown character, and the unknown token is not in the vocabulary.
+ */
+int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
+		  struct ax_ids *out, struct ax_err *e);
+
+/* Room for n more entries. */
+int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);
+
+/* The merge of a pair, or NULL. */
+static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32_t left, uint32_t right)
+{
+	uint64_t h = ((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
+	size_t i = (size_t)(h >> m->merge_shift);
+
+	for (;; i = (i + 1) & (m->n_merge_slot - 1)) {
+		const struct ax_merge *g = &m->merge[i];
+
+		if (g->left == left && g->right == right)
+			return g;
+		if (g->left == AX_TOK_NONE)
+			return NULL;
+	}
+}
+
+/* May a merge join character x with character y that follows it? False is certain. */
+static inline bool ax_bpe_joins(const struct ax_bpe *m, uint32_t x, uint32_t y)
+{
+	uint64_t h = ((uint64_t)x << 32 | y) * UINT64_C(0xD6E8FEB86659FD93);
+
+	return m->joins[h >> 50] >> (h >> 44 & 63) & 1;
+}
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Hand-written splitters for the patterns of known tokenizer families; each gives what its regex gives, character for
+ * character (tests compare them with the regex engine).
+ */
+#ifndef AX_TOK_PRETOK_SPLIT_H
+#define AX_TOK_PRETOK_SPLIT_H
+
+#include <stddef.h>
+
+/*
+ * The end of the match at p[i], i < n, of checked UTF-8 text p[0..n); i itself where the pattern does not match at i
+ * (then one looks a character further, as a regex search would).
+ */
+typedef size_t (*ax_split_fn)(const unsigned char *p, size_t i, size_t n);
+
+/* The splitter for a pattern's text, or NULL if there is none. */
+ax_split_fn ax_split_find(const char *pattern, size_t n);
+/* GPT-2's pattern, which ByteLevel uses. */
+size_t ax_split_gpt2(const unsigned char *p, size_t i, size_t n);
+
+/* The i-th known pattern, for tests; NULL at the end. */
+const char *ax_split_pattern(size_t i);
+
+#endif

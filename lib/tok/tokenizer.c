@@ -1,0 +1,361 @@
+#include "tok/tokenizer.h"
+
+#include <string.h>
+
+#include "tok/tokenizer_impl.h"
+
+struct ax_tok_scratch {
+	struct ax_norm_work norm;
+	struct ax_pre_work pre;
+	struct ax_bpe_work *bpe;
+};
+
+void ax_ids_reset(struct ax_ids *ids)
+{
+	ids->n = 0;
+}
+
+void ax_ids_release(struct ax_ids *ids)
+{
+	ax_free(ids->id);
+	ax_free(ids->begin);
+	ax_free(ids->end);
+	memset(ids, 0, sizeof(*ids));
+}
+
+int ax_tok_scratch_new(struct ax_tok_scratch **out, const struct ax_tokenizer *t, struct ax_err *e)
+{
+	struct ax_tok_scratch *s = ax_calloc(1, sizeof(*s));
+	int rc = 0;
+
+	*out = NULL;
+	if (!s)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	s->bpe = ax_bpe_work_new(&t->bpe);
+	rc = s->bpe ? ax_norm_work_init(&s->norm, &t->norm, e) : ax_fail(e, AX_EMEM, "out of memory");
+	if (!rc)
+		rc = ax_pre_work_init(&s->pre, &t->pre, e);
+	if (rc) {
+		ax_tok_scratch_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void ax_tok_scratch_free(struct ax_tok_scratch *s)
+{
+	if (!s)
+		return;
+	ax_norm_work_release(&s->norm);
+	ax_pre_work_release(&s->pre);
+	ax_bpe_work_free(s->bpe);
+	ax_free(s);
+}
+
+/* One call of ax_tokenizer_encode. */
+struct job {
+	const struct ax_tokenizer *t;
+	struct ax_tok_scratch *s;
+	unsigned flags;
+	const struct ax_tok_guard *guard; /* the first that may still overlap */
+	size_t n_guard;
+	struct ax_ids *out;
+	const struct ax_ntext *text; /* what is searched for added tokens */
+};
+
+static bool tracks(const struct job *j)
+{
+	return j->flags & AX_TOK_OFFSETS;
+}
+
+/* A pre-tokenized piece to the model; offsets from the piece back to the input. */
+static int model(void *ctx, const struct ax_ntext *piece, struct ax_err *e)
+{
+	struct job *j = ctx;
+	size_t from = j->out->n;
+	struct ax_ids *o = j->out;
+
+	AX_TRY(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, tracks(j), piece->base, o, e));
+	if (tracks(j) && piece->begin)
+		for (size_t i = from; i < o->n; i++) {
+			uint32_t b = o->begin[i] - piece->base, end = o->end[i] - piece->base;
+
+			ax_ntext_range(piece, b, end, &o->begin[i], &o->end[i]);
+		}
+	return 0;
+}
+
+static int push_id(struct job *j, uint32_t id, uint32_t begin, uint32_t end, struct ax_err *e)
+{
+	AX_TRY(ax_ids_reserve(j->out, 1, tracks(j), e));
+	if (tracks(j)) {
+		j->out->begin[j->out->n] = begin;
+		j->out->end[j->out->n] = end;
+	}
+	j->out->id[j->out->n++] = id;
+	return 0;
+}
+
+const struct ax_tok_added *ax_tokenizer_added(const struct ax_tokenizer *t, uint32_t id)
+{
+	size_t lo = 0, hi = t->n_added;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (t->added[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n_added && t->added[lo].id == id ? &t->added[lo] : NULL;
+}
+
+/* May this added token stand at [begin, end) of the searched text, or is it what a user wrote? */
+static bool unguarded(void *ctx, uint32_t id, size_t begin, size_t end)
+{
+	const struct job *j = ctx;
+	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
+	size_t lo = 0, hi = j->n_guard;
+	uint32_t b, e;
+
+	if (!tok->special)
+		return true;
+	ax_ntext_range(j->text, begin, end, &b, &e);
+	while (lo < hi) { /* the first range that ends behind b */
+		size_t mid = (lo + hi) / 2;
+
+		if (j->guard[mid].end <= b)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo == j->n_guard || j->guard[lo].begin >= e;
+}
+
+static bool is_word(uint32_t c)
+{
+	return ax_uni(c) & AX_UNI_RWORD;
+}
+
+/* single_word: no word character directly before or behind. */
+static bool stands_alone(const struct ax_ntext *t, size_t begin, size_t end)
+{
+	const unsigned char *p = (const unsigned char *)t->p;
+	size_t len;
+
+	return (begin == 0 || !is_word(ax_utf8_before(p + begin))) && (end == t->n || !is_word(ax_utf8_get(p + end, &len)));
+}
+
+static size_t strip_left(const struct ax_ntext *t, size_t begin, size_t floor)
+{
+	const unsigned char *p = (const unsigned char *)t->p;
+
+	while (begin > floor && ax_uni(ax_utf8_before(p + begin)) & AX_UNI_RSPACE)
+		do
+			begin--;
+		while ((p[begin] & 0xC0) == 0x80);
+	return begin;
+}
+
+static size_t strip_right(const struct ax_ntext *t, size_t end)
+{
+	const unsigned char *p = (const unsigned char *)t->p;
+	size_t len;
+
+	for (; end < t->n && ax_uni(ax_utf8_get(p + end, &len)) & AX_UNI_RSPACE; end += len)
+		;
+	return end;
+}
+
+/* Cut t at the added tokens of a matcher: their ids go out, the text between them goes to `rest`. */
+static int split_added(struct job *j, const struct ax_trie *trie, const struct ax_ntext *t,
+		       int (*rest)(struct job *j, struct ax_ntext t, struct ax_err *e), struct ax_err *e)
+{
+	size_t done = 0, pos = 0, end;
+	uint32_t id;
+
+	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &id, j->n_guard ? unguarded : NULL, j)) {
+		const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
+		size_t begin = pos, stop = end;
+		uint32_t b, q;
+
+		pos = end;
+		if (tok->special && j->flags & AX_TOK_NO_SPLIT)
+			continue;
+		if (tok->single_word && !stands_alone(t, begin, end))
+			continue;
+		if (tok->lstrip && begin > done)
+			begin = strip_left(t, begin, done);
+		if (tok->rstrip)
+			stop = strip_right(t, end);
+		if (done < begin)
+			AX_TRY(rest(j, ax_ntext_slice(*t, done, begin), e));
+		ax_ntext_range(t, begin, stop, &b, &q);
+		AX_TRY(push_id(j, id, b, q, e));
+		done = stop;
+	}
+	return done < t->n ? rest(j, ax_ntext_slice(*t, done, t->n), e) : 0;
+}
+
+static int pretokenize(struct job *j, struct ax_ntext t, struct ax_err *e)
+{
+	return ax_pretok_run(&j->t->pre, &j->s->pre, t, tracks(j), model, j, e);
+}
+
+static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
+{
+	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, tracks(j), e));
+	if (!j->t->normalized.n_node)
+		return pretokenize(j, t, e);
+	return split_added(j, &j->t->normalized, &t, pretokenize, e);
+}
+
+int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
+				const struct ax_tok_guard *guard, size_t n_guard, struct ax_ids *out,
+				struct ax_tok_scratch *s, struct ax_err *e)
+{
+	struct job j = { t, s, flags, guard, n_guard, out, NULL };
+	struct ax_ntext whole = { text, n, NULL, NULL, 0 };
+	size_t bad;
+
+	if (n > AX_TOK_MAX_TEXT)
+		return ax_fail(e, AX_EMEM, "a text of %zu bytes is beyond the limit of 4 GiB", n);
+	bad = ax_utf8_check(text, n);
+	if (bad != n)
+		return ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
+	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_prefix; i++)
+		AX_TRY(push_id(&j, t->prefix[i], 0, 0, e));
+	AX_TRY(split_added(&j, &t->raw, &whole, normalize, e));
+	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_suffix; i++)
+		AX_TRY(push_id(&j, t->suffix[i], (uint32_t)n, (uint32_t)n, e));
+	return 0;
+}
+
+int ax_tokenizer_encode(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags, struct ax_ids *out,
+			struct ax_tok_scratch *s, struct ax_err *e)
+{
+	return ax_tokenizer_encode_guarded(t, text, n, flags, NULL, 0, out, s, e);
+}
+
+uint32_t ax_tokenizer_id(const struct ax_tokenizer *t, const char *content, size_t n)
+{
+	uint32_t id = ax_vocab_find(&t->names, content, n);
+
+	return id != AX_TOK_NONE ? id : ax_vocab_find(&t->bpe.vocab, content, n);
+}
+
+const char *ax_tokenizer_piece(const struct ax_tokenizer *t, uint32_t id, size_t *n)
+{
+	const struct ax_tok_added *a = ax_tokenizer_added(t, id);
+	const struct ax_vocab *v = &t->bpe.vocab;
+
+	if (a) {
+		*n = a->content_n;
+		return a->content;
+	}
+	if (id >= v->id_end || v->str[id].n == UINT32_MAX)
+		return NULL;
+	*n = v->str[id].n;
+	return v->text ? v->text + v->str[id].off : "";
+}
+
+/* A piece in which bytes are spelled as characters; false if one of them spells none. */
+static bool unspell(const char *p, size_t n, struct ax_buf *b)
+{
+	size_t len, old = b->n;
+
+	for (size_t i = 0; i < n; i += len) {
+		int c = ax_byte_of_char(ax_utf8_get((const unsigned char *)p + i, &len));
+
+		if (c < 0) {
+			b->n = old;
+			return false;
+		}
+		ax_buf_addc(b, (char)c);
+	}
+	return true;
+}
+
+static bool spells_bytes(const struct ax_tokenizer *t)
+{
+	for (size_t i = 0; i < t->pre.n; i++)
+		if (t->pre.stage[i].kind == AX_PRE_BYTES)
+			return true;
+	for (size_t i = 0; i < t->norm.n; i++)
+		if (t->norm.step[i].kind == AX_NORM_BYTES)
+			return true;
+	return false;
+}
+
+bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf *b)
+{
+	size_t n;
+	const char *p = ax_tokenizer_piece(t, id, &n);
+
+	if (!p)
+		return false;
+	if (ax_tokenizer_added(t, id)) {
+		ax_buf_add(b, p, n);
+		return true;
+	}
+	for (int c = 0; t->bpe.byte_fallback && n == 6 && c < 256; c++)
+		if (t->bpe.fallback[c] == id) {
+			ax_buf_addc(b, (char)c);
+			return true;
+		}
+	if (spells_bytes(t) && unspell(p, n, b))
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (t->spaces && n - i >= 3 && !memcmp(p + i, "\xE2\x96\x81", 3)) {
+			ax_buf_addc(b, ' ');
+			i += 2;
+		} else {
+			ax_buf_addc(b, p[i]);
+		}
+	return true;
+}
+
+size_t ax_tokenizer_size(const struct ax_tokenizer *t)
+{
+	size_t n = t->bpe.vocab.n;
+
+	for (size_t i = 0; i < t->n_added; i++)
+		n += ax_vocab_find(&t->bpe.vocab, t->added[i].content, t->added[i].content_n) == AX_TOK_NONE;
+	return n;
+}
+
+size_t ax_tokenizer_model_size(const struct ax_tokenizer *t)
+{
+	return t->bpe.vocab.n;
+}
+
+uint32_t ax_tokenizer_id_end(const struct ax_tokenizer *t)
+{
+	uint32_t added = t->n_added ? t->added[t->n_added - 1].id + 1 : 0;
+
+	return added > t->bpe.vocab.id_end ? added : t->bpe.vocab.id_end;
+}
+
+size_t ax_tokenizer_n_added(const struct ax_tokenizer *t)
+{
+	return t->n_added;
+}
+
+const struct ax_tok_added *ax_tokenizer_added_at(const struct ax_tokenizer *t, size_t i)
+{
+	return i < t->n_added ? &t->added[i] : NULL;
+}
+
+const uint32_t *ax_tokenizer_prefix(const struct ax_tokenizer *t, size_t *n)
+{
+	*n = t->n_prefix;
+	return t->prefix;
+}
+
+const uint32_t *ax_tokenizer_suffix(const struct ax_tokenizer *t, size_t *n)
+{
+	*n = t->n_suffix;
+	return t->suffix;
+}

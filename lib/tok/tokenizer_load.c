@@ -1,0 +1,342 @@
+#include <string.h>
+
+#include "base/io.h"
+#include "text/json.h"
+#include "tok/tokenizer_impl.h"
+
+#define MAX_FILE ((size_t)1 << 30)
+
+void ax_tokenizer_free(struct ax_tokenizer *t)
+{
+	if (!t)
+		return;
+	ax_normalizers_release(&t->norm);
+	ax_pretok_release(&t->pre);
+	ax_bpe_release(&t->bpe);
+	for (size_t i = 0; i < t->n_added; i++)
+		ax_free((char *)t->added[i].content);
+	ax_free(t->added);
+	ax_vocab_release(&t->names);
+	ax_trie_release(&t->raw);
+	ax_trie_release(&t->normalized);
+	ax_free(t->prefix);
+	ax_free(t->suffix);
+	ax_free(t);
+}
+
+/* The added token with this content, or NULL. */
+static struct ax_tok_added *added_named(const struct ax_tokenizer *t, const char *p, size_t n)
+{
+	uint32_t id = ax_vocab_find(&t->names, p, n);
+
+	return id == AX_TOK_NONE ? NULL : t->added + (ax_tokenizer_added(t, id) - t->added);
+}
+
+/*
+ * The id that Hugging Face gives: an id that the content has; else one more than the largest added id, but at least the
+ * number of vocabulary entries.
+ */
+static uint32_t id_for(const struct ax_tokenizer *t, const struct ax_tok_added *tok, const struct ax_tok_added *same)
+{
+	uint32_t id = same ? same->id : ax_vocab_find(&t->bpe.vocab, tok->content, tok->content_n);
+	uint32_t next = (uint32_t)t->bpe.vocab.n;
+
+	if (id != AX_TOK_NONE)
+		return id;
+	if (t->n_added && t->added[t->n_added - 1].id >= next)
+		next = t->added[t->n_added - 1].id + 1;
+	return next;
+}
+
+static int insert(struct ax_tokenizer *t, const struct ax_tok_added *tok, struct ax_err *e)
+{
+	size_t i = t->n_added;
+
+	if (!t->names.n_slot)
+		AX_TRY(ax_vocab_init(&t->names, 64, e));
+	if (!AX_GROW(t->added, t->n_added, t->cap_added))
+		return ax_fail(e, AX_EMEM, "out of memory for added tokens");
+	AX_TRY(ax_vocab_add(&t->names, tok->content, tok->content_n, tok->id, e));
+	while (i && t->added[i - 1].id > tok->id) {
+		t->added[i] = t->added[i - 1];
+		i--;
+	}
+	t->added[i] = *tok;
+	t->added[i].content = ax_strndup(tok->content, tok->content_n);
+	if (!t->added[i].content) {
+		memmove(t->added + i, t->added + i + 1, (t->n_added - i) * sizeof(*t->added));
+		return ax_fail(e, AX_EMEM, "out of memory for added tokens");
+	}
+	t->n_added++;
+	return 0;
+}
+
+/* The matchers: normalized tokens are looked for as the normalizer writes them. */
+static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
+{
+	struct ax_norm_work w;
+	int rc = ax_norm_work_init(&w, &t->norm, e);
+
+	ax_trie_release(&t->raw);
+	ax_trie_release(&t->normalized);
+	for (size_t i = 0; !rc && i < t->n_added; i++) {
+		struct ax_ntext x = { t->added[i].content, t->added[i].content_n, NULL, NULL, 0 };
+
+		if (t->added[i].normalized)
+			rc = ax_normalize(&t->norm, &w, &x, false, e);
+		if (!rc)
+			rc = ax_trie_add(t->added[i].normalized ? &t->normalized : &t->raw, x.p, x.n, t->added[i].id, e);
+	}
+	ax_norm_work_release(&w);
+	return rc;
+}
+
+static int add_tokens(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ax_tok_added *same = added_named(t, tok[i].content, tok[i].content_n);
+
+		if (!tok[i].content_n) {
+			tok[i].id = AX_TOK_NONE;
+			continue;
+		}
+		tok[i].id = id_for(t, &tok[i], same);
+		if (tok[i].id >= AX_TOK_MAX_ID)
+			return ax_fail(e, AX_EDATA, "added token \"%.*s\": no id below %u is free", (int)(tok[i].content_n < 40 ? tok[i].content_n : 40),
+				       tok[i].content, AX_TOK_MAX_ID);
+		if (same) {
+			const char *content = same->content;
+
+			*same = tok[i];
+			same->content = content;
+		} else {
+			AX_TRY(insert(t, &tok[i], e));
+		}
+	}
+	return 0;
+}
+
+int ax_tokenizer_add(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ax_utf8_check(tok[i].content, tok[i].content_n) != tok[i].content_n)
+			return ax_fail(e, AX_EDATA, "an added token is not UTF-8");
+	AX_TRY(add_tokens(t, tok, n, e));
+	return build_tries(t, e);
+}
+
+static int read_flag(const struct ax_val *v, const char *key, bool *out, struct ax_err *e)
+{
+	const struct ax_val *b = ax_val_get(v, key);
+
+	if (!b || b->type != AX_BOOL)
+		return ax_fail(e, AX_EDATA, "added_tokens: \"%s\" is missing or not true or false", key);
+	*out = b->u.b;
+	return 0;
+}
+
+static int read_added(const struct ax_val *v, struct ax_tok_added *tok, struct ax_err *e)
+{
+	const struct ax_val *content = ax_val_get(v, "content"), *id = ax_val_get(v, "id");
+
+	if (!content || content->type != AX_STR)
+		return ax_fail(e, AX_EDATA, "added_tokens: \"content\" is missing or not a string");
+	if (!id || id->type != AX_INT || id->u.i < 0 || id->u.i > UINT32_MAX)
+		return ax_fail(e, AX_EDATA, "added_tokens: \"id\" is missing or not an integer");
+	tok->content = content->u.s;
+	tok->content_n = content->n;
+	AX_TRY(read_flag(v, "single_word", &tok->single_word, e));
+	AX_TRY(read_flag(v, "lstrip", &tok->lstrip, e));
+	AX_TRY(read_flag(v, "rstrip", &tok->rstrip, e));
+	AX_TRY(read_flag(v, "normalized", &tok->normalized, e));
+	return read_flag(v, "special", &tok->special, e);
+}
+
+static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct ax_err *e)
+{
+	if (ax_val_is_null(list))
+		return 0;
+	if (list->type != AX_LIST)
+		return ax_fail(e, AX_EDATA, "added_tokens is not a list");
+	for (size_t i = 0; i < list->n; i++) {
+		struct ax_tok_added tok = { 0 };
+
+		AX_TRY(read_added(list->u.item[i], &tok, e));
+		AX_TRY(add_tokens(t, &tok, 1, e));
+	}
+	return 0;
+}
+
+/* The top level: small parts as values, the model as text. */
+struct file {
+	struct ax_arena arena;
+	struct ax_val *added, *norm, *pre, *post;
+	struct ax_slice model;
+};
+
+static int read_top(struct file *f, const char *p, size_t n, struct ax_err *e)
+{
+	struct ax_scan s = { p, p + n, p };
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_slice key, v;
+	bool more;
+	int rc;
+
+	AX_GOTO(ax_scan_open(&s, '{', &more, e));
+	while (more) {
+		struct ax_val **to = NULL;
+
+		AX_GOTO(ax_scan_key(&s, &key, &b, e));
+		to = ax_slice_is(key, "added_tokens")     ? &f->added
+		     : ax_slice_is(key, "normalizer")     ? &f->norm
+		     : ax_slice_is(key, "pre_tokenizer")  ? &f->pre
+		     : ax_slice_is(key, "post_processor") ? &f->post
+							  : NULL;
+		AX_GOTO(ax_scan_skip(&s, &v, e));
+		if (ax_slice_is(key, "version") && !ax_slice_is(v, "\"1.0\"")) {
+			rc = ax_fail(e, AX_EDATA, "unknown tokenizer version %.*s", (int)(v.n < 40 ? v.n : 40), v.p);
+			goto out;
+		}
+		if (ax_slice_is(key, "model"))
+			f->model = v;
+		if (to)
+			AX_GOTO(ax_json_parse(&f->arena, v.p, v.n, to, e));
+		AX_GOTO(ax_scan_next(&s, '}', &more, e));
+	}
+	if (ax_scan_peek(&s) || s.p < s.end)
+		rc = ax_fail(e, AX_EDATA, "byte %zu: text behind the end", (size_t)(s.p - s.start));
+	else if (!f->model.p)
+		rc = ax_fail(e, AX_EDATA, "no model");
+out:
+	ax_buf_release(&b);
+	return rc;
+}
+
+static bool writes_spaces(const struct ax_tokenizer *t)
+{
+	for (size_t i = 0; i < t->norm.n; i++)
+		if (t->norm.step[i].to && !strcmp(t->norm.step[i].to, "\xE2\x96\x81"))
+			return true;
+	for (size_t i = 0; i < t->pre.n; i++)
+		if (t->pre.stage[i].kind == AX_PRE_METASPACE)
+			return true;
+	return false;
+}
+
+static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *flags, struct ax_err *e);
+
+int ax_tokenizer_parse(struct ax_tokenizer **out, const char *json, size_t n, struct ax_err *e)
+{
+	int rc;
+
+	*out = ax_calloc(1, sizeof(**out));
+	if (!*out)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	rc = build(*out, json, n, NULL, e);
+	if (rc) {
+		ax_tokenizer_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/*
+ * tokenizer_config.json's added_tokens_decoder: {"id": {"content", flags}}, ascending by id. What is the same as in
+ * tokenizer.json changes nothing; what differs is added again, as transformers does, and so replaces the flags.
+ */
+static int apply_decoder(struct ax_tokenizer *t, const struct ax_val *map, struct ax_err *e)
+{
+	if (!map || map->type != AX_MAP)
+		return 0;
+	for (size_t i = 0; i < map->n; i++) {
+		const struct ax_val *v = map->u.pair[i].val, *content = ax_val_get(v, "content");
+		struct ax_tok_added tok = { 0 };
+
+		if (!content || content->type != AX_STR)
+			continue;
+		tok.content = content->u.s;
+		tok.content_n = content->n;
+		tok.special = ax_val_bool_or(ax_val_get(v, "special"), false);
+		tok.single_word = ax_val_bool_or(ax_val_get(v, "single_word"), false);
+		tok.lstrip = ax_val_bool_or(ax_val_get(v, "lstrip"), false);
+		tok.rstrip = ax_val_bool_or(ax_val_get(v, "rstrip"), false);
+		tok.normalized = ax_val_bool_or(ax_val_get(v, "normalized"), !tok.special);
+		AX_TRY(add_tokens(t, &tok, 1, e));
+	}
+	return 0;
+}
+
+static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *flags, struct ax_err *e)
+{
+	struct file f = { 0 };
+	size_t bad;
+	int rc;
+
+	ax_arena_init(&f.arena, (size_t)256 << 20);
+	bad = ax_utf8_check(p, n);
+	if (bad != n) {
+		rc = ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
+		goto out;
+	}
+	AX_GOTO(read_top(&f, p, n, e));
+	AX_GOTO(ax_normalizers_load(&t->norm, f.norm, e));
+	AX_GOTO(ax_pretok_load(&t->pre, f.pre, e));
+	AX_GOTO(ax_bpe_load(&t->bpe, f.model, t->pre.byte_level, e));
+	if (t->bpe.byte_level)
+		t->pre.stage[t->pre.n - 1].spell = false;
+	t->spaces = writes_spaces(t);
+	AX_GOTO(load_added(t, f.added, e));
+	AX_GOTO(apply_decoder(t, flags, e));
+	AX_GOTO(ax_tok_post_load(t, f.post, e));
+	rc = build_tries(t, e);
+out:
+	ax_arena_release(&f.arena);
+	return rc;
+}
+
+/* Path of the tokenizer.json, and of the tokenizer_config.json beside it if `path` is a folder. */
+static int find_files(const char *path, char **json, char **config, struct ax_err *e)
+{
+	*config = NULL;
+	if (!ax_path_is_dir(path)) {
+		*json = ax_strdup(path);
+		return *json ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	}
+	*json = ax_path_join(path, "tokenizer.json");
+	*config = ax_path_join(path, "tokenizer_config.json");
+	if (!*json || !*config)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return 0;
+}
+
+int ax_tokenizer_open(struct ax_tokenizer **out, const char *path, struct ax_err *e)
+{
+	struct ax_map m = { NULL, 0 };
+	struct ax_arena arena;
+	struct ax_val *v = NULL;
+	char *json = NULL, *config = NULL;
+	int rc;
+
+	*out = NULL;
+	ax_arena_init(&arena, (size_t)256 << 20);
+	AX_GOTO(find_files(path, &json, &config, e));
+	if (config && ax_path_exists(config))
+		AX_GOTO(ax_json_file(&arena, config, (size_t)64 << 20, &v, e));
+	AX_GOTO(ax_map_open(&m, json, e));
+	rc = m.n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE) : 0;
+	if (!rc) {
+		*out = ax_calloc(1, sizeof(**out));
+		rc = *out ? build(*out, (const char *)m.p, m.n, ax_val_get(v, "added_tokens_decoder"), e) : ax_fail(e, AX_EMEM, "out of memory");
+	}
+	if (rc) {
+		ax_err_prefix(e, "%s: ", json);
+		ax_tokenizer_free(*out);
+		*out = NULL;
+	}
+	ax_map_close(&m);
+out:
+	ax_arena_release(&arena);
+	ax_free(json);
+	ax_free(config);
+	return rc;
+}

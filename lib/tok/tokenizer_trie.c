@@ -1,0 +1,121 @@
+#include "tok/tokenizer_trie.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "tok/tokenizer.h"
+
+#define MAX_NODES ((size_t)1 << 23)
+
+void ax_trie_release(struct ax_trie *t)
+{
+	ax_free(t->edge);
+	ax_free(t->value);
+	memset(t, 0, sizeof(*t));
+}
+
+static size_t slot_of(const struct ax_trie *t, uint32_t key)
+{
+	size_t i = (size_t)(key * 0x9E3779B1u) & (t->n_slot - 1);
+
+	while (t->edge[i] && t->edge[i] >> 32 != key)
+		i = (i + 1) & (t->n_slot - 1);
+	return i;
+}
+
+/* Node numbers stay below 2^23, so that node << 8 | byte, plus one, fits 32 bits. */
+static uint32_t edge_key(uint32_t node, unsigned char c)
+{
+	return (node << 8 | c) + 1;
+}
+
+static uint32_t step(const struct ax_trie *t, uint32_t node, unsigned char c)
+{
+	return (uint32_t)t->edge[slot_of(t, edge_key(node, c))];
+}
+
+static bool grow_edges(struct ax_trie *t)
+{
+	size_t old_n = t->n_slot, n = old_n ? old_n * 2 : 256;
+	uint64_t *old = t->edge, *fresh = ax_calloc(n, sizeof(*fresh));
+
+	if (!fresh)
+		return false;
+	t->edge = fresh;
+	t->n_slot = n;
+	for (size_t i = 0; i < old_n; i++)
+		if (old[i])
+			t->edge[slot_of(t, (uint32_t)(old[i] >> 32))] = old[i];
+	ax_free(old);
+	return true;
+}
+
+static bool new_node(struct ax_trie *t)
+{
+	if (t->n_node >= MAX_NODES || !AX_GROW(t->value, t->n_node, t->cap_node))
+		return false;
+	t->value[t->n_node++] = AX_TOK_NONE;
+	return true;
+}
+
+int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, struct ax_err *e)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	uint32_t node = 0;
+
+	if (!n)
+		return 0;
+	if (!t->n_node && !new_node(t))
+		return ax_fail(e, AX_EMEM, "out of memory for added tokens");
+	for (size_t i = 0; i < n; i++) {
+		uint32_t child;
+
+		if (2 * t->n_edge >= t->n_slot && !grow_edges(t))
+			return ax_fail(e, AX_EMEM, "out of memory for added tokens");
+		child = step(t, node, u[i]);
+		if (!child) {
+			child = (uint32_t)t->n_node;
+			if (!new_node(t))
+				return ax_fail(e, AX_EMEM, "out of memory, or more than %zu bytes, for added tokens", MAX_NODES);
+			t->edge[slot_of(t, edge_key(node, u[i]))] = (uint64_t)edge_key(node, u[i]) << 32 | child;
+			t->n_edge++;
+		}
+		node = child;
+	}
+	if (t->value[node] == AX_TOK_NONE)
+		t->value[node] = value;
+	t->first[u[0] >> 6] |= (uint64_t)1 << (u[0] & 63);
+	for (unsigned b = 0; b < 256; b++)
+		if (n == 1 || b == u[1])
+			t->pair[(u[0] << 2) + (b >> 6)] |= (uint64_t)1 << (b & 63);
+	return 0;
+}
+
+bool ax_trie_find(const struct ax_trie *t, const char *text, size_t n, size_t *begin, size_t *end, uint32_t *value,
+		  bool (*accept)(void *ctx, uint32_t value, size_t begin, size_t end), void *ctx)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	if (!t->n_node)
+		return false;
+	for (size_t i = *begin; i < n; i++) {
+		uint32_t node = 0;
+		bool found = false;
+
+		if (!(t->first[p[i] >> 6] >> (p[i] & 63) & 1))
+			continue;
+		if (i + 1 < n && !(t->pair[(p[i] << 2) + (p[i + 1] >> 6)] >> (p[i + 1] & 63) & 1))
+			continue;
+		for (size_t k = i; k < n && (node = step(t, node, p[k])); k++)
+			if (t->value[node] != AX_TOK_NONE && (!accept || accept(ctx, t->value[node], i, k + 1))) {
+				*end = k + 1;
+				*value = t->value[node];
+				found = true;
+			}
+		if (found) {
+			*begin = i;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,33 @@
+/*
+ * Finds added tokens in text: of the patterns that match at the leftmost place the longest.
+ */
+#ifndef AX_TOK_TOKENIZER_TRIE_H
+#define AX_TOK_TOKENIZER_TRIE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ax_trie {
+	uint64_t *edge;   /* open addressing: (node << 8 | byte) + 1 in the high half, child in the low; 0: free */
+	size_t n_edge, n_slot;
+	uint32_t *value;  /* by node: AX_TOK_NONE, or what the pattern that ends here was added with */
+	size_t n_node, cap_node;
+	uint64_t first[4];       /* bytes that start a pattern */
+	uint64_t pair[1024];     /* first two bytes of patterns, and all pairs of one-byte patterns */
+};
+
+void ax_trie_release(struct ax_trie *t);
+/* An equal pattern that is already there stays. Empty patterns are ignored. */
+int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, struct ax_err *e);
+
+/*
+ * The next match in p[0..n) that starts at or after *begin: its range and value. `accept` (may be NULL) can refuse a
+ * candidate; then a shorter one, or a later one, is taken.
+ */
+bool ax_trie_find(const struct ax_trie *t, const char *p, size_t n, size_t *begin, size_t *end, uint32_t *value,
+		  bool (*accept)(void *ctx, uint32_t value, size_t begin, size_t end), void *ctx);
+
+#endif
