@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void conn_close(struct conn *k)
+void ax_conn_close(struct conn *k)
 {
 	if (k->fd >= 0)
 		close(k->fd);
@@ -26,7 +26,7 @@ static void conn_flush(struct conn *k)
 	}
 }
 
-void conn_send(struct conn *k, const struct msg *m)
+void ax_conn_send(struct conn *k, const struct msg *m)
 {
 	conn_flush(k);
 	if (k->fd < 0 || k->out_n > 0)
@@ -36,7 +36,7 @@ void conn_send(struct conn *k, const struct msg *m)
 	conn_flush(k);
 }
 
-int conn_read(struct conn *k)
+int ax_conn_read(struct conn *k)
 {
 	ssize_t n;
 

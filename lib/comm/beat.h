@@ -34,10 +34,10 @@ struct conn {
 };
 
 /* To "no connection", closing what was there. */
-void conn_close(struct conn *k);
+void ax_conn_close(struct conn *k);
 /* A message that finds the last one still waiting is dropped: the other side is stopped, or will hear the next. */
-void conn_send(struct conn *k, const struct msg *m);
+void ax_conn_send(struct conn *k, const struct msg *m);
 /* Reads what is there. 1: a whole message is in k->in; 0: not yet; -1: the connection is over. */
-int conn_read(struct conn *k);
+int ax_conn_read(struct conn *k);
 
 #endif

@@ -17,7 +17,7 @@
 #define CONNECT_MS 5000
 #define UNACKED_MS 25000u
 
-void meet_tune(int fd)
+void ax_meet_tune(int fd)
 {
 	unsigned limit = UNACKED_MS;
 	int one = 1;
@@ -103,7 +103,7 @@ static uint16_t port_of(int fd)
 					     : ((struct sockaddr_in *)(void *)&a)->sin_port);
 }
 
-int meet_listen(struct meeting *m, bool one_host, int backlog, struct ax_err *e)
+int ax_meet_listen(struct meeting *m, bool one_host, int backlog, struct ax_err *e)
 {
 	static const uint8_t loopback[4] = {127, 0, 0, 1};
 	int fd;
@@ -129,7 +129,7 @@ int meet_listen(struct meeting *m, bool one_host, int backlog, struct ax_err *e)
 			close(fd);
 		return -1;
 	}
-	meet_tune(fd);
+	ax_meet_tune(fd);
 	m->port = port_of(fd);
 	m->open = m->port != 0;
 	return fd;
@@ -143,7 +143,7 @@ static int connect_to(const struct sockaddr_storage *a, socklen_t n)
 
 	if (fd < 0)
 		return -1;
-	meet_tune(fd);
+	ax_meet_tune(fd);
 	p.fd = fd;
 	p.events = POLLOUT;
 	if (connect(fd, (const struct sockaddr *)a, n)) {
@@ -161,7 +161,7 @@ static int connect_to(const struct sockaddr_storage *a, socklen_t n)
 	return -1;
 }
 
-int meet_connect(const struct meeting *m, struct ax_err *e)
+int ax_meet_connect(const struct meeting *m, struct ax_err *e)
 {
 	struct sockaddr_storage a;
 	socklen_t n;

@@ -23,10 +23,10 @@ struct meeting {
 };
 
 /* Listen, on the loopback interface if all ranks are on this host; returns the socket, or -1 with a reason in e. */
-int meet_listen(struct meeting *m, bool one_host, int backlog, struct ax_err *e);
+int ax_meet_listen(struct meeting *m, bool one_host, int backlog, struct ax_err *e);
 /* Try all addresses, 5 s each; returns the socket, or -1 with a reason in e. */
-int meet_connect(const struct meeting *m, struct ax_err *e);
+int ax_meet_connect(const struct meeting *m, struct ax_err *e);
 /* Not inherited, not blocking, and broken when the other host has not acknowledged for 25 s. */
-void meet_tune(int fd);
+void ax_meet_tune(int fd);
 
 #endif

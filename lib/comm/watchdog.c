@@ -76,8 +76,8 @@ static void part(struct ax_watchdog *w)
 		if (!open || poll(w->fds, (nfds_t)w->n_conn, 50) <= 0)
 			continue;
 		for (int i = 0; i < w->n_conn; i++)
-			if (w->conn[i].fd >= 0 && w->fds[i].revents && conn_read(&w->conn[i]) < 0)
-				conn_close(&w->conn[i]);
+			if (w->conn[i].fd >= 0 && w->fds[i].revents && ax_conn_read(&w->conn[i]) < 0)
+				ax_conn_close(&w->conn[i]);
 	}
 }
 
@@ -93,7 +93,7 @@ __attribute__((noreturn)) static void end_job(struct ax_watchdog *w, const char 
 
 	copy_str(m.text, sizeof(m.text), text);
 	for (int i = 0; w->rank == 0 && i < w->n_conn; i++)
-		conn_send(&w->conn[i], &m);
+		ax_conn_send(&w->conn[i], &m);
 	if (speak)
 		ax_log(AX_LOG_ERROR, "%s; ending all ranks", text);
 	if (w->rank == 0)
@@ -122,7 +122,7 @@ static void conn_lost(struct ax_watchdog *w, struct conn *k)
 		k->fd = -1;
 		return;
 	}
-	conn_close(k);
+	ax_conn_close(k);
 	if (died && w->resumed_at > 0 && ax_now() - w->resumed_at < RESUMED_S)
 		_exit(-AX_ECOMM); /* the other gave this rank up, and has said so */
 	if (died)
@@ -228,7 +228,7 @@ static void strangers_accept(struct ax_watchdog *w, double now)
 
 	if (fd < 0)
 		return;
-	meet_tune(fd);
+	ax_meet_tune(fd);
 	for (int i = w->n_rank; i < w->n_conn; i++)
 		if (w->conn[i].fd < 0) {
 			w->conn[i].fd = fd;
@@ -246,7 +246,7 @@ static void introduce(struct ax_watchdog *w, struct conn *k, double now)
 		     !memcmp(m->key, w->meeting.key, sizeof(m->key));
 
 	if (!known) {
-		conn_close(k);
+		ax_conn_close(k);
 		return;
 	}
 	k->rank = m->rank;
@@ -254,7 +254,7 @@ static void introduce(struct ax_watchdog *w, struct conn *k, double now)
 	k->last = *m;
 	w->conn[m->rank] = *k;
 	k->fd = -1;
-	conn_close(k);
+	ax_conn_close(k);
 }
 
 static void hear(struct ax_watchdog *w, struct conn *k, double now)
@@ -310,7 +310,7 @@ static void listen_once(struct ax_watchdog *w, int timeout_ms, double *now)
 
 		if (k->fd < 0 || !w->fds[i].revents)
 			continue;
-		got = conn_read(k);
+		got = ax_conn_read(k);
 		if (got > 0)
 			hear(w, k, *now);
 		else if (got < 0)
@@ -330,9 +330,9 @@ static void beat(struct ax_watchdog *w, double now)
 		struct conn *k = &w->conn[i];
 
 		if (k->fd >= 0 && k->rank >= 0)
-			conn_send(k, &m);
+			ax_conn_send(k, &m);
 		else if (k->fd >= 0 && now - k->opened > HELLO_S)
-			conn_close(k);
+			ax_conn_close(k);
 	}
 	check_silent(w, now);
 	if (w->rank == 0)
@@ -362,7 +362,7 @@ static void *watch(void *ctx)
 	}
 	m = snapshot(w, failed ? FAILED : BYE);
 	for (int i = 0; i < w->n_conn; i++)
-		conn_send(&w->conn[i], &m);
+		ax_conn_send(&w->conn[i], &m);
 	part(w);
 	return NULL;
 }
@@ -372,7 +372,7 @@ static void *watch(void *ctx)
 static void watchdog_free(struct ax_watchdog *w)
 {
 	for (int i = 0; w->conn && i < w->n_conn; i++)
-		conn_close(&w->conn[i]);
+		ax_conn_close(&w->conn[i]);
 	for (int i = 0; i < 2; i++)
 		if (w->wake[i] >= 0)
 			close(w->wake[i]);
@@ -421,7 +421,7 @@ static int call_in(struct ax_watchdog *w, const char *host0, struct ax_err *e)
 	struct conn *k = &w->conn[0];
 	struct msg m = snapshot(w, HELLO);
 
-	k->fd = meet_connect(&w->meeting, e);
+	k->fd = ax_meet_connect(&w->meeting, e);
 	if (k->fd < 0)
 		return AX_ECOMM;
 	k->rank = 0;
@@ -429,7 +429,7 @@ static int call_in(struct ax_watchdog *w, const char *host0, struct ax_err *e)
 	k->last.rank = 0;
 	copy_str(k->last.host, sizeof(k->last.host), host0);
 	memcpy(m.key, w->meeting.key, sizeof(m.key));
-	conn_send(k, &m);
+	ax_conn_send(k, &m);
 	return 0;
 }
 
@@ -468,7 +468,7 @@ int ax_watchdog_open(struct ax_watchdog **out, struct ax_comm *c, double silent_
 	c->what = "meet the watchdogs";
 	memcpy(host0, c->host, sizeof(host0));
 	if (c->rank == 0)
-		w->listener = meet_listen(&w->meeting, c->n_local == c->n_rank, c->n_rank + N_STRANGER, &why);
+		w->listener = ax_meet_listen(&w->meeting, c->n_local == c->n_rank, c->n_rank + N_STRANGER, &why);
 	rc = ax_comm_share(c, &w->meeting, sizeof(w->meeting), 0, e);
 	if (!rc)
 		rc = ax_comm_share(c, host0, sizeof(host0), 0, e);

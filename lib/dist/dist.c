@@ -25,8 +25,8 @@ static int slots_make(struct ax_dist *s, struct slots *t, bool weights, size_t b
 		return 0;
 	AX_TRY(block(s, bytes, weights ? "gathered weights" : "gradients in flight", &t->block, e));
 	elems = ax_calloc((size_t)s->u->n_unit + 3, sizeof(*elems));
-	t->each = slots_each(&s->opt, weights);
-	t->n_slot = elems ? slots_shape(s->u, &s->opt, s->comm->n_rank, weights, elems) : 0;
+	t->each = ax_dist_slots_each(&s->opt, weights);
+	t->n_slot = elems ? ax_dist_slots_shape(s->u, &s->opt, s->comm->n_rank, weights, elems) : 0;
 	t->slot = elems ? ax_calloc((size_t)t->n_slot, sizeof(*t->slot)) : NULL;
 	for (int i = 0; t->slot && i < t->n_slot; i++) {
 		t->slot[i].p = t->block + off;
@@ -65,10 +65,10 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_dev *dev,
 	s->dev = dev;
 	s->u = u;
 	s->opt = *o;
-	s->how = strategy_of(o, comm->n_rank);
+	s->how = ax_dist_strategy(o, comm->n_rank);
 	AX_GOTO(ax_dist_sizes(u, o, comm->n_rank, &z, e));
 	AX_GOTO(blocks_make(s, &z, e));
-	AX_GOTO(layout_make(s, e));
+	AX_GOTO(ax_dist_layout(s, e));
 	AX_GOTO(block(s, (s->n_range + 1) * sizeof(double), "norms", &s->sums, e));
 	s->host_sums = ax_calloc(s->n_range + (size_t)u->n_param + 1, sizeof(*s->host_sums));
 	s->stage = ax_malloc_aligned(64, AX_DIST_PIECE * sizeof(*s->stage));
@@ -107,7 +107,7 @@ static int weights_refresh(struct ax_dist *s, struct ax_err *e)
 {
 	size_t size = ax_dtype_size(s->opt.act);
 
-	AX_TRY(gather_forget(s, e));
+	AX_TRY(ax_dist_forget(s, e));
 	for (int i = 0; s->weights && i < s->u->n_unit; i++) {
 		const struct unit_state *t = &s->unit[i];
 
@@ -157,12 +157,12 @@ int ax_dist_begin_micro(struct ax_dist *s, bool last, struct ax_err *e)
 
 int ax_dist_end_micro(struct ax_dist *s, struct ax_err *e)
 {
-	return reduce_start(s, 0, e);
+	return ax_dist_reduce(s, 0, e);
 }
 
 int ax_dist_finish_grads(struct ax_dist *s, struct ax_err *e)
 {
-	AX_TRY(reduce_finish(s, e));
+	AX_TRY(ax_dist_reduce_all(s, e));
 	return s->dev->ops->sync(s->dev, e);
 }
 
@@ -202,7 +202,7 @@ int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax
 		.grad_scale = (float)up->grad_scale,
 	};
 
-	AX_TRY(gather_forget(s, e));
+	AX_TRY(ax_dist_forget(s, e));
 	for (size_t i = 0; i < s->n_range; i++) {
 		const struct range *r = &s->range[i];
 		const struct ax_param *p = &s->u->param[r->param];

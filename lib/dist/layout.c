@@ -23,12 +23,12 @@ const char *ax_part_name(enum ax_part p)
 	return name[p];
 }
 
-const struct strategy *strategy_of(const struct ax_dist_opt *o, int n_rank)
+const struct strategy *ax_dist_strategy(const struct ax_dist_opt *o, int n_rank)
 {
 	return &table[n_rank == 1 ? AX_DDP : o->strategy];
 }
 
-size_t unit_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank)
+size_t ax_dist_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank)
 {
 	return how->shard_state ? ax_unit_slice_elems(&u->unit[unit], n_rank) : u->unit[unit].n_elem;
 }
@@ -39,19 +39,19 @@ static bool is_end(const struct ax_units *u, int unit)
 	return unit == 0 || strcmp(u->unit[unit].name, "head") == 0;
 }
 
-bool slots_each(const struct ax_dist_opt *o, bool weights)
+bool ax_dist_slots_each(const struct ax_dist_opt *o, bool weights)
 {
 	return weights && !o->reshard_after_forward;
 }
 
-int slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *elems)
+int ax_dist_slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *elems)
 {
 	size_t n, layer = 0, end = 0;
 	int n_layer = 0;
 
 	for (int i = 0; i < u->n_unit; i++) {
 		n = ax_unit_slice_elems(&u->unit[i], n_rank) * (size_t)n_rank;
-		if (slots_each(o, weights) && elems)
+		if (ax_dist_slots_each(o, weights) && elems)
 			elems[i] = n;
 		if (is_end(u, i))
 			end = n > end ? n : end;
@@ -59,7 +59,7 @@ int slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_ran
 			layer = n > layer ? n : layer;
 		n_layer += !is_end(u, i);
 	}
-	if (slots_each(o, weights))
+	if (ax_dist_slots_each(o, weights))
 		return u->n_unit;
 	if (elems) {
 		elems[0] = end;
@@ -69,7 +69,7 @@ int slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_ran
 	return 1 + (n_layer < 2 ? n_layer : 2);
 }
 
-void slots_of(const struct slots *s, const struct ax_units *u, int unit, int *first, int *n)
+void ax_dist_slots_of(const struct slots *s, const struct ax_units *u, int unit, int *first, int *n)
 {
 	if (s->each) {
 		*first = unit;
@@ -96,7 +96,7 @@ static bool slots_bytes(const struct ax_units *u, const struct ax_dist_opt *o, i
 	size_t size = weights ? ax_dtype_size(o->act) : sizeof(float);
 	bool ok = elems != NULL;
 
-	for (int i = 0, n = ok ? slots_shape(u, o, n_rank, weights, elems) : 0; ok && i < n; i++)
+	for (int i = 0, n = ok ? ax_dist_slots_shape(u, o, n_rank, weights, elems) : 0; ok && i < n; i++)
 		ok = add_bytes(sum, elems[i], size);
 	ax_free(elems);
 	return ok;
@@ -105,13 +105,13 @@ static bool slots_bytes(const struct ax_units *u, const struct ax_dist_opt *o, i
 int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, struct ax_dist_sizes *z,
 		  struct ax_err *e)
 {
-	const struct strategy *how = strategy_of(o, n_rank);
+	const struct strategy *how = ax_dist_strategy(o, n_rank);
 	size_t held = 0, largest = 0;
 	bool ok = true;
 
 	memset(z, 0, sizeof(*z));
 	for (int i = 0; i < u->n_unit; i++) {
-		ok = ok && ax_add_size(held, unit_held(u, how, i, n_rank), &held);
+		ok = ok && ax_add_size(held, ax_dist_held(u, how, i, n_rank), &held);
 		largest = u->unit[i].n_elem > largest ? u->unit[i].n_elem : largest;
 	}
 	ok = ok && add_bytes(&z->master_bytes, held, sizeof(float));
@@ -177,7 +177,7 @@ static void boxes_fill(struct ax_dist *s)
 	}
 }
 
-int layout_make(struct ax_dist *s, struct ax_err *e)
+int ax_dist_layout(struct ax_dist *s, struct ax_err *e)
 {
 	size_t n_param = (size_t)s->u->n_param, off = 0;
 
@@ -191,7 +191,7 @@ int layout_make(struct ax_dist *s, struct ax_err *e)
 
 		t->slice = ax_unit_slice_elems(&s->u->unit[i], s->comm->n_rank);
 		t->first = s->how->shard_state ? (size_t)s->comm->rank * t->slice : 0;
-		t->n = unit_held(s->u, s->how, i, s->comm->n_rank);
+		t->n = ax_dist_held(s->u, s->how, i, s->comm->n_rank);
 		t->state_off = off;
 		off += t->n;
 		snprintf(t->gather_name, sizeof(t->gather_name), "gather %s", s->u->unit[i].name);

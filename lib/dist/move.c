@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-int dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e)
+int ax_dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e)
 {
 	double t0;
 
@@ -39,7 +39,7 @@ static struct slot *slot_pick(struct ax_dist *s, struct slots *t, int unit)
 	struct slot *best = NULL;
 	int first, n;
 
-	slots_of(t, s->u, unit, &first, &n);
+	ax_dist_slots_of(t, s->u, unit, &first, &n);
 	for (int i = first; i < first + n; i++) {
 		struct slot *k = &t->slot[i];
 
@@ -100,10 +100,10 @@ static int hook_acquire(void *ctx, int unit, const void **w, struct ax_err *e)
 		if (!k)
 			return ax_fail(e, AX_ECHECK, "weights of %s wanted, but all buffers are in use",
 				       s->u->unit[unit].name);
-		AX_TRY(dist_wait(s, &k->req, e));
+		AX_TRY(ax_dist_wait(s, &k->req, e));
 		AX_TRY(gather_start(s, k, unit, e));
 	}
-	AX_TRY(dist_wait(s, &k->req, e));
+	AX_TRY(ax_dist_wait(s, &k->req, e));
 	slot_use(&s->gather, k, unit);
 	k->refs++;
 	*w = k->p;
@@ -122,14 +122,14 @@ static int hook_release(void *ctx, int unit, struct ax_err *e)
 	return progress(s, e);
 }
 
-int gather_forget(struct ax_dist *s, struct ax_err *e)
+int ax_dist_forget(struct ax_dist *s, struct ax_err *e)
 {
 	for (int i = 0; i < s->gather.n_slot; i++) {
 		struct slot *k = &s->gather.slot[i];
 
 		if (k->refs)
 			return ax_fail(e, AX_ECHECK, "weights of %s change while in use", s->u->unit[k->unit].name);
-		AX_TRY(dist_wait(s, &k->req, e));
+		AX_TRY(ax_dist_wait(s, &k->req, e));
 		k->unit = -1;
 	}
 	return 0;
@@ -158,7 +158,7 @@ static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
 	return ax_comm_all_reduce(s->comm, s->part[AX_PART_GRAD] + t->state_off, t->n, &t->reduce, e);
 }
 
-int reduce_start(struct ax_dist *s, int unit, struct ax_err *e)
+int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e)
 {
 	struct slot *k;
 
@@ -190,7 +190,7 @@ static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
 		k = slot_pick(s, &s->grad, unit);
 		if (!k)
 			return ax_fail(e, AX_ECHECK, "gradient of %s wanted, but all buffers are in use", name);
-		AX_TRY(dist_wait(s, &k->req, e));
+		AX_TRY(ax_dist_wait(s, &k->req, e));
 		s->dev->ops->zero(s->dev, k->p, s->unit[unit].slice * (size_t)s->comm->n_rank * sizeof(float));
 		slot_use(&s->grad, k, unit);
 		k->kept = true;
@@ -211,19 +211,19 @@ static int hook_grad_release(void *ctx, int unit, struct ax_err *e)
 		return progress(s, e);
 	/* Unit 0 may get more from the other end of the model: ax_dist_end_micro. */
 	if (unit != 0)
-		AX_TRY(reduce_start(s, unit, e));
+		AX_TRY(ax_dist_reduce(s, unit, e));
 	return progress(s, e);
 }
 
-int reduce_finish(struct ax_dist *s, struct ax_err *e)
+int ax_dist_reduce_all(struct ax_dist *s, struct ax_err *e)
 {
 	for (int i = 0; i < s->grad.n_slot; i++)
-		AX_TRY(dist_wait(s, &s->grad.slot[i].req, e));
+		AX_TRY(ax_dist_wait(s, &s->grad.slot[i].req, e));
 	/* Backward order; units that got no gradient from the model still take part. */
 	for (int i = s->u->n_unit - 1; i >= 0 && !s->how->shard_grad; i--)
-		AX_TRY(reduce_start(s, i, e));
+		AX_TRY(ax_dist_reduce(s, i, e));
 	for (int i = s->u->n_unit - 1; i >= 0; i--)
-		AX_TRY(dist_wait(s, &s->unit[i].reduce, e));
+		AX_TRY(ax_dist_wait(s, &s->unit[i].reduce, e));
 	return 0;
 }
 

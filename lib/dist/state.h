@@ -10,12 +10,12 @@
 struct strategy {
 	const char *name;
 	bool shard_state;   /* masters, moments and accumulated gradients: own slice only */
-	bool shard_grad;    /* gradients leave a buffer by reduce-scatter each micro-batch; else all-reduce once a step */
+	bool shard_grad; /* gradients leave a buffer by reduce-scatter each micro-batch; else all-reduce once a step */
 	bool shard_weights; /* weights are gathered into a buffer before use; else resident */
 };
 
 /* The row for these options; one rank has nobody to share with: DDP. */
-const struct strategy *strategy_of(const struct ax_dist_opt *o, int n_rank);
+const struct strategy *ax_dist_strategy(const struct ax_dist_opt *o, int n_rank);
 
 /*
  * A buffer that holds one unit at a time. Unit 0 and the head, whose uses do not overlap, share one slot; the other
@@ -77,19 +77,19 @@ struct ax_dist {
 };
 
 /* layout.c: pure. */
-size_t unit_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank);
+size_t ax_dist_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank);
 /* Does every unit have a slot of its own, to keep what was gathered for it? */
-bool slots_each(const struct ax_dist_opt *o, bool weights);
+bool ax_dist_slots_each(const struct ax_dist_opt *o, bool weights);
 /* Elements of each of the n_slot slots (0 when elems is NULL: only count). Returns how many. */
-int slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *elems);
+int ax_dist_slots_shape(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *elems);
 /* The slots that a unit may use: [*first, *first + *n). */
-void slots_of(const struct slots *s, const struct ax_units *u, int unit, int *first, int *n);
-int layout_make(struct ax_dist *s, struct ax_err *e);
+void ax_dist_slots_of(const struct slots *s, const struct ax_units *u, int unit, int *first, int *n);
+int ax_dist_layout(struct ax_dist *s, struct ax_err *e);
 
 /* move.c */
-int dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e);
-int gather_forget(struct ax_dist *s, struct ax_err *e); /* the masters have changed */
-int reduce_start(struct ax_dist *s, int unit, struct ax_err *e);
-int reduce_finish(struct ax_dist *s, struct ax_err *e);
+int ax_dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e);
+int ax_dist_forget(struct ax_dist *s, struct ax_err *e); /* the masters have changed */
+int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e);
+int ax_dist_reduce_all(struct ax_dist *s, struct ax_err *e);
 
 #endif

@@ -263,6 +263,42 @@ static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtyp
 	ax_dist_close(s);
 }
 
+/* Forward only: the loss of the same weights, no state for training, and gradients refused. */
+static void evaluate(struct ax_comm *c, struct ax_dev *dev, enum ax_strategy how)
+{
+	struct ax_dist_opt o = {how, AX_F32, true, false}, training = {how, AX_F32, true, true};
+	struct ax_dist_sizes z, zt;
+	struct ax_unit_hooks h;
+	struct ax_err why;
+	struct ax_dist *s;
+	struct model m;
+	double loss = 0, want = 0;
+	size_t asked = 0, n_box;
+	float *g, x;
+
+	model_init(&m, true);
+	dev->act = AX_F32;
+	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
+	RUN(ax_dist_sizes(&m.u, &training, c->n_rank, &zt, e));
+	CHECK(z.moment_bytes == 0 && z.grad_bytes == 0 && z.master_bytes == zt.master_bytes);
+	RUN(ax_dist_open(&s, c, dev, &m.u, &o, e));
+	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &asked, e));
+	h = ax_dist_hooks(s);
+	micro(&m, &h, AX_F32, 3, &loss, false);
+	for (int p = 0; p < m.u.n_param; p++)
+		for (size_t i = 0; i < m.param[p].n_elem; i++) {
+			initial(&asked, p, i, 1, &x, NULL);
+			want += 0.5 * pow(x - target(3, p, i), 2) / BATCH;
+		}
+	CHECK(fabs(loss - want) < 1e-6 * want);
+	CHECK(h.grad_acquire(h.ctx, 1, &g, &why) == AX_ECHECK);
+	CHECK(ax_dist_begin_step(s, 1, &why) == AX_ECHECK);
+	CHECK(ax_dist_load(s, AX_PART_V, initial, &asked, &why) == AX_ECHECK);
+	CHECK(how == AX_DDP || c->n_rank == 1 || h.release(h.ctx, 1, &why) == AX_ECHECK);
+	CHECK(ax_dist_boxes(s, &n_box)->data[AX_PART_M] == NULL);
+	ax_dist_close(s);
+}
+
 static int train_all(const char *path)
 {
 	struct ax_comm *c = world(0, 0);
@@ -279,6 +315,8 @@ static int train_all(const char *path)
 		train(c, &dev, tied, act, AX_FSDP, true, out);
 		train(c, &dev, tied, act, AX_FSDP, false, out);
 	}
+	evaluate(c, &dev, AX_DDP);
+	evaluate(c, &dev, AX_FSDP);
 	ax_cpu_close(&dev);
 	if (out)
 		fclose(out);
