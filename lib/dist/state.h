@@ -10,7 +10,7 @@
 struct strategy {
 	const char *name;
 	bool shard_state;   /* masters, moments and accumulated gradients: own slice only */
-	bool shard_grad; /* gradients leave a buffer by reduce-scatter each micro-batch; else all-reduce once a step */
+	bool shard_grad;    /* gradients are reduce-scattered from a buffer each micro-batch; else all-reduced once */
 	bool shard_weights; /* weights are gathered into a buffer before use; else resident */
 };
 
