@@ -290,8 +290,12 @@ static int set_any(struct parser *p, const char *text)
 	if (n == 0 || !text[n] || n >= sizeof(path))
 		return ax_fail(p->e, AX_EUSAGE, "--set %.80s: expected KEY=YAML", text);
 	snprintf(path, sizeof(path), "%.*s", (int)n, text);
-	if (!path_row(path))
-		return unknown_option(p, "--set", path);
+	if (!path_row(path)) {
+		const struct ax_key *near = ax_key_nearest(path);
+
+		return ax_fail(p->e, AX_EUSAGE, "--set %s: unknown key%s%s%s", path, near ? " (did you mean " : "",
+			       near ? near->name : "", near ? "?)" : "");
+	}
 	AX_TRY(ax_yaml_scalar(&p->c->arena, text + n + 1, &v, p->e));
 	return add_key(p, path, v);
 }

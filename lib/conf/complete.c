@@ -15,12 +15,15 @@ static void key_name(const struct ax_key *k, struct ax_buf *b)
 		ax_buf_addc(b, *p == '_' ? '-' : *p);
 }
 
-/* Single-quoted for a shell, with its own quotes and what zsh and fish treat specially taken out. */
+/* Single-quoted for fish. */
 static void quoted(const char *s, struct ax_buf *b)
 {
 	ax_buf_addc(b, '\'');
-	for (; *s; s++)
-		ax_buf_addc(b, *s == '\'' ? '"' : *s == '[' || *s == ']' || *s == ':' ? ' ' : *s);
+	for (; *s; s++) {
+		if (*s == '\'' || *s == '\\')
+			ax_buf_addc(b, '\\');
+		ax_buf_addc(b, *s);
+	}
 	ax_buf_addc(b, '\'');
 }
 

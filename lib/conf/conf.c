@@ -63,7 +63,9 @@ static int read_file(struct ax_conf *c, struct ax_err *e)
 	struct ax_val *raw;
 
 	AX_TRY(ax_yaml_file(&c->arena, c->config_path, &raw, e));
-	return ax_layer_read(&c->arena, raw, &o, &c->file, e);
+	AX_TRY(ax_layer_read(&c->arena, raw, &o, &c->file, e));
+	c->file = ax_layer_merge(&c->arena, NULL, c->file, false);
+	return c->file ? 0 : oom(e);
 }
 
 int ax_conf_init(struct ax_conf *c, const struct ax_tool_spec *spec, int argc, char **argv, struct ax_err *e)
@@ -97,9 +99,23 @@ out:
 
 int ax_conf_header(struct ax_conf *c, const struct ax_val *keys, struct ax_err *e)
 {
+	static const unsigned data = AX_TOOL_TOKENIZE | AX_TOOL_PACK | AX_TOOL_SHARD;
 	struct ax_layer_opts o = {"header of the input", false, true};
+	struct ax_val *layer, *kept = ax_val_map(&c->arena);
+	int rc = ax_layer_read(&c->arena, keys, &o, &layer, e);
 
-	AX_TRY(ax_layer_read(&c->arena, keys, &o, &c->header, e));
+	if (rc)
+		return rc == AX_EUSAGE ? (e ? e->code = AX_EDATA : AX_EDATA) : rc;
+	for (size_t i = 0; kept && i < layer->n; i++) {
+		const struct ax_key *k = ax_key_find(layer->u.pair[i].key, layer->u.pair[i].key_n);
+
+		/* A stream decides about data, not about where a run writes. */
+		if (k && k->tools & data && !ax_val_set(&c->arena, kept, k->name, layer->u.pair[i].val))
+			kept = NULL;
+	}
+	if (!kept)
+		return oom(e);
+	c->header = kept;
 	return ax_conf_resolve(c, e);
 }
 
@@ -138,7 +154,7 @@ bool ax_conf_is_set(const struct ax_conf *c, const char *key)
 		const struct ax_val *v = ax_val_path(layer[i], key);
 
 		if (v)
-			return !ax_val_is_null(v) || i == 2;
+			return !ax_val_is_null(v);
 	}
 	return false;
 }

@@ -39,9 +39,7 @@ static void key_options(unsigned tool, struct ax_buf *b)
 
 	for (const struct ax_key_group *g = ax_key_groups; g->title; g++)
 		for (const struct ax_key *k = g->row; k->name; k++) {
-			if (!(k->tools & tool) || k->status != AX_KEY_HONOURED || strpbrk(k->name, ".["))
-				continue;
-			if (g->row == ax_key_groups[12].row)
+			if (!(k->tools & tool) || k->status != AX_KEY_HONOURED || strpbrk(k->name, ".[") || g->old)
 				continue;
 			dashes(name, sizeof(name), k->name);
 			if (shown++ == 0)

@@ -6,20 +6,20 @@
 #define NAME_MAX_ 128
 
 const struct ax_key_group ax_key_groups[] = {
-	{"Model", ax_keys_model},
-	{"Tokenizer", ax_keys_tokenizer},
-	{"Batch and length", ax_keys_batch},
-	{"Optimizer and schedule", ax_keys_optim},
-	{"Precision, attention and memory", ax_keys_memory},
-	{"Data", ax_keys_data},
-	{"Entries of datasets, test_datasets and pretraining_dataset", ax_keys_entry},
-	{"Logging, evaluation and saving", ax_keys_save},
-	{"Trackers and uploads", ax_keys_track},
-	{"Parallelism", ax_keys_parallel},
-	{"Plugins and their keys", ax_keys_plugin},
-	{"Adapters, preference training and quantisation", ax_keys_other},
-	{"Old keys", ax_keys_old},
-	{NULL, NULL},
+	{"Model", ax_keys_model, false},
+	{"Tokenizer", ax_keys_tokenizer, false},
+	{"Batch and length", ax_keys_batch, false},
+	{"Optimizer and schedule", ax_keys_optim, false},
+	{"Precision, attention and memory", ax_keys_memory, false},
+	{"Data", ax_keys_data, false},
+	{"Entries of datasets, test_datasets and pretraining_dataset", ax_keys_entry, false},
+	{"Logging, evaluation and saving", ax_keys_save, false},
+	{"Trackers and uploads", ax_keys_track, false},
+	{"Parallelism", ax_keys_parallel, false},
+	{"Plugins and their keys", ax_keys_plugin, false},
+	{"Adapters, preference training and quantisation", ax_keys_other, false},
+	{"Old keys", ax_keys_old, true},
+	{NULL, NULL, false},
 };
 
 /* Entries of all three lists share the rows of datasets. */

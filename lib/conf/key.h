@@ -51,6 +51,7 @@ struct ax_key {
 struct ax_key_group {
 	const char *title;
 	const struct ax_key *row;
+	bool old; /* keys of the past: understood, not offered */
 };
 
 extern const struct ax_key_group ax_key_groups[];

@@ -7,7 +7,7 @@
 #define OF_TRACKER "setting of a tracker"
 
 const struct ax_key ax_keys_save[] = {
-	H("output_dir", STR, "./model-out", NULL, TRAIN | MERGE, "folder of checkpoints and metrics"),
+	H("output_dir", STR, "./model-out", NULL, TRAIN, "folder of checkpoints and metrics"),
 	H("logging_steps", INT | NUM, NULL, "[0,", TRAIN, "progress line every N updates"),
 	SAME("logging_nan_inf_filter", BOOL, "true", NULL, TRAIN, "a loss that is not finite stops the run"),
 	H("save_steps", INT | NUM, NULL, "(0,", TRAIN, "save every N updates; below 1 a share of the run"),

@@ -169,6 +169,37 @@ static int precision(struct ax_conf *c, struct ax_err *e)
 	return ax_val_is(ax_conf_get(c, "tf32"), "auto") ? set_bool(c, "tf32", true, e) : 0;
 }
 
+/* "k=v,k=v" as the mapping that it means. */
+static int optim_args(struct ax_conf *c, struct ax_err *e)
+{
+	static const struct ax_key scalar = {.name = "optim_args", .type = AX_KEY_BOOL | AX_KEY_INT | AX_KEY_NUM};
+	const struct ax_val *v = ax_val_get(c->val, "optim_args");
+	struct ax_val *map, *text, *value;
+	const char *s;
+
+	if (!v || v->type != AX_STR)
+		return 0;
+	map = ax_val_map(&c->arena);
+	s = ax_val_cstr(&c->arena, v, "");
+	while (map && *s) {
+		size_t n = strcspn(s, ","), eq = strcspn(s, "=");
+		const char *key = eq < n ? ax_arena_strndup(&c->arena, s, eq) : NULL;
+
+		if (!key || eq == 0)
+			return ax_fail(e, AX_EUSAGE, "optim_args: expected k=v,k=v or a mapping, got \"%s\"", s);
+		key += strspn(key, " ");
+		text = ax_val_str(&c->arena, s + eq + 1, n - eq - 1);
+		if (!text)
+			return ax_fail(e, AX_EMEM, "configuration: out of memory");
+		if (ax_key_coerce(&c->arena, &scalar, text, key, &value, NULL) != 0)
+			value = text;
+		if (!ax_val_set(&c->arena, map, key, value))
+			return ax_fail(e, AX_EMEM, "configuration: out of memory");
+		s += n + (s[n] == ',');
+	}
+	return set(c, "optim_args", map, e);
+}
+
 /* n a whole run, as a share of it; a share of 1 or more sets nothing. */
 static int per_epoch(struct ax_conf *c, const char *key, const char *steps, struct ax_err *e)
 {
@@ -280,7 +311,7 @@ static int members(struct ax_conf *c, struct ax_err *e)
 int ax_conf_normalise(struct ax_conf *c, struct ax_err *e)
 {
 	static int (*const rule[])(struct ax_conf *, struct ax_err *) = {
-		old_attention, old_gc_steps, old_tokens, members, warm_up, batch,	packing,		   precision,
+		old_attention, old_gc_steps, old_tokens, members, optim_args, warm_up, batch,	packing,		   precision,
 		schedule,      checkpointing, fsdp, deepspeed, names,	ax_conf_normalise_datasets,
 	};
 

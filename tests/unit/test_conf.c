@@ -94,6 +94,8 @@ static void test_options(void **state)
 	REFUSES("expected a size", "--size", "4X");
 	REFUSES("unknown option", "-z");
 	REFUSES("at least 1", "--threads", "0");
+	REFUSES("--set dataset.0.path: unknown key", "--set", "dataset.0.path=x");
+	REFUSES("expected KEY=YAML", "--set", "seed");
 }
 
 static void test_keys_as_options(void **state)
@@ -197,6 +199,20 @@ static void test_header(void **state)
 	assert_string_equal(ax_conf_str(&d, "special_tokens.eos_token"), "e");
 	assert_int_equal(ax_conf_set(&d, "base_model", ax_val_str(&d.arena, "m", 1), &e), 0);
 	assert_string_equal(ax_conf_str(&d, "tokenizer_config"), "m");
+	/* A header says nothing about a run, and a file's empty key does not undo it. */
+	assert_true(ax_val_set(&c.arena, keys, "output_dir", ax_val_str(&c.arena, "/x", 2)));
+	write_yaml("special_tokens:\nsequence_len:\noptim_args: eps=1e-6, amsgrad=false\n");
+	ax_conf_release(&d);
+	assert_int_equal(START(&d, &e, "-c", YAML), 0);
+	assert_int_equal(ax_conf_header(&d, keys, &e), 0);
+	assert_string_equal(ax_conf_str(&d, "output_dir"), "./model-out");
+	assert_int_equal(ax_conf_int(&d, "sequence_len"), 128);
+	assert_true(ax_conf_is_set(&d, "sequence_len"));
+	assert_string_equal(ax_conf_str(&d, "special_tokens.pad_token"), "p");
+	assert_true(ax_val_num_or(ax_val_get(ax_conf_get(&d, "optim_args"), "eps"), 0) == 1e-6);
+	assert_true(ax_val_get(ax_conf_get(&d, "optim_args"), "amsgrad")->type == AX_BOOL);
+	assert_true(ax_val_set(&c.arena, keys, "sequence_len", ax_val_str(&c.arena, "x", 1)));
+	assert_int_equal(ax_conf_header(&d, keys, &e), AX_EDATA);
 	ax_conf_release(&c);
 	ax_conf_release(&d);
 }
