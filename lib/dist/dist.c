@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "dist/state.h"
+#include "optim/adamw.h"
 
 static int block(struct ax_dist *s, size_t bytes, const char *role, void *out, struct ax_err *e)
 {
@@ -193,14 +194,8 @@ int ax_dist_grad_norm(struct ax_dist *s, double *norm, double *per_param, struct
 int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax_err *e)
 {
 	size_t size = ax_dtype_size(s->opt.act);
-	struct ax_adamw h = {
-		.beta1 = (float)up->beta1,
-		.beta2 = (float)up->beta2,
-		.eps = (float)up->eps,
-		.bias1 = (float)(1 - pow(up->beta1, (double)up->t)),
-		.bias2 = (float)(1 - pow(up->beta2, (double)up->t)),
-		.grad_scale = (float)up->grad_scale,
-	};
+	struct ax_adamw_opt o = {up->beta1, up->beta2, up->eps, up->weight_decay};
+	struct ax_adamw h;
 
 	AX_TRY(ax_dist_forget(s, e));
 	for (size_t i = 0; i < s->n_range; i++) {
@@ -209,8 +204,7 @@ int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax
 
 		if (!p->trainable)
 			continue;
-		h.lr = (float)(up->lr * p->lr_scale);
-		h.weight_decay = p->decay ? (float)up->weight_decay : 0;
+		ax_adamw_step(&o, up->lr, (int64_t)up->t, p->decay, (double)p->lr_scale, up->grad_scale, &h);
 		s->dev->ops->adamw(s->dev, s->part[AX_PART_MASTER] + r->state_off, s->part[AX_PART_M] + r->state_off,
 				   s->part[AX_PART_V] + r->state_off, s->part[AX_PART_GRAD] + r->state_off,
 				   s->weights ? s->weights + r->state_off * size : NULL, s->opt.act, &h, r->n);

@@ -41,20 +41,18 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 		  struct ax_err *e)
 {
 	bool train = env->outdir != NULL;
-	const struct ax_desc *x = env->desc;
-	int attn_out = (x->n_head + 2 * x->n_kv) * x->head_dim, mlp_out = 2 * x->mlp_width;
-	struct ax_shape shape = {.C = x->width, .F = x->mlp_width, .O = attn_out > mlp_out ? attn_out : mlp_out, .V = x->vocab,
-				 .n_head = x->n_head, .n_kv = x->n_kv, .head_dim = x->head_dim};
+	struct ax_shape shape;
 	struct ax_dist_opt d = {o->strategy, env->dev->act, o->reshard_after_forward, train};
 	struct ax_model_opt m = {.recompute = o->recompute, .train = train};
 
 	memset(p, 0, sizeof(*p));
 	AX_TRY(plan_batches(env, o, n_rank, p, e));
-	m.n_token = shape.N = shape.Nk = p->n_token;
+	m.n_token = p->n_token;
 	m.max_seg = p->max_seg;
 	m.max_pos = (int)ax_loader_shards(env->loader)->sequence_len;
 	AX_TRY(ax_model_sizes(env->desc, env->dev->act, &m, &p->model, e));
 	AX_TRY(ax_dist_sizes(env->units, &d, n_rank, &p->dist, e));
+	ax_model_shape(env->desc, p->n_token, &shape);
 	if (env->dev->ops)
 		p->device_scratch = env->dev->ops->scratch_bytes(env->dev, &shape);
 	p->total = p->dist.total_bytes;
