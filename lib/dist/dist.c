@@ -8,6 +8,8 @@
 #include "dist/state.h"
 #include "optim/adamw.h"
 
+#define SETTLE_S 5.0
+
 static int block(struct ax_dist *s, size_t bytes, const char *role, void *out, struct ax_err *e)
 {
 	void *p = bytes ? s->dev->ops->alloc(s->dev, bytes) : NULL;
@@ -35,6 +37,8 @@ static int slots_make(struct ax_dist *s, struct slots *t, bool weights, size_t b
 		off += elems[i] * size;
 	}
 	ax_free(elems);
+	if (!t->slot)
+		t->n_slot = 0;
 	return t->slot ? 0 : ax_fail(e, AX_EMEM, "no memory for %d units", s->u->n_unit);
 }
 
@@ -82,9 +86,10 @@ out:
 	return rc;
 }
 
-void ax_dist_close(struct ax_dist *s)
+/* What was fetched ahead may still arrive; after an error it never may: then the blocks are left to the process's end. */
+static void blocks_free(struct ax_dist *s)
 {
-	if (!s)
+	if (!ax_dist_settle(s, SETTLE_S))
 		return;
 	s->dev->ops->free(s->dev, s->part[AX_PART_MASTER]);
 	s->dev->ops->free(s->dev, s->part[AX_PART_M]);
@@ -93,6 +98,13 @@ void ax_dist_close(struct ax_dist *s)
 	s->dev->ops->free(s->dev, s->gather.block);
 	s->dev->ops->free(s->dev, s->grad.block);
 	s->dev->ops->free(s->dev, s->sums);
+}
+
+void ax_dist_close(struct ax_dist *s)
+{
+	if (!s)
+		return;
+	blocks_free(s);
 	ax_free(s->gather.slot);
 	ax_free(s->grad.slot);
 	ax_free(s->unit);

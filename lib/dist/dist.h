@@ -80,6 +80,7 @@ struct ax_dist;
 /* comm, dev and u must outlive s. */
 int ax_dist_open(struct ax_dist **s, struct ax_comm *comm, struct ax_dev *dev, const struct ax_units *u,
 		 const struct ax_dist_opt *o, struct ax_err *e);
+/* After an error: waits 5 s at most for what is in flight. NULL is allowed. */
 void ax_dist_close(struct ax_dist *s);
 
 /* For ax_model_step and ax_model_eval. */

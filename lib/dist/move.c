@@ -6,6 +6,8 @@
  */
 #include "dist/state.h"
 
+#include <sched.h>
+
 #include "base/log.h"
 
 int ax_dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e)
@@ -54,6 +56,29 @@ static void slot_use(struct slots *t, struct slot *k, int unit)
 {
 	k->unit = unit;
 	k->last_used = ++t->clock;
+}
+
+static bool settled(struct ax_dist *s, struct ax_comm_req *r, double until)
+{
+	bool done = false;
+
+	while (r->impl && !ax_comm_test(s->comm, r, &done, NULL) && !done && ax_now() < until)
+		sched_yield();
+	return !r->impl;
+}
+
+bool ax_dist_settle(struct ax_dist *s, double limit_s)
+{
+	double until = ax_now() + limit_s;
+	bool all = true;
+
+	for (int i = 0; i < s->gather.n_slot; i++)
+		all = settled(s, &s->gather.slot[i].req, until) && all;
+	for (int i = 0; i < s->grad.n_slot; i++)
+		all = settled(s, &s->grad.slot[i].req, until) && all;
+	for (int i = 0; s->unit && i < s->u->n_unit; i++)
+		all = settled(s, &s->unit[i].reduce, until) && all;
+	return all;
 }
 
 /* ---- weights ---- */

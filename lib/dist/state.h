@@ -88,6 +88,8 @@ int ax_dist_layout(struct ax_dist *s, struct ax_err *e);
 
 /* move.c */
 int ax_dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e);
+/* Let what is in flight come to an end, at most limit_s; false: something is left, its buffers belong to it. */
+bool ax_dist_settle(struct ax_dist *s, double limit_s);
 int ax_dist_forget(struct ax_dist *s, struct ax_err *e); /* the masters have changed */
 int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e);
 int ax_dist_reduce_all(struct ax_dist *s, struct ax_err *e);
