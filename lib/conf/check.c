@@ -95,6 +95,21 @@ static int check_schedule(const struct ax_conf *c, struct ax_err *e)
 		       v->u.s);
 }
 
+static int check_strategies(const struct ax_conf *c, struct ax_err *e)
+{
+	static const char *const block[] = {"optimizer", "scheduler"};
+	const struct ax_val *ds = ax_conf_get(c, "deepspeed");
+	char at[512];
+
+	if (ax_val_is(ax_conf_get(c, "save_strategy"), "best"))
+		return ax_fail(e, AX_EUSAGE, "%s: best is not built: save by steps or epoch", where(c, "save_strategy", at));
+	for (size_t i = 0; i < 2; i++)
+		if (ax_val_get(ds, block[i]))
+			return ax_fail(e, AX_EUSAGE, "%s: has a block \"%s\": say it with the keys of the configuration",
+				       where(c, "deepspeed", at), block[i]);
+	return 0;
+}
+
 /* Integrations that bring kernels only; what each of the others does is refused by its own key. */
 static int check_plugins(const struct ax_conf *c, struct ax_err *e)
 {
@@ -218,5 +233,6 @@ int ax_conf_check(struct ax_conf *c, struct ax_err *e)
 		return 0;
 	AX_TRY(check_optimizer(c, e));
 	AX_TRY(check_schedule(c, e));
+	AX_TRY(check_strategies(c, e));
 	return check_plugins(c, e);
 }

@@ -247,6 +247,9 @@ static int fsdp(struct ax_conf *c, struct ax_err *e)
 	if (version == 0)
 		version = ax_val_int_or(ax_val_path(c->val, "fsdp_config.fsdp_version"), 1);
 	AX_TRY(set_int(c, "fsdp_version", version, e));
+	if (ax_val_is(ax_val_path(c->val, "fsdp_config.sharding_strategy"), "SHARD_GRAD_OP") &&
+	    !given(c, "fsdp_config.reshard_after_forward"))
+		AX_TRY(set_bool(c, "fsdp_config.reshard_after_forward", false, e));
 	return given(c, "fsdp_config.fsdp_version") ? 0 : set_int(c, "fsdp_config.fsdp_version", version, e);
 }
 

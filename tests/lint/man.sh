@@ -71,7 +71,7 @@ else
 fi
 if command -v mandoc >/dev/null 2>&1; then
 	for page in man/*.[1-8]; do
-		why=$(mandoc -T lint "$page" | grep -vE 'STYLE: (referenced manual not found|input text line longer)')
+		why=$(mandoc -T lint "$page" 2>/dev/null | grep -vE 'STYLE: (referenced manual not found|input text line longer)')
 		result "$page: mandoc -T lint"
 	done
 else

@@ -256,6 +256,8 @@ static void test_check(void **state)
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nplugins: [axolotl.integrations.diffusion.DiffusionPlugin]\n", NULL,
 		   "runs no Python");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_steps: 5\nsaves_per_epoch: 1\n", NULL, "are both set");
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\ndeepspeed: {optimizer: {type: AdamW}}\n", NULL, "block \"optimizer\"");
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_strategy: best\n", NULL, ":3: save_strategy: best");
 	CHECK_SAYS(&tokenize, "rl: dpo\n", NULL, ":1: rl: ");
 	CHECK_SAYS(&tokenize, "datasets:\n- path: x\n  input_transform: f\n", NULL, "datasets[0].input_transform (line 3)");
 }
