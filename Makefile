@@ -41,8 +41,8 @@ $(error CUDA=1: this version has no CUDA sources yet; build without it, training
 endif
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
-$(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma
-$(B)/lib/tensor/cpu/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma
+$(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma -ffp-contract=fast
+$(B)/lib/tensor/cpu/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -ffp-contract=fast
 $(B)/lib/tensor/cpu/%.o: CFLAGS += -O3
 
 $(B)/%.o: %.c Makefile config.mk VERSION

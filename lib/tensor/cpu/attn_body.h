@@ -16,6 +16,7 @@
 #if UNIT == 2
 typedef int32_t unit;
 typedef vi uvec;
+typedef int32_t uvec_mem __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 
 INLINE vf dot(vf acc, unit a, uvec b)
 {
@@ -27,24 +28,26 @@ INLINE vh half_of(vf x)
 	return (vh)_mm512_cvtneps_pbh((__m512)x);
 }
 
+INLINE uvec pair(vh low, vh high)
+{
+	return (uvec)(extend(low) | extend(high) << 16);
+}
+
 /* Vector x of row j at `lane` of a tile in layout rows. */
 INLINE void put_row(unit *tile, size_t j, size_t lane, vf x)
 {
-	vh h = half_of(x);
-
-	memcpy((uint16_t *)tile + j * TILE + lane, &h, sizeof(h));
+	*(vh_mem *)(void *)((uint16_t *)tile + j * TILE + lane) = half_of(x);
 }
 
 /* Vectors of rows j and j + 1, j even, in layout paired. */
 INLINE void put_pair(unit *tile, size_t j, size_t lane, vf a, vf b)
 {
-	uvec u = (uvec)(__builtin_convertvector(half_of(a), vu) | __builtin_convertvector(half_of(b), vu) << 16);
-
-	memcpy(tile + j / 2 * TILE + lane, &u, sizeof(u));
+	*(uvec_mem *)(void *)(tile + j / 2 * TILE + lane) = pair(half_of(a), half_of(b));
 }
 #else
 typedef float unit;
 typedef vf uvec;
+typedef vf_mem uvec_mem;
 
 INLINE vf dot(vf acc, unit a, uvec b)
 {
@@ -53,7 +56,7 @@ INLINE vf dot(vf acc, unit a, uvec b)
 
 INLINE void put_row(unit *tile, size_t j, size_t lane, vf x)
 {
-	memcpy(tile + j * TILE + lane, &x, sizeof(x));
+	store(tile, AX_F32, j * TILE + lane, x);
 }
 
 INLINE void put_pair(unit *tile, size_t j, size_t lane, vf a, vf b)
@@ -81,7 +84,7 @@ INLINE void micro(int nv, size_t K, struct operand a, const unit *b, size_t b_st
 		uvec y[NV];
 
 		for (int v = 0; v < nv; v++)
-			memcpy(&y[v], b + k * b_step + (size_t)v * VL, sizeof(y[v]));
+			y[v] = *(const uvec_mem *)(const void *)(b + k * b_step + (size_t)v * VL);
 		for (int r = 0; r < MR; r++) {
 			unit e = a.p[(size_t)r * a.row + k * a.step];
 
@@ -151,8 +154,14 @@ static size_t round_up(size_t n, size_t to)
 INLINE void read_row(unit *to, const void *x, enum ax_dtype t, size_t at, struct dims d)
 {
 #if UNIT == 2
+	const uint16_t *h = (const uint16_t *)x + at;
+	size_t i = 0;
+
 	to[d.units - 1] = 0;
-	memcpy(to, (const uint16_t *)x + at, d.hd * 2);
+	for (; i + VL <= d.hd; i += VL)
+		*(vh_mem *)(void *)((uint16_t *)(void *)to + i) = *(const vh_mem *)(const void *)(h + i);
+	if (i < d.hd)
+		memcpy((uint16_t *)(void *)to + i, h + i, (d.hd - i) * 2);
 	(void)t;
 #else
 	size_t i = 0;
@@ -172,18 +181,90 @@ static void read_rows(unit *to, const void *x, enum ax_dtype t, size_t at, size_
 	memset(to + n * d.units, 0, (padded - n) * d.units * sizeof(unit));
 }
 
-static void read_across(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, struct dims d)
+/* The same as an operand: straight from memory where its rows are units already, else copied to `to`. */
+static struct operand rows_operand(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, struct dims d)
 {
-	unit row[AX_HEAD_DIM_MAX];
+#if UNIT == 2
+	if (n % MR == 0 && d.hd % 2 == 0 && ld % 2 == 0)
+		return (struct operand){ (const unit *)(const void *)((const uint16_t *)x + at), ld / 2, 1 };
+#endif
+	read_rows(to, x, t, at, ld, n, round_up(n, MR), d);
+	return (struct operand){ to, d.units, 1 };
+}
+
+#if VL == 16
+/* y (16, 16) = x (16, 16) turned, both of 32-bit elements with row strides. */
+INLINE void turn16(int32_t *y, size_t ldy, const int32_t *x, size_t ldx)
+{
+	__m512i a[16], b[16];
+
+	for (size_t i = 0; i < 16; i++)
+		a[i] = _mm512_loadu_si512(x + i * ldx);
+	for (size_t i = 0; i < 16; i += 2) {
+		b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+		b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+	}
+	for (size_t i = 0; i < 16; i += 4)
+		for (size_t k = 0; k < 2; k++) {
+			a[i + 2 * k] = _mm512_unpacklo_epi64(b[i + k], b[i + k + 2]);
+			a[i + 2 * k + 1] = _mm512_unpackhi_epi64(b[i + k], b[i + k + 2]);
+		}
+	for (size_t i = 0; i < 16; i += 8)
+		for (size_t k = 0; k < 4; k++) {
+			b[i + k] = _mm512_shuffle_i32x4(a[i + k], a[i + k + 4], 0x88);
+			b[i + k + 4] = _mm512_shuffle_i32x4(a[i + k], a[i + k + 4], 0xdd);
+		}
+	for (size_t k = 0; k < 8; k++) {
+		_mm512_storeu_si512(y + k * ldy, _mm512_shuffle_i32x4(b[k], b[k + 8], 0x88));
+		_mm512_storeu_si512(y + (k + 8) * ldy, _mm512_shuffle_i32x4(b[k], b[k + 8], 0xdd));
+	}
+}
+#endif
+
+/* y (cols, rows) = x (rows, cols) turned. */
+static void turn(void *y, size_t ldy, const void *x, size_t ldx, size_t rows, size_t cols)
+{
+	int32_t *to = y;
+	const int32_t *from = x;
+	size_t r = 0;
+
+#if VL == 16
+	for (; r + 16 <= rows; r += 16) {
+		size_t c = 0;
+
+		for (; c + 16 <= cols; c += 16)
+			turn16(to + c * ldy + r, ldy, from + r * ldx + c, ldx);
+		for (; c < cols; c++)
+			for (size_t i = r; i < r + 16; i++)
+				to[c * ldy + i] = from[i * ldx + c];
+	}
+#endif
+	for (; r < rows; r++)
+		for (size_t c = 0; c < cols; c++)
+			to[c * ldy + r] = from[r * ldx + c];
+}
+
+static void read_across(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, unit *rows, struct dims d)
+{
+	struct operand o = rows_operand(rows, x, t, at, ld, n, d);
 
 	if (n < TILE)
 		memset(to, 0, d.units * TILE * sizeof(unit));
-	for (size_t i = 0; i < n; i++) {
-		read_row(row, x, t, at + i * ld, d);
-		for (size_t u = 0; u < d.units; u++)
-			to[u * TILE + i] = row[u];
-	}
+	turn(to, TILE, o.p, o.row, n, d.units);
 }
+
+#if UNIT == 2
+/* k elements of bf16 from x as a vector. */
+INLINE vh read_half(const uint16_t *x, size_t k)
+{
+	uint16_t h[VL] = { 0 };
+
+	if (k >= VL)
+		return *(const vh_mem *)(const void *)x;
+	memcpy(h, x, k * 2);
+	return *(const vh_mem *)(const void *)h;
+}
+#endif
 
 /* `n` rows in layout paired, [ceil(n / UNIT)][d.lanes]. */
 static void read_paired(unit *to, const void *x, enum ax_dtype t, size_t at, size_t ld, size_t n, struct dims d)
@@ -191,19 +272,10 @@ static void read_paired(unit *to, const void *x, enum ax_dtype t, size_t at, siz
 #if UNIT == 2
 	for (size_t i = 0; i < n; i += 2)
 		for (size_t e = 0; e < d.hd; e += VL) {
-			size_t k = d.hd - e < VL ? d.hd - e : VL;
-			uint16_t a[VL] = { 0 }, b[VL] = { 0 };
 			const uint16_t *row = (const uint16_t *)x + at + i * ld + e;
-			vh ha, hb;
-			uvec u;
+			vh low = read_half(row, d.hd - e), high = i + 1 < n ? read_half(row + ld, d.hd - e) : (vh){ 0 };
 
-			memcpy(k < VL ? a : (void *)&ha, row, k * 2);
-			if (k < VL)
-				memcpy(&ha, a, sizeof(ha));
-			memcpy(b, row + ld, i + 1 < n ? k * 2 : 0);
-			memcpy(&hb, b, sizeof(hb));
-			u = (uvec)(__builtin_convertvector(ha, vu) | __builtin_convertvector(hb, vu) << 16);
-			memcpy(to + i / 2 * d.lanes + e, &u, sizeof(u));
+			*(uvec_mem *)(void *)(to + i / 2 * d.lanes + e) = pair(low, high);
 		}
 	(void)t;
 #else
@@ -214,20 +286,17 @@ static void read_paired(unit *to, const void *x, enum ax_dtype t, size_t at, siz
 #endif
 }
 
-/* Row i of memory = lane i of x (elements, TILE) times mul[i]. */
-static void write_across(void *to, enum ax_dtype t, size_t ld, const float *x, const float *mul, size_t n, struct dims d)
+/* Row i of memory = lane i of x (elements, TILE) times mul[i]; `rows` (TILE, d.lanes) is scratch. */
+static void write_across(void *to, enum ax_dtype t, size_t ld, const float *x, const float *mul, size_t n, float *rows, struct dims d)
 {
-	float row[AX_HEAD_DIM_MAX];
-
+	turn(rows, d.lanes, x, TILE, d.rows < d.lanes ? d.rows : d.lanes, round_up(n, VL));
 	for (size_t i = 0; i < n; i++) {
 		size_t e;
 
-		for (e = 0; e < d.hd; e++)
-			row[e] = x[e * TILE + i] * mul[i];
 		for (e = 0; e + VL <= d.hd; e += VL)
-			store(to, t, i * ld + e, load(row, AX_F32, e));
+			store(to, t, i * ld + e, load(rows, AX_F32, i * d.lanes + e) * mul[i]);
 		if (e < d.hd)
-			store_tail(to, t, i * ld + e, load_tail(row, AX_F32, e, d.hd - e), d.hd - e);
+			store_tail(to, t, i * ld + e, load(rows, AX_F32, i * d.lanes + e) * mul[i], d.hd - e);
 	}
 }
 
@@ -283,37 +352,62 @@ struct softmax {
 	float *m, *l; /* (TILE): maximum and sum so far */
 };
 
+/*
+ * The maximum over nk keys of the scores of one vector of queries, and the scores in place unless they are `plain`
+ * products times a positive scale, for which the order is that of the products.
+ */
+INLINE vf tile_max(const struct softmax *x, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, bool mask, bool plain)
+{
+	vf max = splat(-INFINITY), slope;
+
+	for (size_t j = 0; j < nk; j++) {
+		vf s = load(x->s, AX_F32, j * TILE + lane);
+
+		if (!plain) {
+			s = score_of(s, a, &slope);
+			if (mask)
+				s = pick(seen(pos, (int32_t)(j0 + j), a->window), s, splat(-INFINITY));
+			store(x->s, AX_F32, j * TILE + lane, s);
+		}
+		max = vmax(s, max);
+	}
+	return plain ? max * a->scale : max;
+}
+
+/* p = exp(scale * s - safe) in pairs; returns the sum. */
+INLINE vf tile_exp(const struct softmax *x, size_t lane, size_t nk, float scale, vf safe)
+{
+	vf even = { 0 }, odd = { 0 };
+
+	for (size_t j = 0; j < nk; j += 2) {
+		vf a = vexp(load(x->s, AX_F32, j * TILE + lane) * scale - safe), b = { 0 };
+
+		if (j + 1 < nk)
+			b = vexp(load(x->s, AX_F32, (j + 1) * TILE + lane) * scale - safe);
+		even += a;
+		odd += b;
+		put_pair(x->p, j, lane, a, b);
+	}
+	return even + odd;
+}
+
 /* Online softmax of one vector of queries over nk keys; p gets exp(s - max), o and l are rescaled to the new maximum. */
 static void softmax_lanes(const struct softmax *x, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, bool mask, struct dims d)
 {
-	vf old = load(x->m, AX_F32, lane), max = old, safe, shrink, sum = { 0 }, slope;
+	vf old = load(x->m, AX_F32, lane), max, safe, shrink, sum;
+	bool plain = !mask && a->softcap == 0 && a->scale > 0;
 
-	for (size_t j = 0; j < nk; j++) {
-		vf s = score_of(load(x->s, AX_F32, j * TILE + lane), a, &slope);
-
-		if (mask)
-			s = pick(seen(pos, (int32_t)(j0 + j), a->window), s, splat(-INFINITY));
-		max = vmax(s, max);
-		store(x->s, AX_F32, j * TILE + lane, s);
-	}
+	max = vmax(plain ? tile_max(x, a, pos, lane, j0, nk, false, true) : tile_max(x, a, pos, lane, j0, nk, mask, false), old);
 	safe = pick(max == -INFINITY, splat(0), max);
 	shrink = vexp(old - safe);
-	for (size_t j = 0; j < nk; j += 2) {
-		vf a0 = vexp(load(x->s, AX_F32, j * TILE + lane) - safe), a1 = { 0 };
-
-		if (j + 1 < nk)
-			a1 = vexp(load(x->s, AX_F32, (j + 1) * TILE + lane) - safe);
-		sum += a0;
-		sum += a1;
-		put_pair(x->p, j, lane, a0, a1);
-	}
+	sum = tile_exp(x, lane, nk, plain ? a->scale : 1, safe);
 	store(x->l, AX_F32, lane, load(x->l, AX_F32, lane) * shrink + sum);
 	store(x->m, AX_F32, lane, max);
 	for (size_t e = 0; e < d.rows; e++)
 		store(x->o, AX_F32, e * TILE + lane, load(x->o, AX_F32, e * TILE + lane) * shrink);
 }
 
-static void finish_fwd(const struct softmax *x, const struct ax_attn_job *j, size_t q0, size_t nq, void *o, float *lse, struct dims d)
+static void finish_fwd(const struct softmax *x, const struct ax_attn_job *j, size_t q0, size_t nq, void *o, float *lse, float *rows, struct dims d)
 {
 	float mul[TILE];
 
@@ -321,7 +415,7 @@ static void finish_fwd(const struct softmax *x, const struct ax_attn_job *j, siz
 		mul[i] = x->l[i] == 0 ? 0 : 1 / x->l[i]; /* 0: no key is visible */
 		lse[(q0 + i) * (size_t)j->p->n_head] = x->m[i] + logf(x->l[i]);
 	}
-	write_across((char *)o + q0 * j->ldo * (j->t == AX_F32 ? 4 : 2), j->t, j->ldo, x->o, mul, nq, d);
+	write_across((char *)o + q0 * j->ldo * (j->t == AX_F32 ? 4 : 2), j->t, j->ldo, x->o, mul, nq, rows, d);
 }
 
 static size_t least(size_t a, size_t b)
@@ -339,7 +433,7 @@ static void fwd(const struct ax_attn_job *j, int first, void *o, float *lse, voi
 	unit *q = carve(&s, d.units * TILE * sizeof(unit)), *k = carve(&s, TILE * d.units * sizeof(unit)), *v = carve(&s, TILE * d.lanes * sizeof(unit));
 	struct softmax x = { .s = carve(&s, TILE * TILE * 4), .p = carve(&s, TILE * TILE * 4), .o = carve(&s, d.rows * TILE * 4), .m = carve(&s, TILE * 4), .l = carve(&s, TILE * 4) };
 
-	read_across(q, j->q, j->t, q0 * j->ldq, j->ldq, nq, d);
+	read_across(q, j->q, j->t, q0 * j->ldq, j->ldq, nq, k, d);
 	memset(x.o, 0, d.rows * TILE * 4);
 	for (size_t i = 0; i < TILE; i++) {
 		x.m[i] = -INFINITY;
@@ -349,14 +443,13 @@ static void fwd(const struct ax_attn_job *j, int first, void *o, float *lse, voi
 		size_t nk = least(TILE, end - j0), rows = round_up(nk, MR);
 		bool mask = needs_mask(pos, nq, j0, nk, j->p->window);
 
-		read_rows(k, j->k, j->t, j0 * j->ldk, j->ldk, nk, rows, d);
 		read_paired(v, j->v, j->t, j0 * j->ldk, j->ldk, nk, d);
-		block(rows, lanes, d.units, (struct operand){ k, d.units, 1 }, q, TILE, x.s, TILE, false);
+		block(rows, lanes, d.units, rows_operand(k, j->k, j->t, j0 * j->ldk, j->ldk, nk, d), q, TILE, x.s, TILE, false);
 		for (size_t lane = 0; lane < lanes; lane += VL)
 			softmax_lanes(&x, j->p, lane_numbers(lane) + pos, lane, j0, nk, mask, d);
 		block(d.rows, lanes, (nk + UNIT - 1) / UNIT, (struct operand){ v, 1, d.lanes }, x.p, TILE, x.o, TILE, true);
 	}
-	finish_fwd(&x, j, q0, nq, o, lse, d);
+	finish_fwd(&x, j, q0, nq, o, lse, (float *)(void *)v, d);
 }
 
 /* What the backward pass keeps of a tile of queries. */
@@ -369,7 +462,8 @@ struct queries {
 
 /* What it keeps of the tile of keys, and its own scratch. */
 struct keys {
-	unit *k, *v;   /* rows */
+	struct operand k, v;    /* the keys and values */
+	unit *k_rows, *v_rows;  /* in layout rows, where they are copied */
 	unit *k_pair;
 	float *dk, *dv; /* (TILE, d.lanes) */
 	float *s, *dp;  /* (TILE, TILE) */
@@ -399,8 +493,8 @@ static struct keys carve_keys(char *s, struct dims d)
 {
 	struct keys x;
 
-	x.k = carve(&s, TILE * d.units * 4);
-	x.v = carve(&s, TILE * d.units * 4);
+	x.k_rows = carve(&s, TILE * d.units * 4);
+	x.v_rows = carve(&s, TILE * d.units * 4);
 	x.k_pair = carve(&s, TILE * d.lanes * 4);
 	x.dk = carve(&s, TILE * d.lanes * 4);
 	x.dv = carve(&s, TILE * d.lanes * 4);
@@ -430,10 +524,10 @@ static float row_dot(const void *a, const void *b, enum ax_dtype t, size_t at_a,
 	return sum_lanes(sum);
 }
 
-static void read_queries(const struct queries *x, const struct ax_attn_job *j, size_t q0, size_t nq, struct dims d)
+static void read_queries(const struct queries *x, const struct ax_attn_job *j, size_t q0, size_t nq, unit *rows, struct dims d)
 {
-	read_across(x->q, j->q, j->t, q0 * j->ldq, j->ldq, nq, d);
-	read_across(x->go, j->go, j->t, q0 * j->ldo, j->ldo, nq, d);
+	read_across(x->q, j->q, j->t, q0 * j->ldq, j->ldq, nq, rows, d);
+	read_across(x->go, j->go, j->t, q0 * j->ldo, j->ldo, nq, rows, d);
 	if (nq < TILE) {
 		memset(x->q_pair, 0, TILE / UNIT * d.lanes * 4);
 		memset(x->go_pair, 0, TILE / UNIT * d.lanes * 4);
@@ -450,35 +544,38 @@ static void read_queries(const struct queries *x, const struct ax_attn_job *j, s
 }
 
 /* One vector of queries, one key: the probability and ds. */
-INLINE vf pair_grad(const struct keys *x, const struct ax_attn *a, size_t at, vf lse, vf delta, vi pos, size_t key, bool mask, vf *ds)
+INLINE vf pair_grad(const struct keys *x, const struct ax_attn *a, size_t at, vf lse, vf delta, vi pos, size_t key, bool mask, bool cap, vf *ds)
 {
-	vf slope = splat(1), p = vexp(score_of(load(x->s, AX_F32, at), a, &slope) - lse);
+	vf s = load(x->s, AX_F32, at), slope = { 0 }, p;
 
+	p = vexp((cap ? score_of(s, a, &slope) : s * a->scale) - lse);
 	if (mask)
 		p = pick(seen(pos, (int32_t)key, a->window), p, splat(0));
 	*ds = p * (load(x->dp, AX_F32, at) - delta) * a->scale;
-	if (a->softcap > 0)
+	if (cap)
 		*ds *= slope;
 	return p;
 }
 
 /* From s and dp to p and ds, in the layouts that the products want; rows beyond nk are zeros. */
-static void tile_grad(const struct keys *x, const struct queries *q, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, size_t rows, bool mask)
+INLINE void tile_grad(const struct keys *x, const struct queries *q, const struct ax_attn *attn, vi pos, size_t lane, size_t j0, size_t nk, size_t rows, bool mask, bool cap)
 {
-	vf lse = load(q->lse, AX_F32, lane), delta = load(q->delta, AX_F32, lane);
+	const vf lse = load(q->lse, AX_F32, lane), delta = load(q->delta, AX_F32, lane);
+	const struct ax_attn a = *attn; /* copies, which no store can change */
+	const struct keys k = *x;
 
 	for (size_t j = 0; j < rows; j += 2) {
 		vf p0 = { 0 }, p1 = { 0 }, d0 = { 0 }, d1 = { 0 };
 
 		if (j < nk)
-			p0 = pair_grad(x, a, j * TILE + lane, lse, delta, pos, j0 + j, mask, &d0);
+			p0 = pair_grad(&k, &a, j * TILE + lane, lse, delta, pos, j0 + j, mask, cap, &d0);
 		if (j + 1 < nk)
-			p1 = pair_grad(x, a, (j + 1) * TILE + lane, lse, delta, pos, j0 + j + 1, mask, &d1);
-		put_row(x->p_row, j, lane, p0);
-		put_row(x->p_row, j + 1, lane, p1);
-		put_row(x->ds_row, j, lane, d0);
-		put_row(x->ds_row, j + 1, lane, d1);
-		put_pair(x->ds_pair, j, lane, d0, d1);
+			p1 = pair_grad(&k, &a, (j + 1) * TILE + lane, lse, delta, pos, j0 + j + 1, mask, cap, &d1);
+		put_row(k.p_row, j, lane, p0);
+		put_row(k.p_row, j + 1, lane, p1);
+		put_row(k.ds_row, j, lane, d0);
+		put_row(k.ds_row, j + 1, lane, d1);
+		put_pair(k.ds_pair, j, lane, d0, d1);
 	}
 }
 
@@ -488,10 +585,18 @@ static void tile_bwd(const struct keys *x, const struct queries *q, const struct
 	int32_t pos = j->seg->q_pos + (int32_t)q0;
 	bool mask = needs_mask(pos, nq, j0, nk, j->p->window);
 
-	block(rows, lanes, d.units, (struct operand){ x->k, d.units, 1 }, q->q, TILE, x->s, TILE, false);
-	block(rows, lanes, d.units, (struct operand){ x->v, d.units, 1 }, q->go, TILE, x->dp, TILE, false);
-	for (size_t lane = 0; lane < lanes; lane += VL)
-		tile_grad(x, q, j->p, lane_numbers(lane) + pos, lane, j0, nk, rows, mask);
+	block(rows, lanes, d.units, x->k, q->q, TILE, x->s, TILE, false);
+	block(rows, lanes, d.units, x->v, q->go, TILE, x->dp, TILE, false);
+	for (size_t lane = 0; lane < lanes; lane += VL) {
+		vi at = lane_numbers(lane) + pos;
+
+		if (j->p->softcap > 0)
+			tile_grad(x, q, j->p, at, lane, j0, nk, rows, true, true);
+		else if (mask)
+			tile_grad(x, q, j->p, at, lane, j0, nk, rows, true, false);
+		else
+			tile_grad(x, q, j->p, at, lane, j0, nk, rows, false, false);
+	}
 	block(rows, d.lanes, lanes / UNIT, (struct operand){ x->p_row, TILE / UNIT, 1 }, q->go_pair, d.lanes, x->dv, d.lanes, true);
 	block(rows, d.lanes, lanes / UNIT, (struct operand){ x->ds_row, TILE / UNIT, 1 }, q->q_pair, d.lanes, x->dk, d.lanes, true);
 	block(d.rows, lanes, rows / UNIT, (struct operand){ x->k_pair, 1, d.lanes }, x->ds_pair, TILE, q->dq, TILE, true);
@@ -505,15 +610,15 @@ static void add_rows(float *to, const float *x, size_t n, struct dims d)
 			to[i * d.hd + e] += x[i * d.lanes + e];
 }
 
-static void key_tile_bwd(const struct keys *x, char *queries, const struct ax_attn_job *j, size_t j0, float *dk, float *dv, struct dims d)
+static void key_tile_bwd(struct keys *x, char *queries, const struct ax_attn_job *j, size_t j0, float *dk, float *dv, struct dims d)
 {
 	size_t nk = least(TILE, (size_t)j->seg->k_len - j0), n = (size_t)j->seg->q_len;
 	int64_t from = (int64_t)j0 - j->seg->q_pos, to = (int64_t)(j0 + nk) - 1 + j->p->window - j->seg->q_pos;
 
 	if (j->p->window && to < (int64_t)n)
 		n = to < 0 ? 0 : (size_t)to;
-	read_rows(x->k, j->k, j->t, j0 * j->ldk, j->ldk, nk, round_up(nk, MR), d);
-	read_rows(x->v, j->v, j->t, j0 * j->ldk, j->ldk, nk, round_up(nk, MR), d);
+	x->k = rows_operand(x->k_rows, j->k, j->t, j0 * j->ldk, j->ldk, nk, d);
+	x->v = rows_operand(x->v_rows, j->v, j->t, j0 * j->ldk, j->ldk, nk, d);
 	memset(x->k_pair, 0, TILE * d.lanes * 4);
 	read_paired(x->k_pair, j->k, j->t, j0 * j->ldk, j->ldk, nk, d);
 	memset(x->dk, 0, TILE * d.lanes * 4);
@@ -538,7 +643,7 @@ static void bwd(const struct ax_attn_job *j, void *dq, float *dk, float *dv, voi
 	for (size_t q0 = 0; q0 < n; q0 += TILE) {
 		struct queries q = carve_queries(queries + q0 / TILE * each, d);
 
-		read_queries(&q, j, q0, least(TILE, n - q0), d);
+		read_queries(&q, j, q0, least(TILE, n - q0), x.k_rows, d);
 	}
 	for (size_t j0 = 0; j0 < (size_t)j->seg->k_len; j0 += TILE)
 		key_tile_bwd(&x, queries, j, j0, dk, dv, d);
@@ -547,7 +652,7 @@ static void bwd(const struct ax_attn_job *j, void *dq, float *dk, float *dv, voi
 	for (size_t q0 = 0; q0 < n; q0 += TILE) {
 		struct queries q = carve_queries(queries + q0 / TILE * each, d);
 
-		write_across((char *)dq + q0 * j->ldq * (j->t == AX_F32 ? 4 : 2), j->t, j->ldq, q.dq, one, least(TILE, n - q0), d);
+		write_across((char *)dq + q0 * j->ldq * (j->t == AX_F32 ? 4 : 2), j->t, j->ldq, q.dq, one, least(TILE, n - q0), x.dk, d);
 	}
 }
 

@@ -21,6 +21,10 @@ typedef int32_t vi __attribute__((vector_size(4 * VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * VL)));
 typedef uint16_t vh __attribute__((vector_size(2 * VL)));
 
+/* The same in memory, at any address and over any type. */
+typedef float vf_mem __attribute__((vector_size(4 * VL), aligned(2), may_alias));
+typedef uint16_t vh_mem __attribute__((vector_size(2 * VL), aligned(2), may_alias));
+
 INLINE vf splat(float x)
 {
 	return x - (vf){ 0 };
@@ -28,52 +32,76 @@ INLINE vf splat(float x)
 
 INLINE vf pick(vi mask, vf a, vf b)
 {
+#if defined(__AVX512DQ__) && VL == 16
+	return (vf)_mm512_mask_mov_ps((__m512)b, _mm512_movepi32_mask((__m512i)mask), (__m512)a);
+#endif
 	return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
+/* The larger; b where either is a NaN. */
 INLINE vf vmax(vf a, vf b)
 {
+#if defined(__AVX512F__) && VL == 16
+	return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__) && VL == 8
+	return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
 	return pick(a > b, a, b);
+#endif
+}
+
+/* Each 16 bits as 32, and the low 16 of each 32: compilers make a detour of the generic conversion. */
+INLINE vu extend(vh h)
+{
+#if defined(__AVX512F__) && VL == 16
+	return (vu)_mm512_cvtepu16_epi32((__m256i)h);
+#elif defined(__AVX2__) && VL == 8
+	return (vu)_mm256_cvtepu16_epi32((__m128i)h);
+#else
+	return __builtin_convertvector(h, vu);
+#endif
+}
+
+INLINE vh truncate_to_half(vu u)
+{
+#if defined(__AVX512F__) && VL == 16
+	return (vh)_mm512_cvtepi32_epi16((__m512i)u);
+#elif defined(__AVX2__) && VL == 8
+	__m256i x = _mm256_packus_epi32((__m256i)u, (__m256i)u);
+
+	return (vh)_mm256_castsi256_si128(_mm256_permute4x64_epi64(x, 0x08));
+#else
+	return __builtin_convertvector(u, vh);
+#endif
 }
 
 INLINE vf widen(vh h)
 {
-	return (vf)(__builtin_convertvector(h, vu) << 16);
+	return (vf)(extend(h) << 16);
 }
 
 /* To bf16, to nearest even; a NaN stays one. */
 INLINE vh narrow(vf x)
 {
 	vu u = (vu)x, r = (u + 0x7fff + (u >> 16 & 1)) >> 16, nan = (u >> 16) | 0x40;
-	vi is_nan = x != x;
 
-	return __builtin_convertvector((vu)(((vi)nan & is_nan) | ((vi)r & ~is_nan)), vh);
+	return truncate_to_half((vu)pick(x != x, (vf)nan, (vf)r));
 }
 
 /* Elements i..i+VL of x, of type t (f32 or bf16). */
 INLINE vf load(const void *p, enum ax_dtype t, size_t i)
 {
-	vf x;
-	vh h;
-
-	if (t == AX_F32) {
-		memcpy(&x, (const float *)p + i, sizeof(x));
-		return x;
-	}
-	memcpy(&h, (const uint16_t *)p + i, sizeof(h));
-	return widen(h);
+	if (t == AX_F32)
+		return *(const vf_mem *)(const void *)((const float *)p + i);
+	return widen(*(const vh_mem *)(const void *)((const uint16_t *)p + i));
 }
 
 INLINE void store(void *p, enum ax_dtype t, size_t i, vf x)
 {
-	vh h;
-
-	if (t == AX_F32) {
-		memcpy((float *)p + i, &x, sizeof(x));
-		return;
-	}
-	h = narrow(x);
-	memcpy((uint16_t *)p + i, &h, sizeof(h));
+	if (t == AX_F32)
+		*(vf_mem *)(void *)((float *)p + i) = x;
+	else
+		*(vh_mem *)(void *)((uint16_t *)p + i) = narrow(x);
 }
 
 /* The same for the n < VL elements of a tail; lanes beyond are 0. */
@@ -166,16 +194,28 @@ INLINE float max_lanes(vf x)
  */
 INLINE vf vexp(vf x)
 {
+#if defined(__AVX512F__) && VL == 16
+	/* Beyond the ends the scaling by 2^n makes 0 and infinity; max and min give their second operand for a NaN. */
+	__m512 v = _mm512_min_ps(_mm512_set1_ps(89), _mm512_max_ps(_mm512_set1_ps(-104), (__m512)x));
+	vf n = (vf)_mm512_roundscale_ps(_mm512_mul_ps(v, _mm512_set1_ps(1.44269504f)), 0), r, p;
+
+	r = (vf)v - n * 0.693359375f + n * 2.12194440e-4f;
+#else
 	const vf magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
 	vf t = x * 1.44269504f + magic, n = t - magic, r = x - n * 0.693359375f + n * 2.12194440e-4f, p;
 	vi scale = ((vi)t - (vi)magic) << 23;
 
+#endif
 	p = r * 1.9875691500e-4f + 1.3981999507e-3f;
 	p = ((p * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f;
 	p = (p * r + 5.0000001201e-1f) * (r * r) + r + 1.0f;
+#if defined(__AVX512F__) && VL == 16
+	return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
 	p = (vf)((vi)p + scale);
 	p = pick(x < -87.33f, splat(0), p);
 	return pick(x > 88.37f, splat(INFINITY), pick(x != x, x, p));
+#endif
 }
 
 /* tanh: an odd polynomial near 0, where 1 - 2/(e^2x + 1) would cancel. */
