@@ -122,10 +122,10 @@ static void rows(const struct shape *s, double layers)
 	size_t N = (size_t)s->N, C = (size_t)s->C, F = (size_t)s->F;
 	uint16_t *x = fill(N * C, AX_BF16), *y = fill(N * C, AX_BF16), *dy = fill(N * C, AX_BF16), *w = fill(C, AX_BF16), *gu = fill(N * 2 * F, AX_BF16), *h = fill(N * F, AX_BF16);
 	uint16_t *dgu = fill(N * 2 * F, AX_BF16);
-	float *rstd = fill(N, AX_F32), *dw = fill(C, AX_F32);
+	float *rstd = fill(N, AX_F32), *dw = fill(C, AX_F32), *r = fill(N * C, AX_F32);
 
-	MEASURE("rmsnorm fwd", 2 * layers, 0, 8.0 * (double)(N * C), dev.ops->rmsnorm_fwd(&dev, y, x, rstd, x, dy, w, 0, 1e-5f, true, s->N, s->C));
-	MEASURE("rmsnorm bwd", 2 * layers, 0, 8.0 * (double)(N * C), dev.ops->rmsnorm_bwd(&dev, dy, dw, dy, y, x, rstd, w, 0, s->N, s->C));
+	MEASURE("rmsnorm fwd", 2 * layers, 0, 12.0 * (double)(N * C), dev.ops->rmsnorm_fwd(&dev, y, r, rstd, r, dy, w, 0, 1e-5f, true, s->N, s->C));
+	MEASURE("rmsnorm bwd", 2 * layers, 0, 10.0 * (double)(N * C), dev.ops->rmsnorm_bwd(&dev, dy, dw, dy, y, r, rstd, w, 0, s->N, s->C));
 	MEASURE("glu fwd", layers, 0, 6.0 * (double)(N * F), dev.ops->glu_fwd(&dev, h, gu, AX_ACT_SILU, s->N, s->F));
 	MEASURE("glu bwd", layers, 0, 10.0 * (double)(N * F), dev.ops->glu_bwd(&dev, dgu, h, gu, AX_ACT_SILU, s->N, s->F));
 	dev.ops->free(&dev, x);
@@ -136,6 +136,7 @@ static void rows(const struct shape *s, double layers)
 	dev.ops->free(&dev, dgu);
 	dev.ops->free(&dev, h);
 	dev.ops->free(&dev, rstd);
+	dev.ops->free(&dev, r);
 	dev.ops->free(&dev, dw);
 }
 

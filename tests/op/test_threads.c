@@ -48,15 +48,15 @@ static void run_rows(struct ax_dev *d, struct record *r)
 {
 	enum { N = 200, C = 130, F = 65 };
 	struct tensor x = tensor_random(d, d->act, N * C, 1), w = tensor_random(d, d->act, C, 1), y = tensor_new(d, d->act, N * C);
-	struct tensor rstd = tensor_new(d, AX_F32, N), dw = tensor_random(d, AX_F32, C, 1), h = tensor_new(d, d->act, N * F);
+	struct tensor rstd = tensor_new(d, AX_F32, N), dw = tensor_random(d, AX_F32, C, 1), h = tensor_new(d, d->act, N * F), r32 = tensor_random(d, AX_F32, N * C, 1);
 	struct tensor table = tensor_random(d, AX_F32, 7 * C, 1), sum = tensor_new(d, AX_F64, 1), big = tensor_random(d, AX_F32, 100003, 1);
 	int32_t ids[N];
 
 	for (int i = 0; i < N; i++)
 		ids[i] = i * i % 7;
-	d->ops->rmsnorm_fwd(d, y.p, x.p, rstd.p, x.p, x.p, w.p, 0, 1e-5f, true, N, C);
+	d->ops->rmsnorm_fwd(d, y.p, r32.p, rstd.p, r32.p, x.p, w.p, 0, 1e-5f, true, N, C);
 	keep(r, &y);
-	d->ops->rmsnorm_bwd(d, y.p, dw.p, y.p, x.p, x.p, rstd.p, w.p, 0, N, C);
+	d->ops->rmsnorm_bwd(d, y.p, dw.p, y.p, x.p, r32.p, rstd.p, w.p, 0, N, C);
 	keep(r, &y);
 	keep(r, &dw);
 	d->ops->glu_fwd(d, h.p, x.p, AX_ACT_SILU, N, F);
@@ -71,6 +71,7 @@ static void run_rows(struct ax_dev *d, struct record *r)
 	tensor_free(&w);
 	tensor_free(&y);
 	tensor_free(&rstd);
+	tensor_free(&r32);
 	tensor_free(&dw);
 	tensor_free(&h);
 	tensor_free(&table);
@@ -162,13 +163,14 @@ static void nan_rows(struct ax_dev *d, const char *name)
 {
 	enum { N = 3, C = 40 };
 	struct tensor x = tensor_random(d, d->act, N * C, 1), w = tensor_random(d, d->act, C * C, 1), y = tensor_new(d, d->act, N * C);
-	struct tensor rstd = tensor_new(d, AX_F32, N), h = tensor_new(d, d->act, N * C / 2);
+	struct tensor rstd = tensor_new(d, AX_F32, N), h = tensor_new(d, d->act, N * C / 2), r = tensor_random(d, AX_F32, N * C, 1);
 
 	tensor_set(&x, C + 7, (double)NAN);
+	tensor_set(&r, C + 7, (double)NAN);
 	d->ops->linear_fwd(d, y.p, C, x.p, C, w.p, NULL, N, C, C);
 	if (!has_nan(&y, C, 2 * C) || has_nan(&y, 0, C) || has_nan(&y, 2 * C, 3 * C))
 		fail_msg("NaN in linear_fwd, %s", name);
-	d->ops->rmsnorm_fwd(d, y.p, NULL, rstd.p, x.p, NULL, w.p, 0, 1e-6f, true, N, C);
+	d->ops->rmsnorm_fwd(d, y.p, NULL, rstd.p, r.p, NULL, w.p, 0, 1e-6f, true, N, C);
 	if (!has_nan(&y, C, 2 * C) || has_nan(&y, 0, C) || has_nan(&y, 2 * C, 3 * C))
 		fail_msg("NaN in rmsnorm_fwd, %s", name);
 	for (int fn = AX_ACT_SILU; fn <= AX_ACT_GELU; fn++) {
@@ -180,6 +182,7 @@ static void nan_rows(struct ax_dev *d, const char *name)
 	tensor_free(&w);
 	tensor_free(&y);
 	tensor_free(&rstd);
+	tensor_free(&r);
 	tensor_free(&h);
 }
 
