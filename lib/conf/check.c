@@ -5,12 +5,12 @@
 #include "base/log.h"
 #include "conf/inner.h"
 
-
 /* A value that asks for nothing: unset, off, empty, or what the default says. */
 static bool is_off(const struct ax_conf *c, const struct ax_key *k, const struct ax_val *v)
 {
 	switch (v->type) {
-	case AX_NULL: return true;
+	case AX_NULL:
+		return true;
 	case AX_BOOL:
 		if (!v->u.b)
 			return true;
@@ -67,16 +67,17 @@ static bool in_words(const char *list, const struct ax_val *v)
 static int check_optimizer(const struct ax_conf *c, struct ax_err *e)
 {
 	static const char exact[] = "adamw_torch adamw_torch_fused adamw_torch_xla adamw_hf adamw";
-	static const char small[] = "adamw_8bit adamw_bnb_8bit paged_adamw paged_adamw_8bit paged_adamw_32bit adamw_torch_8bit "
-				    "adamw_torch_4bit adamw_anyprecision ao_adamw_8bit ao_adamw_4bit ao_adamw_fp8";
+	static const char small[] =
+	    "adamw_8bit adamw_bnb_8bit paged_adamw paged_adamw_8bit paged_adamw_32bit adamw_torch_8bit "
+	    "adamw_torch_4bit adamw_anyprecision ao_adamw_8bit ao_adamw_4bit ao_adamw_fp8";
 	const struct ax_val *v = ax_conf_get(c, "optimizer");
 	char at[512];
 
 	if (v->type != AX_STR || in_words(exact, v))
 		return 0;
 	if (in_words(small, v)) {
-		ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter", where(c, "optimizer", at), (int)v->n,
-			v->u.s);
+		ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter", where(c, "optimizer", at),
+			(int)v->n, v->u.s);
 		return 0;
 	}
 	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: adamw_torch and its 8-bit and paged forms are",
@@ -91,8 +92,8 @@ static int check_schedule(const struct ax_conf *c, struct ax_err *e)
 
 	if (!ax_val_is(v, "reduce_lr_on_plateau") && !ax_val_is(v, "greedy"))
 		return 0;
-	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: it depends on the loss", where(c, "lr_scheduler", at), (int)v->n,
-		       v->u.s);
+	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: it depends on the loss", where(c, "lr_scheduler", at),
+		       (int)v->n, v->u.s);
 }
 
 static int check_strategies(const struct ax_conf *c, struct ax_err *e)
@@ -102,10 +103,12 @@ static int check_strategies(const struct ax_conf *c, struct ax_err *e)
 	char at[512];
 
 	if (ax_val_is(ax_conf_get(c, "save_strategy"), "best"))
-		return ax_fail(e, AX_EUSAGE, "%s: best is not built: save by steps or epoch", where(c, "save_strategy", at));
+		return ax_fail(e, AX_EUSAGE, "%s: best is not built: save by steps or epoch",
+			       where(c, "save_strategy", at));
 	for (size_t i = 0; i < 2; i++)
 		if (ax_val_get(ds, block[i]))
-			return ax_fail(e, AX_EUSAGE, "%s: has a block \"%s\": say it with the keys of the configuration",
+			return ax_fail(e, AX_EUSAGE,
+				       "%s: has a block \"%s\": say it with the keys of the configuration",
 				       where(c, "deepspeed", at), block[i]);
 	return 0;
 }
@@ -113,8 +116,8 @@ static int check_strategies(const struct ax_conf *c, struct ax_err *e)
 /* Integrations that bring kernels only; what each of the others does is refused by its own key. */
 static int check_plugins(const struct ax_conf *c, struct ax_err *e)
 {
-	static const char *const known[] = {"liger", "cut_cross_entropy", "kernels", "expert_parallel", "context_parallel",
-					    "lm_eval", "swanlab"};
+	static const char *const known[] = {
+	    "liger", "cut_cross_entropy", "kernels", "expert_parallel", "context_parallel", "lm_eval", "swanlab"};
 	const struct ax_val *list = ax_conf_get(c, "plugins");
 	char at[512];
 
@@ -130,8 +133,8 @@ static int check_plugins(const struct ax_conf *c, struct ax_err *e)
 				     v->u.s[k + 1 + n] == '.';
 		}
 		if (!ok)
-			return ax_fail(e, AX_EUSAGE, "%s: %.*s is not supported: ax runs no Python", where(c, "plugins", at),
-				       (int)v->n, v->u.s);
+			return ax_fail(e, AX_EUSAGE, "%s: %.*s is not supported: ax runs no Python",
+				       where(c, "plugins", at), (int)v->n, v->u.s);
 	}
 	return 0;
 }
@@ -139,12 +142,12 @@ static int check_plugins(const struct ax_conf *c, struct ax_err *e)
 static int check_exclusive(const struct ax_conf *c, struct ax_err *e)
 {
 	static const char *const pair[][3] = {
-		{"save_steps", "saves_per_epoch", "say how often to save in one way"},
-		{"eval_steps", "evals_per_epoch", "say how often to evaluate in one way"},
-		{"warmup_steps", "warmup_ratio", "say how long to warm up in one way"},
-		{"deepspeed", "fsdp_config", "shard in one way"},
-		{"test_datasets", "val_set_size", "evaluation rows come from one place"},
-		{"datasets", "pretraining_dataset", "train on one of the two"},
+	    {"save_steps", "saves_per_epoch", "say how often to save in one way"},
+	    {"eval_steps", "evals_per_epoch", "say how often to evaluate in one way"},
+	    {"warmup_steps", "warmup_ratio", "say how long to warm up in one way"},
+	    {"deepspeed", "fsdp_config", "shard in one way"},
+	    {"test_datasets", "val_set_size", "evaluation rows come from one place"},
+	    {"datasets", "pretraining_dataset", "train on one of the two"},
 	};
 
 	for (size_t i = 0; i < sizeof(pair) / sizeof(*pair); i++) {
@@ -192,7 +195,8 @@ static int check_entries(const struct ax_conf *c, struct ax_err *e)
 				snprintf(name, sizeof(name), "datasets[].%s", p->key);
 				const struct ax_key *k = ax_key_find(name, strlen(name));
 
-				if (k && k->status == AX_KEY_REFUSED && k->tools & (unsigned)c->spec->tool && !is_off(c, k, p->val))
+				if (k && k->status == AX_KEY_REFUSED && k->tools & (unsigned)c->spec->tool &&
+				    !is_off(c, k, p->val))
 					return ax_fail(e, AX_EUSAGE, "%s[%zu].%s (line %u): %s: %s", list[i], j, p->key,
 						       p->val->line, k->help, k->reason);
 			}

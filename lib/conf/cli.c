@@ -102,7 +102,8 @@ static struct ax_val *own_value(struct ax_arena *a, const struct ax_opt *o, cons
 	double x;
 
 	switch (o->type) {
-	case AX_OPT_FLAG: return is_bool_word(text) ? ax_val_bool(a, text[0] == 't') : NULL;
+	case AX_OPT_FLAG:
+		return is_bool_word(text) ? ax_val_bool(a, text[0] == 't') : NULL;
 	case AX_OPT_INT:
 		errno = 0;
 		i = strtoll(text, &end, 10);
@@ -110,16 +111,19 @@ static struct ax_val *own_value(struct ax_arena *a, const struct ax_opt *o, cons
 	case AX_OPT_NUM:
 		x = strtod(text, &end);
 		return *text && !*end && isfinite(x) ? ax_val_float(a, x) : NULL;
-	case AX_OPT_SIZE: return parse_size(text, &i) ? ax_val_int(a, i) : NULL;
+	case AX_OPT_SIZE:
+		return parse_size(text, &i) ? ax_val_int(a, i) : NULL;
 	case AX_OPT_STR:
-	case AX_OPT_LIST: return ax_val_str(a, text, strlen(text));
+	case AX_OPT_LIST:
+		return ax_val_str(a, text, strlen(text));
 	}
 	return NULL;
 }
 
 static int set_own(struct parser *p, const struct ax_opt *o, const char *shown, const char *text)
 {
-	static const char *const wants[] = {"true or false", "an integer", "a number", "a text", "a size such as 1.5GiB", "a text"};
+	static const char *const wants[] = {"true or false",	     "an integer", "a number", "a text",
+					    "a size such as 1.5GiB", "a text"};
 	struct ax_arena *a = &p->c->arena;
 	struct ax_val *v = own_value(a, o, text), *list;
 
@@ -148,7 +152,8 @@ static int key_value(struct parser *p, const struct ax_key *k, const char *text,
 		*v = ax_val_str(a, text, strlen(text));
 	else
 		AX_TRY(ax_yaml_scalar(a, text, v, p->e));
-	if (*v && listed && !(k->type & AX_KEY_STR) && (*v)->type != AX_LIST && (*v)->type != AX_MAP && (*v)->type != AX_NULL) {
+	if (*v && listed && !(k->type & AX_KEY_STR) && (*v)->type != AX_LIST && (*v)->type != AX_MAP &&
+	    (*v)->type != AX_NULL) {
 		struct ax_val *one = ax_val_list(a);
 
 		if (!one || !ax_val_push(a, one, ax_val_str(a, text, strlen(text))))
@@ -242,7 +247,8 @@ static int unknown_option(struct parser *p, const char *shown, const char *name)
 		best = key;
 	}
 	if (best)
-		return ax_fail(p->e, AX_EUSAGE, "%s: unknown option (did you mean --%s?); -h lists the options", shown, best);
+		return ax_fail(p->e, AX_EUSAGE, "%s: unknown option (did you mean --%s?); -h lists the options", shown,
+			       best);
 	return ax_fail(p->e, AX_EUSAGE, "%s: unknown option; -h lists the options", shown);
 }
 
@@ -261,7 +267,8 @@ static int long_key(struct parser *p, const char *shown, const char *name, const
 		memmove(path, path + 3, strlen(path) - 2);
 		k = path_row(path);
 		if (k && (value || !(k->type & AX_KEY_BOOL)))
-			return ax_fail(p->e, AX_EUSAGE, "%s: %s", shown, value ? "takes no value" : "this key is not true or false");
+			return ax_fail(p->e, AX_EUSAGE, "%s: %s", shown,
+				       value ? "takes no value" : "this key is not true or false");
 		value = "false";
 	}
 	if (!k)
@@ -397,7 +404,8 @@ int ax_conf_print(struct ax_conf *c, struct ax_err *e)
 		if (strcmp(name, tool[i]) == 0)
 			tools = 1u << i;
 	if (name && !tools)
-		return ax_fail(e, AX_EUSAGE, "--for: %s is no tool; one of tokenize, pack, shard, train, merge, view", name);
+		return ax_fail(e, AX_EUSAGE, "--for: %s is no tool; one of tokenize, pack, shard, train, merge, view",
+			       name);
 	struct ax_val *v = ax_conf_resolved(c, tools);
 
 	if (!v)

@@ -142,8 +142,7 @@ static struct ax_val *from_text(struct ax_arena *a, const struct ax_key *k, cons
 	double x;
 	bool integral;
 
-	if (k->type & AX_KEY_STR &&
-	    (!k->limit || is_range(k->limit) || is_choice(k->limit, v->u.s, v->n)) &&
+	if (k->type & AX_KEY_STR && (!k->limit || is_range(k->limit) || is_choice(k->limit, v->u.s, v->n)) &&
 	    !(k->type & (AX_KEY_INT | AX_KEY_NUM) && text_number(v, &x, &integral)))
 		return ax_val_copy(a, v);
 	if (k->type & AX_KEY_BOOL && text_bool(v) >= 0)
@@ -212,13 +211,20 @@ static struct ax_val *from_list(struct ax_arena *a, const struct ax_key *k, cons
 static struct ax_val *convert(struct ax_arena *a, const struct ax_key *k, const struct ax_val *v)
 {
 	switch (v->type) {
-	case AX_NULL: return ax_val_null(a);
-	case AX_BOOL: return from_bool(a, k, v);
-	case AX_INT: return from_int(a, k, v);
-	case AX_FLOAT: return from_float(a, k, v);
-	case AX_STR: return from_text(a, k, v);
-	case AX_LIST: return from_list(a, k, v);
-	case AX_MAP: return k->type & AX_KEY_MAP ? ax_val_copy(a, v) : NULL;
+	case AX_NULL:
+		return ax_val_null(a);
+	case AX_BOOL:
+		return from_bool(a, k, v);
+	case AX_INT:
+		return from_int(a, k, v);
+	case AX_FLOAT:
+		return from_float(a, k, v);
+	case AX_STR:
+		return from_text(a, k, v);
+	case AX_LIST:
+		return from_list(a, k, v);
+	case AX_MAP:
+		return k->type & AX_KEY_MAP ? ax_val_copy(a, v) : NULL;
 	}
 	return NULL;
 }

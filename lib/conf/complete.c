@@ -75,8 +75,9 @@ static void bash(const struct ax_tool_spec *spec, struct ax_buf *b)
 	bash_values(spec, b);
 	ax_buf_adds(b, "\tesac\n\tcase $cur in\n\t-*) COMPREPLY=($(compgen -W '");
 	bash_words(spec, b);
-	ax_buf_addf(b, "' -- \"$cur\")) ;;\n\t*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n\tesac\n}\n"
-		       "complete -o filenames -F %s %s\n",
+	ax_buf_addf(b,
+		    "' -- \"$cur\")) ;;\n\t*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n\tesac\n}\n"
+		    "complete -o filenames -F %s %s\n",
 		    fn, spec->name);
 }
 

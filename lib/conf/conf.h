@@ -31,7 +31,14 @@ enum ax_tool {
 	AX_TOOL_VIEW = 1 << 5,
 };
 
-enum ax_opt_type { AX_OPT_FLAG, AX_OPT_INT, AX_OPT_NUM, AX_OPT_STR, AX_OPT_SIZE /* 1.5GiB, 200M, 4096 */, AX_OPT_LIST /* repeatable */ };
+enum ax_opt_type {
+	AX_OPT_FLAG,
+	AX_OPT_INT,
+	AX_OPT_NUM,
+	AX_OPT_STR,
+	AX_OPT_SIZE, /* 1.5GiB, 200M, 4096 */
+	AX_OPT_LIST, /* repeatable */
+};
 
 /* A tool's own option. The table is the help text, the completion and the man page's list (a test compares them). */
 struct ax_opt {

@@ -53,7 +53,8 @@ static int entry_defaults(struct ax_arena *a, struct ax_val *entry, bool pretrai
 	    !ax_layer_put(a, entry, "trust_remote_code", ax_val_bool(a, false)))
 		return oom(e);
 	if (pretraining && (ax_val_get(entry, "text_column") || ax_val_get(entry, "skip"))) {
-		static const char *const dflt[][2] = {{"split", "train"}, {"text_column", "text"}, {"type", "pretrain"}};
+		static const char *const dflt[][2] = {
+		    {"split", "train"}, {"text_column", "text"}, {"type", "pretrain"}};
 
 		for (size_t i = 0; i < 3; i++)
 			if (!ax_val_get(entry, dflt[i][0]) &&

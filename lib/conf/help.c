@@ -43,7 +43,8 @@ static void key_options(unsigned tool, struct ax_buf *b)
 				continue;
 			dashes(name, sizeof(name), k->name);
 			if (shown++ == 0)
-				ax_buf_adds(b, "\nKeys of the configuration that it reads, each also an option (see ax-config(5)):\n");
+				ax_buf_adds(b, "\nKeys of the configuration that it reads, each also an option (see "
+					       "ax-config(5)):\n");
 			if (width == 0 || width + strlen(name) + 3 > 100) {
 				ax_buf_adds(b, width ? "\n  " : "  ");
 				width = 2;
@@ -88,12 +89,13 @@ void ax_key_table(struct ax_buf *b)
 
 	for (const struct ax_key_group *g = ax_key_groups; g->title; g++)
 		for (const struct ax_key *k = g->row; k->name; k++) {
-			ax_buf_addf(b, "%s\t%s\t%s\t%s\t%s\t", g->title, k->name, k->alias ? k->alias : "", type_name(k, &t),
-				    k->dflt ? k->dflt : "");
+			ax_buf_addf(b, "%s\t%s\t%s\t%s\t%s\t", g->title, k->name, k->alias ? k->alias : "",
+				    type_name(k, &t), k->dflt ? k->dflt : "");
 			for (unsigned i = 0, n = 0; i < 6; i++)
 				if (k->tools & 1u << i)
 					ax_buf_addf(b, "%s%s", n++ ? " " : "", tool[i]);
-			ax_buf_addf(b, "\t%s\t%s\t%s\n", ax_key_status_name(k->status), k->help, k->reason ? k->reason : "");
+			ax_buf_addf(b, "\t%s\t%s\t%s\n", ax_key_status_name(k->status), k->help,
+				    k->reason ? k->reason : "");
 		}
 	ax_buf_release(&t);
 }

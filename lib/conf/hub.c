@@ -46,11 +46,11 @@ static size_t places(char place[N_PLACES][PATH_LEN])
 	static const struct {
 		const char *var, *tail;
 	} from[N_PLACES] = {
-		{"HF_HUB_CACHE", ""},
-		{"HUGGINGFACE_HUB_CACHE", ""},
-		{"HF_HOME", "/hub"},
-		{"XDG_CACHE_HOME", "/huggingface/hub"},
-		{"HOME", "/.cache/huggingface/hub"},
+	    {"HF_HUB_CACHE", ""},
+	    {"HUGGINGFACE_HUB_CACHE", ""},
+	    {"HF_HOME", "/hub"},
+	    {"XDG_CACHE_HOME", "/huggingface/hub"},
+	    {"HOME", "/.cache/huggingface/hub"},
 	};
 	size_t n = 0;
 
@@ -119,9 +119,9 @@ static bool is_whole(const char *folder, char bad[256])
 
 struct lookup {
 	const char *kind, *name, *revision;
-	char found[PATH_LEN];   /* the whole snapshot */
-	char broken[PATH_LEN];  /* one with files missing */
-	char missing[256];      /* the first of these */
+	char found[PATH_LEN];  /* the whole snapshot */
+	char broken[PATH_LEN]; /* one with files missing */
+	char missing[256];     /* the first of these */
 };
 
 static void look_in(struct lookup *l, const char *place)
@@ -153,8 +153,9 @@ static int not_found(const struct lookup *l, char place[N_PLACES][PATH_LEN], siz
 		ax_buf_addf(&b, "%s: no such file or folder, and %s is in none of", l->name, folder + 1);
 	for (size_t i = 0; !l->broken[0] && i < n; i++)
 		ax_buf_addf(&b, "%s %s", i ? "," : "", place[i]);
-	ax_buf_addf(&b, "; to get it: hf download %s%s%s%s", strcmp(l->kind, "datasets") == 0 ? "--repo-type dataset " : "",
-		    l->name, l->revision ? " --revision " : "", l->revision ? l->revision : "");
+	ax_buf_addf(&b, "; to get it: hf download %s%s%s%s",
+		    strcmp(l->kind, "datasets") == 0 ? "--repo-type dataset " : "", l->name,
+		    l->revision ? " --revision " : "", l->revision ? l->revision : "");
 	rc = ax_fail(e, b.oom ? AX_EMEM : AX_EIO, "%s", b.oom ? "out of memory" : b.p);
 	ax_buf_release(&b);
 	return rc;

@@ -1,5 +1,6 @@
 /*
- * Names of data sets: from an entry of `datasets` to the files that hold its rows. ax_hub_find() of conf.h finds models.
+ * Names of data sets: from an entry of `datasets` to the files that hold its rows. ax_hub_find() of conf.h finds
+ *models.
  *
  *	AX_TRY(ax_hub_dataset(&c, entry, "train", &file, &n_file, e));
  *

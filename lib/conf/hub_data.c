@@ -9,16 +9,16 @@
 #include "conf/hub.h"
 #include "text/yaml.h"
 
-#define DEPTH 4
-#define N_FILES ((size_t)100000)
+#define DEPTH	   4
+#define N_FILES	   ((size_t)100000)
 #define README_MAX ((size_t)4 << 20)
 
 struct finder {
 	struct ax_conf *c;
-	const char *shown;          /* the data set's name in messages */
+	const char *shown; /* the data set's name in messages */
 	const char *root;
-	const char *split;          /* without its slice */
-	const char **all;           /* every data file below root, relative and sorted */
+	const char *split; /* without its slice */
+	const char **all;  /* every data file below root, relative and sorted */
 	size_t n_all, cap_all;
 	const char **out;
 	size_t n_out, cap_out;
@@ -54,7 +54,8 @@ static bool is_data(const char *name)
 		for (size_t j = 0; j < 3; j++) {
 			size_t a = strlen(ext[i]), b = strlen(packed[j]);
 
-			if (n > a + b && memcmp(name + n - b - a, ext[i], a) == 0 && strcmp(name + n - b, packed[j]) == 0)
+			if (n > a + b && memcmp(name + n - b - a, ext[i], a) == 0 &&
+			    strcmp(name + n - b, packed[j]) == 0)
 				return strncmp(name, "dataset_info", 12) != 0 && strncmp(name, "dataset_dict", 12) != 0;
 		}
 	return false;
@@ -142,13 +143,15 @@ static int add_pattern(struct finder *f, const char *pat)
 		there = ax_path_exists(full);
 		ax_free(full);
 		return there ? add(f, f->root, pat)
-			     : ax_fail(f->e, AX_EIO, "%s: data_files: no file %s in %s", f->shown, pat, f->root ? f->root : ".");
+			     : ax_fail(f->e, AX_EIO, "%s: data_files: no file %s in %s", f->shown, pat,
+				       f->root ? f->root : ".");
 	}
 	for (size_t i = 0; i < f->n_all; i++)
 		if (matches(pat, f->all[i]))
 			AX_TRY(add(f, f->root, f->all[i]));
 	if (f->n_out == before)
-		return ax_fail(f->e, AX_EIO, "%s: data_files: nothing matches %s in %s", f->shown, pat, f->root ? f->root : ".");
+		return ax_fail(f->e, AX_EIO, "%s: data_files: nothing matches %s in %s", f->shown, pat,
+			       f->root ? f->root : ".");
 	return 0;
 }
 
@@ -188,7 +191,8 @@ static int from_declared(struct finder *f, const struct ax_val *configs, const c
 	for (size_t i = 0; i < configs->n; i++) {
 		const struct ax_val *it = configs->u.item[i], *n = ax_val_get(it, "config_name");
 
-		if (name ? ax_val_is(n, name) : !chosen || ax_val_is(n, "default") || ax_val_bool_or(ax_val_get(it, "default"), false))
+		if (name ? ax_val_is(n, name)
+			 : !chosen || ax_val_is(n, "default") || ax_val_bool_or(ax_val_get(it, "default"), false))
 			chosen = it;
 	}
 	if (!chosen)
@@ -202,7 +206,8 @@ static int from_declared(struct finder *f, const struct ax_val *configs, const c
 			 data_dir->type == AX_STR ? data_dir->u.s : "");
 		return add_pattern(f, pat);
 	}
-	if (!files || files->type == AX_STR || (files->n > 0 && ax_val_at(files, 0) && ax_val_at(files, 0)->type == AX_STR))
+	if (!files || files->type == AX_STR ||
+	    (files->n > 0 && ax_val_at(files, 0) && ax_val_at(files, 0)->type == AX_STR))
 		return files ? add_patterns(f, files) : 0;
 	for (size_t i = 0; i < ax_val_len(files); i++)
 		if (ax_val_is(ax_val_get(ax_val_at(files, i), "split"), f->split))
@@ -225,9 +230,9 @@ static bool has_word(const char *path, const char *word)
 static int split_of(const char *path)
 {
 	static const char *const word[][4] = {
-		{"train", "training", "train", "train"},
-		{"validation", "valid", "dev", "val"},
-		{"test", "testing", "eval", "evaluation"},
+	    {"train", "training", "train", "train"},
+	    {"validation", "valid", "dev", "val"},
+	    {"test", "testing", "eval", "evaluation"},
 	};
 
 	for (int i = 0; i < 3; i++)
@@ -256,8 +261,10 @@ static int from_names(struct finder *f, const char *name)
 		return 0;
 	if (f->n_all == 0)
 		return ax_fail(f->e, AX_EIO, "%s: no data files in %s", f->shown, f->root);
-	return ax_fail(f->e, AX_EUSAGE, "%s: none of the %zu data files in %s is of split \"%s\"%s%s%s: name them in data_files",
-		       f->shown, f->n_all, f->root, f->split, name ? " and configuration \"" : "", name ? name : "", name ? "\"" : "");
+	return ax_fail(f->e, AX_EUSAGE,
+		       "%s: none of the %zu data files in %s is of split \"%s\"%s%s%s: name them in data_files",
+		       f->shown, f->n_all, f->root, f->split, name ? " and configuration \"" : "", name ? name : "",
+		       name ? "\"" : "");
 }
 
 static int in_folder(struct finder *f, const struct ax_val *entry)

@@ -69,7 +69,8 @@ bool ax_key_has_members(const struct ax_key *key)
 
 	for (const struct ax_key_group *g = ax_key_groups; g->title; g++)
 		for (const struct ax_key *k = g->row; k->name; k++)
-			if (strncmp(k->name, key->name, n) == 0 && (k->name[n] == '.' || strncmp(k->name + n, "[].", 3) == 0))
+			if (strncmp(k->name, key->name, n) == 0 &&
+			    (k->name[n] == '.' || strncmp(k->name + n, "[].", 3) == 0))
 				return true;
 	return false;
 }

@@ -28,23 +28,23 @@ enum ax_key_type {
 
 enum ax_key_status {
 	AX_KEY_HONOURED, /* does what Axolotl documents, or better */
-	AX_KEY_SAME,     /* the result is the same whatever its value: accepted silently */
-	AX_KEY_EXACT,    /* ax does something more exact instead: one note */
-	AX_KEY_SIDE,     /* asks for a side effect that ax does not have (trackers, uploads): one warning */
-	AX_KEY_REFUSED,  /* would change the result and is not supported: an error with the reason */
+	AX_KEY_SAME,	 /* the result is the same whatever its value: accepted silently */
+	AX_KEY_EXACT,	 /* ax does something more exact instead: one note */
+	AX_KEY_SIDE,	 /* asks for a side effect that ax does not have (trackers, uploads): one warning */
+	AX_KEY_REFUSED,	 /* would change the result and is not supported: an error with the reason */
 };
 
 struct ax_key {
 	const char *name;
-	const char *alias;     /* other spellings, separated by blanks; NULL: none */
-	unsigned type;         /* set of enum ax_key_type */
-	const char *dflt;      /* as YAML; NULL: unset */
-	const char *limit;     /* choices "a|b|c", or a range "[0,1]", "(0,", "[1,"; NULL: none */
-	unsigned tools;        /* set of enum ax_tool that read it */
-	unsigned required;     /* set of enum ax_tool that cannot work without it */
+	const char *alias; /* other spellings, separated by blanks; NULL: none */
+	unsigned type;	   /* set of enum ax_key_type */
+	const char *dflt;  /* as YAML; NULL: unset */
+	const char *limit; /* choices "a|b|c", or a range "[0,1]", "(0,", "[1,"; NULL: none */
+	unsigned tools;	   /* set of enum ax_tool that read it */
+	unsigned required; /* set of enum ax_tool that cannot work without it */
 	enum ax_key_status status;
-	const char *help;      /* one line, no full stop */
-	const char *reason;    /* why refused, or what happens instead; NULL for honoured and same */
+	const char *help;   /* one line, no full stop */
+	const char *reason; /* why refused, or what happens instead; NULL for honoured and same */
 };
 
 /* One table of a subject, ended by a row without a name. */

@@ -1,10 +1,9 @@
 /* The key table: optimizer, learning rate, loss. */
 #include "conf/keys.h"
 
-
 const struct ax_key ax_keys_optim[] = {
 	H("optimizer", STR, "adamw_torch_fused", NULL, TRAIN,
-	  "adamw_torch, adamw_torch_fused; 8-bit and paged AdamW run with fp32 moments"),
+		"adamw_torch, adamw_torch_fused; 8-bit and paged AdamW run with fp32 moments"),
 	H("optim_args", STR | MAP, NULL, NULL, TRAIN, "betas and eps as k=v,k=v or a mapping"),
 	H_NEEDED("learning_rate", NUM, "[0,", TRAIN, TRAIN, "peak learning rate"),
 	H("weight_decay", NUM, "0.0", "[0,", TRAIN, "decay of weights; not of biases and norms"),
@@ -18,12 +17,14 @@ const struct ax_key ax_keys_optim[] = {
 	NO("embedding_lr_scale", NUM, NULL, TRAIN, "the same as a factor", "parameter groups are not supported"),
 	NO("lr_groups", LIST, NULL, TRAIN, "learning rates by module", "parameter groups are not supported"),
 	SAME("optim_target_modules", STRS | STR, NULL, NULL, TRAIN, "of optimizers that are refused"),
-	H("lr_scheduler", STR, "cosine", NULL, TRAIN, "cosine, linear, constant_with_warmup and others: see ax-train(1)"),
+	H("lr_scheduler", STR, "cosine", NULL, TRAIN,
+		"cosine, linear, constant_with_warmup and others: see ax-train(1)"),
 	H("lr_scheduler_kwargs", MAP, NULL, NULL, TRAIN, "arguments of the schedule"),
 	H("warmup_steps", INT | NUM, NULL, "[0,", TRAIN, "linear warm-up; below 1 it is read as warmup_ratio"),
 	H("warmup_ratio", NUM, NULL, "[0,1]", TRAIN, "linear warm-up as a share of all updates"),
 	H("cosine_min_lr_ratio", NUM, NULL, "[0,1]", TRAIN, "floor of the cosine schedule, as a share of the peak"),
-	H("cosine_constant_lr_ratio", NUM, NULL, "[0,1]", TRAIN, "share of the run after which that floor is reached"),
+	H("cosine_constant_lr_ratio", NUM, NULL, "[0,1]", TRAIN,
+		"share of the run after which that floor is reached"),
 	H("lr_quadratic_warmup", BOOL, NULL, NULL, TRAIN, "quadratic warm-up of the cosine schedule"),
 	NO("jagged_restart_steps", INT, NULL, TRAIN, "restarts of the schedule", "restarts are not built"),
 	SAME("jagged_restart_warmup_steps", INT, NULL, NULL, TRAIN, "argument of jagged_restart_steps"),
@@ -43,7 +44,8 @@ const struct ax_key ax_keys_optim[] = {
 	SAME("qgalore_cos_threshold", NUM, NULL, NULL, TRAIN, "of optimizer q_galore_adamw8bit"),
 	SAME("qgalore_gamma_proj", INT, NULL, NULL, TRAIN, "of optimizer q_galore_adamw8bit"),
 	SAME("qgalore_queue_size", INT, NULL, NULL, TRAIN, "of optimizer q_galore_adamw8bit"),
-	NO_ALIAS("neftune_noise_alpha", "noisy_embedding_alpha!", NUM, NULL, TRAIN, "noise on the embeddings", "embedding noise is not supported"),
+	NO_ALIAS("neftune_noise_alpha", "noisy_embedding_alpha!", NUM, NULL, TRAIN, "noise on the embeddings",
+		"embedding noise is not supported"),
 	NO("use_eaft", BOOL, NULL, TRAIN, "entropy-weighted loss", "it changes the loss"),
 	SAME("eaft_alpha", NUM, NULL, NULL, TRAIN, "argument of use_eaft"),
 	SAME("eaft_k", INT, NULL, NULL, TRAIN, "argument of use_eaft"),
@@ -52,7 +54,7 @@ const struct ax_key ax_keys_optim[] = {
 	SAME("lisa_step_interval", INT, NULL, NULL, TRAIN, "argument of lisa_n_layers"),
 	SAME("lisa_layers_attribute", STR, NULL, NULL, TRAIN, "argument of lisa_n_layers"),
 	EXACT("loss_watchdog_threshold", NUM, NULL, NULL, TRAIN, "stop when the loss stays above",
-	      "not watched; a loss that is not finite always stops the run"),
+		"not watched; a loss that is not finite always stops the run"),
 	SAME("loss_watchdog_patience", INT, NULL, NULL, TRAIN, "argument of loss_watchdog_threshold"),
 	NO("trainer_cls", STR, NULL, TRAIN, "a Python trainer", "ax has one trainer"),
 	SAME("full_determinism", BOOL, NULL, NULL, TRAIN, "CPU runs always are; on a GPU see --deterministic"),

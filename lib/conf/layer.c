@@ -126,7 +126,8 @@ static const struct ax_val *as_entries(struct reader *r, const struct ax_val *v)
 	return list && copy && ax_val_push(r->a, list, copy) ? list : NULL;
 }
 
-static int read_entries(struct reader *r, const struct ax_key *k, const struct ax_val *in, struct ax_val **out, int depth)
+static int read_entries(struct reader *r, const struct ax_key *k, const struct ax_val *in, struct ax_val **out,
+			int depth)
 {
 	char prefix[PATH_MAX_], at[PATH_MAX_ * 2];
 	bool patch = in && in->type == AX_MAP;
@@ -142,7 +143,8 @@ static int read_entries(struct reader *r, const struct ax_key *k, const struct a
 		if (!entry)
 			return oom(r);
 		if (item->type != AX_MAP)
-			return ax_fail(r->e, AX_EUSAGE, "%s: entry %zu is not a mapping", where(r, k->name, item, at), i);
+			return ax_fail(r->e, AX_EUSAGE, "%s: entry %zu is not a mapping", where(r, k->name, item, at),
+				       i);
 		entry->line = item->line;
 		AX_TRY(read_map(r, prefix, item, entry, depth));
 		if (!(patch ? ax_val_set(r->a, *out, in->u.pair[i].key, entry) : ax_val_push(r->a, *out, entry)))
@@ -173,7 +175,8 @@ static int put(struct reader *r, struct ax_val *out, const struct ax_key *k, con
 	const struct ax_val *old = ax_val_path(out, path_of(k));
 
 	if (old && !ax_val_is_null(old) && !ax_val_is_null(v) && !ax_val_equal(old, v) && r->o->source)
-		return ax_fail(r->e, AX_EUSAGE, "%s: given twice with different values (another spelling is on line %u)",
+		return ax_fail(r->e, AX_EUSAGE,
+			       "%s: given twice with different values (another spelling is on line %u)",
 			       where(r, name, v, at), old->line);
 	if (old && ax_val_is_null(v) && r->o->source)
 		return 0;

@@ -10,8 +10,8 @@
 
 struct ax_layer_opts {
 	const char *source; /* file name for messages; NULL: the command line */
-	bool strict;        /* an unknown key is an error, not a warning */
-	bool quiet;         /* no warnings: a stream's header was warned about when it was made */
+	bool strict;	    /* an unknown key is an error, not a warning */
+	bool quiet;	    /* no warnings: a stream's header was warned about when it was made */
 };
 
 /*
@@ -26,8 +26,8 @@ bool ax_layer_put(struct ax_arena *a, struct ax_val *map, const char *path, stru
 
 /*
  * `over` on top of `base` (either may be NULL), as a new value. Mappings merge, everything else is replaced; a null of
- * `over` removes the key, and a mapping of indexes changes a list's elements. `keep`: both of these stay as they are, for
- * collecting a layer from several pieces.
+ * `over` removes the key, and a mapping of indexes changes a list's elements. `keep`: both of these stay as they are,
+ * for collecting a layer from several pieces.
  */
 struct ax_val *ax_layer_merge(struct ax_arena *a, const struct ax_val *base, const struct ax_val *over, bool keep);
 

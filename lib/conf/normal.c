@@ -48,9 +48,8 @@ static int old_attention(struct ax_conf *c, struct ax_err *e)
 {
 	/* Where several are set, Axolotl takes the first of this order. */
 	static const char *const flag[][2] = {
-		{"xformers_attention", "xformers"},	    {"sage_attention", "sage"},
-		{"flex_attention", "flex_attention"},	    {"flash_attention", "flash_attention_2"},
-		{"sdp_attention", "sdpa"},		    {"eager_attention", "eager"},
+	    {"xformers_attention", "xformers"},	      {"sage_attention", "sage"}, {"flex_attention", "flex_attention"},
+	    {"flash_attention", "flash_attention_2"}, {"sdp_attention", "sdpa"},  {"eager_attention", "eager"},
 	};
 
 	for (size_t i = 0; i < sizeof(flag) / sizeof(*flag); i++) {
@@ -90,7 +89,8 @@ static int old_tokens(struct ax_conf *c, struct ax_err *e)
 
 		snprintf(name, sizeof(name), "special_tokens.%s", p->key);
 		if (!ax_key_find(name, strlen(name)) || p->val->type != AX_STR)
-			return ax_fail(e, AX_EUSAGE, "tokens: %s: expected a list of texts, or bos_token and the like", p->key);
+			return ax_fail(e, AX_EUSAGE, "tokens: %s: expected a list of texts, or bos_token and the like",
+				       p->key);
 		if (!given(c, name))
 			AX_TRY(set(c, name, ax_val_copy(&c->arena, p->val), e));
 	}
@@ -125,7 +125,8 @@ static int batch(struct ax_conf *c, struct ax_err *e)
 			return ax_fail(e, AX_EUSAGE, "micro_batch_size x gradient_accumulation_steps is too large");
 		if (given(c, "batch_size") && ax_conf_int(c, "batch_size") != all)
 			return ax_fail(e, AX_EUSAGE,
-				       "batch_size: %lld is not micro_batch_size x gradient_accumulation_steps (%lld): give one of the two",
+				       "batch_size: %lld is not micro_batch_size x gradient_accumulation_steps (%lld): "
+				       "give one of the two",
 				       (long long)ax_conf_int(c, "batch_size"), (long long)all);
 		AX_TRY(set_int(c, "gradient_accumulation_steps", steps, e));
 		return set_int(c, "batch_size", all, e);
@@ -152,8 +153,7 @@ static int packing(struct ax_conf *c, struct ax_err *e)
 	}
 	if (is_true(c, "skip_prepare_dataset") && !given(c, "remove_unused_columns"))
 		AX_TRY(set_bool(c, "remove_unused_columns", false, e));
-	return given(c, "eval_batch_size") ? 0
-					   : set_int(c, "eval_batch_size", ax_conf_int(c, "micro_batch_size"), e);
+	return given(c, "eval_batch_size") ? 0 : set_int(c, "eval_batch_size", ax_conf_int(c, "micro_batch_size"), e);
 }
 
 static int precision(struct ax_conf *c, struct ax_err *e)
@@ -314,8 +314,9 @@ static int members(struct ax_conf *c, struct ax_err *e)
 int ax_conf_normalise(struct ax_conf *c, struct ax_err *e)
 {
 	static int (*const rule[])(struct ax_conf *, struct ax_err *) = {
-		old_attention, old_gc_steps, old_tokens, members, optim_args, warm_up, batch,	packing,		   precision,
-		schedule,      checkpointing, fsdp, deepspeed, names,	ax_conf_normalise_datasets,
+	    old_attention, old_gc_steps, old_tokens, members,	optim_args,
+	    warm_up,	   batch,	 packing,    precision, schedule,
+	    checkpointing, fsdp,	 deepspeed,  names,	ax_conf_normalise_datasets,
 	};
 
 	for (size_t i = 0; i < sizeof(rule) / sizeof(*rule); i++)

@@ -165,7 +165,8 @@ static int one_file(const char *assets, const char *json_name, int *n_test)
 			struct ax_val empty = {.type = AX_MAP};
 
 			bad = compare(yaml, json_name, &empty, &n_same);
-			printf("%sok %d - %s is read, though Axolotl refuses it\n", bad ? "not " : "", ++*n_test, json_name);
+			printf("%sok %d - %s is read, though Axolotl refuses it\n", bad ? "not " : "", ++*n_test,
+			       json_name);
 		}
 	}
 	ax_arena_release(&a);

@@ -29,7 +29,13 @@ static const struct ax_opt options[] = {
 };
 
 static const struct ax_tool_spec spec = {
-	"ax-train", AX_TOOL_TRAIN, "a tool of the test", "[options] FILE", {"ax-train x  # one", "ax-train y  # two"}, options, 7,
+	"ax-train",
+	AX_TOOL_TRAIN,
+	"a tool of the test",
+	"[options] FILE",
+	{"ax-train x  # one", "ax-train y  # two"},
+	options,
+	7,
 };
 static const struct ax_tool_spec tokenize = {
 	"ax-tokenize", AX_TOOL_TOKENIZE, "a tool of the test", "[options] FILE", {NULL, NULL}, options, 6,
@@ -69,8 +75,8 @@ static void test_options(void **state)
 	struct ax_conf c;
 	struct ax_err e;
 
-	assert_int_equal(START(&c, &e, "a", "-oX", "--ranks=3", "--size", "1.5GiB", "-f", "x", "--field=y", "-", "--plan", "true",
-			       "--share", "0.5", "--seed", "apple", "-@", "4", "--", "--ranks"),
+	assert_int_equal(START(&c, &e, "a", "-oX", "--ranks=3", "--size", "1.5GiB", "-f", "x", "--field=y", "-",
+			       "--plan", "true", "--share", "0.5", "--seed", "apple", "-@", "4", "--", "--ranks"),
 			 0);
 	assert_int_equal(c.n_operand, 3);
 	assert_string_equal(c.operand[1], "-");
@@ -104,10 +110,11 @@ static void test_keys_as_options(void **state)
 	struct ax_err e;
 
 	assert_int_equal(START(&c, &e, "--micro-batch-size", "2", "--micro-batch-size=3", "--sample-packing", "rest",
-			       "--no-train-on-inputs", "--learning-rate", "2e-5", "--fsdp-config.offload-params", "true",
-			       "--seq-len", "64", "--bf16", "--tokens", "<|a|>", "--set", "chat_template_kwargs.x=[1, no]",
-			       "--set", "datasets.0.path=p", "--set", "datasets.0.type=alpaca", "--gradient-checkpointing=offload",
-			       "--resume-from-checkpoint", "auto", "--lora-r", "null"),
+			       "--no-train-on-inputs", "--learning-rate", "2e-5", "--fsdp-config.offload-params",
+			       "true", "--seq-len", "64", "--bf16", "--tokens", "<|a|>", "--set",
+			       "chat_template_kwargs.x=[1, no]", "--set", "datasets.0.path=p", "--set",
+			       "datasets.0.type=alpaca", "--gradient-checkpointing=offload", "--resume-from-checkpoint",
+			       "auto", "--lora-r", "null"),
 			 0);
 	assert_int_equal(ax_conf_int(&c, "micro_batch_size"), 3);
 	assert_true(ax_conf_bool(&c, "sample_packing"));
@@ -138,11 +145,12 @@ static void test_file(void **state)
 	struct ax_conf c;
 	struct ax_err e;
 
-	write_yaml("base_model: m\nlearning_rate: 2e-5\nmodel_type: LlamaForCausalLM\nevaluation_strategy: no\n"
-		   "fsdp_config:\n  fsdp_offload_params: false\n  version: 2\ntokens:\n  pad_token: <pad>\n"
-		   "datasets:\n  - path: a\n    type: chat_template\n    message_field_role: from\n  - path: b\n    type:\n"
-		   "      field_output: o\nwarmup_steps: 0.1\nnum_epochs: '2'\nsave_steps:\ngc_steps: 5\n"
-		   "batch_size: 8\nmicro_batch_size: 2\nflash_attention: true\nunknown_thing: 1\n");
+	write_yaml(
+	    "base_model: m\nlearning_rate: 2e-5\nmodel_type: LlamaForCausalLM\nevaluation_strategy: no\n"
+	    "fsdp_config:\n  fsdp_offload_params: false\n  version: 2\ntokens:\n  pad_token: <pad>\n"
+	    "datasets:\n  - path: a\n    type: chat_template\n    message_field_role: from\n  - path: b\n    type:\n"
+	    "      field_output: o\nwarmup_steps: 0.1\nnum_epochs: '2'\nsave_steps:\ngc_steps: 5\n"
+	    "batch_size: 8\nmicro_batch_size: 2\nflash_attention: true\nunknown_thing: 1\n");
 	assert_int_equal(START(&c, &e, "-c", YAML, "--set", "datasets.1.type=alpaca"), 0);
 	assert_true(ax_conf_num(&c, "learning_rate") == 2e-5);
 	assert_string_equal(ax_conf_str(&c, "type_of_model"), "LlamaForCausalLM");
@@ -242,8 +250,10 @@ static void test_check(void **state)
 {
 	struct ax_err e;
 
-	assert_int_equal(check(&spec, "base_model: m\nlearning_rate: 1e-4\nadapter:\nload_in_8bit: false\nlora_r: 8\n"
-				      "plugins:\n  - axolotl.integrations.liger.LigerPlugin\noptimizer: adamw_bnb_8bit\n", NULL, &e),
+	assert_int_equal(check(&spec,
+			       "base_model: m\nlearning_rate: 1e-4\nadapter:\nload_in_8bit: false\nlora_r: 8\n"
+			       "plugins:\n  - axolotl.integrations.liger.LigerPlugin\noptimizer: adamw_bnb_8bit\n",
+			       NULL, &e),
 			 0);
 	assert_int_equal(check(&spec, "base_model: m\n", "--plan", &e), 0);
 	assert_int_equal(check(&tokenize, "optimizer: muon\nadapter: lora\nlearning_rate: 3\n", NULL, &e), 0);
@@ -251,15 +261,20 @@ static void test_check(void **state)
 	CHECK_SAYS(&spec, "learning_rate: 1\n", NULL, "base_model is not set");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nadapter: lora\n", NULL, YAML ":3: adapter: ");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\n", "--tensor-parallel-size=2", "--tensor-parallel-size: ");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\noptimizer: muon\n", NULL, ":3: optimizer: muon is not built");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nlr_scheduler: greedy\n", NULL, ":3: lr_scheduler: greedy is not built");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nplugins: [axolotl.integrations.diffusion.DiffusionPlugin]\n", NULL,
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\noptimizer: muon\n", NULL,
+		   ":3: optimizer: muon is not built");
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nlr_scheduler: greedy\n", NULL,
+		   ":3: lr_scheduler: greedy is not built");
+	CHECK_SAYS(&spec,
+		   "base_model: m\nlearning_rate: 1\nplugins: [axolotl.integrations.diffusion.DiffusionPlugin]\n", NULL,
 		   "runs no Python");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_steps: 5\nsaves_per_epoch: 1\n", NULL, "are both set");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\ndeepspeed: {optimizer: {type: AdamW}}\n", NULL, "block \"optimizer\"");
+	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\ndeepspeed: {optimizer: {type: AdamW}}\n", NULL,
+		   "block \"optimizer\"");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_strategy: best\n", NULL, ":3: save_strategy: best");
 	CHECK_SAYS(&tokenize, "rl: dpo\n", NULL, ":1: rl: ");
-	CHECK_SAYS(&tokenize, "datasets:\n- path: x\n  input_transform: f\n", NULL, "datasets[0].input_transform (line 3)");
+	CHECK_SAYS(&tokenize, "datasets:\n- path: x\n  input_transform: f\n", NULL,
+		   "datasets[0].input_transform (line 3)");
 }
 
 static void test_table(void **state)
@@ -294,7 +309,7 @@ static void touch(const char *path)
 }
 
 #define CACHE "build/tmp-hub"
-#define SNAP CACHE "/datasets--org--set/snapshots/abc/"
+#define SNAP  CACHE "/datasets--org--set/snapshots/abc/"
 
 static void test_hub(void **state)
 {
@@ -338,8 +353,9 @@ static size_t files_of(struct ax_conf *c, const char *yaml, const char *const **
 
 static void test_hub_data(void **state)
 {
-	static const char readme[] = "---\nconfigs:\n- config_name: a\n  data_files:\n  - split: train\n    path: data/train-*\n"
-				     "- config_name: b\n  data_files: other.jsonl\n---\n# text\n";
+	static const char readme[] =
+	    "---\nconfigs:\n- config_name: a\n  data_files:\n  - split: train\n    path: data/train-*\n"
+	    "- config_name: b\n  data_files: other.jsonl\n---\n# text\n";
 	const char *const *file;
 	struct ax_conf c;
 	struct ax_err e;
@@ -379,9 +395,9 @@ static void test_hub_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options), cmocka_unit_test(test_keys_as_options), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_header),	cmocka_unit_test(test_check),		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_hub),	cmocka_unit_test(test_hub_data),
+	    cmocka_unit_test(test_options), cmocka_unit_test(test_keys_as_options), cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_header),  cmocka_unit_test(test_check),	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_hub),	    cmocka_unit_test(test_hub_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
