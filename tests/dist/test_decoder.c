@@ -1,0 +1,200 @@
+/*
+ * The real decoder under the strategies: losses and gradient norms of 1, 2, 3 and 4 ranks for the same global batches,
+ * tied and untied, with empty micro-batches where the batch does not divide.
+ */
+#include "ranks.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "dist/dist.h"
+#include "model/init.h"
+#include "model/model.h"
+
+enum { N_STEP = 4, BATCH = 5, N_TOKEN = 48, MAX_LINE = 64 };
+
+static const char *const configs[] = {"tests/golden/models/qwen3-tied/config.json",
+				      "tests/golden/models/llama-bias/config.json"};
+
+struct source {
+	const struct ax_desc *d;
+	const struct ax_units *u;
+};
+
+static int initial(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e)
+{
+	const struct source *s = ctx;
+
+	ax_init_fill(s->d, &s->u->param[param], 7, off, off + n, dst);
+	return 0;
+}
+
+/* Two documents of a sample; the second has a length that depends on it. */
+struct sample {
+	int32_t id[N_TOKEN], pos[N_TOKEN], target[N_TOKEN];
+	struct ax_seg seg[2];
+	struct ax_micro micro;
+};
+
+static void make_sample(struct sample *s, int number, int vocab)
+{
+	int cut = 17 + number % 5, end = N_TOKEN - number % 3;
+
+	memset(s, 0, sizeof(*s));
+	for (int i = 0; i < N_TOKEN; i++) {
+		s->id[i] =
+		    i < end
+			? (int32_t)(ax_rand_u64(3, AX_RNG_SAMPLE, (uint64_t)(number * N_TOKEN + i)) % (uint64_t)vocab)
+			: 0;
+		s->pos[i] = i < cut ? i : i < end ? i - cut : 0;
+		s->target[i] = -1;
+	}
+	for (int i = 0; i + 1 < end; i++)
+		s->target[i] = i + 1 == cut ? -1 : s->id[i + 1];
+	s->seg[0] = (struct ax_seg){0, cut, 0, cut, 0};
+	s->seg[1] = (struct ax_seg){cut, end - cut, cut, end - cut, 0};
+	s->micro = (struct ax_micro){N_TOKEN, s->id, s->pos, s->target, NULL, s->seg, 2};
+}
+
+static void step(struct ax_comm *c, struct ax_dist *s, struct ax_model *m, int vocab, int number, FILE *out)
+{
+	struct ax_dist_update up = {2e-3, 0.9, 0.999, 1e-8, 0.01, 1, (uint64_t)number};
+	struct ax_unit_hooks h = ax_dist_hooks(s);
+	int n_micro = (BATCH + c->n_rank - 1) / c->n_rank, trained = 0;
+	double loss = 0, norm, eval = 0;
+	struct sample x;
+
+	for (int k = 0; k < BATCH; k++) {
+		make_sample(&x, number * BATCH + k, vocab);
+		for (int i = 0; i < N_TOKEN; i++)
+			trained += x.target[i] >= 0;
+	}
+	RUN(ax_dist_begin_step(s, (uint64_t)number, e));
+	for (int i = 0; i < n_micro; i++) {
+		int k = i * c->n_rank + c->rank;
+
+		make_sample(&x, number * BATCH + k, vocab);
+		x.micro.n_seg = k < BATCH ? 2 : 0;
+		RUN(ax_dist_begin_micro(s, i == n_micro - 1, e));
+		RUN(ax_model_step(m, &x.micro, &h, 1.0f / (float)trained, &loss, e));
+		RUN(ax_dist_end_micro(s, e));
+	}
+	RUN(ax_dist_finish_grads(s, e));
+	RUN(ax_comm_sum_f64(c, &loss, 1, e));
+	RUN(ax_dist_grad_norm(s, &norm, NULL, e));
+	up.grad_scale = norm > 1 ? 1 / norm : 1;
+	RUN(ax_dist_update(s, &up, e));
+	make_sample(&x, 1000, vocab);
+	RUN(ax_model_eval(m, &x.micro, &h, &eval, NULL, e));
+	if (c->rank == 0)
+		fprintf(out, "%.17g %.17g %.17g\n", loss / trained, norm, eval);
+}
+
+static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum ax_strategy how, bool reshard,
+		  FILE *out)
+{
+	struct ax_model_opt mo = {.n_token = N_TOKEN, .max_seg = 2, .recompute = AX_RECOMPUTE_NONE, .train = true};
+	struct ax_dist_opt o = {how, act, reshard, true};
+	struct source src;
+	struct ax_desc d;
+	struct ax_units u;
+	struct ax_model *m;
+	struct ax_dist *s;
+	struct ax_dev dev;
+
+	RUN(ax_desc_load(&d, config, e));
+	d.n_layer = 4; /* so that buffers change hands */
+	memset(d.layer_rope, d.layer_rope[0], sizeof(d.layer_rope));
+	memset(d.layer_window, d.layer_window[0], sizeof(d.layer_window));
+	RUN(ax_model_units(&d, &u, e));
+	RUN(ax_cpu_open(&dev, act, 1, 0, e));
+	RUN(ax_model_open(&m, &dev, &d, &u, &mo, e));
+	RUN(ax_dist_open(&s, c, &dev, &u, &o, e));
+	src = (struct source){&d, &u};
+	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &src, e));
+	for (int i = 1; i <= N_STEP; i++)
+		step(c, s, m, d.vocab, i, out);
+	ax_dist_close(s);
+	ax_model_close(m);
+	ax_units_release(&u);
+	ax_cpu_close(&dev);
+}
+
+/* N_STEP lines each of: f32 then bf16; for each config; DDP, FSDP, FSDP that keeps its weights. */
+static int train_all(const char *path)
+{
+	struct ax_comm *c = world(0, 0);
+	FILE *out = c->rank == 0 ? fopen(path, "w") : NULL;
+
+	CHECK(out || c->rank);
+	for (int act = 0; act < 2; act++)
+		for (int i = 0; i < 2; i++)
+			for (int k = 0; k < 3; k++)
+				train(c, configs[i], act ? AX_BF16 : AX_F32, k ? AX_FSDP : AX_DDP, k == 1, out);
+	if (out)
+		fclose(out);
+	ax_comm_close(c);
+	return 0;
+}
+
+static int read_lines(const char *path, double v[MAX_LINE][3])
+{
+	FILE *f = fopen(path, "r");
+	int n = 0;
+
+	while (f && n < MAX_LINE && fscanf(f, "%lf %lf %lf", &v[n][0], &v[n][1], &v[n][2]) == 3)
+		n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Largest relative difference of lines [from, to) of `got` to what one rank gave with DDP; inf: some are missing. */
+static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, int from, int to)
+{
+	double worst = 0, d;
+
+	if (n < to)
+		return HUGE_VAL;
+	for (int i = from; i < to; i++)
+		for (int k = 0; k < 3; k++) {
+			int base = i / (3 * N_STEP) * (3 * N_STEP) + i % N_STEP; /* the DDP run of that model */
+
+			d = fabs(got[i][k] - one[base][k]) / fabs(one[base][k]);
+			worst = d <= worst ? worst : isfinite(d) ? d : HUGE_VAL;
+		}
+	return worst;
+}
+
+int main(int argc, char **argv)
+{
+	static double one[MAX_LINE][3], got[MAX_LINE][3];
+	char dir[] = "/tmp/ax-test-XXXXXX", path[64], cmd[96];
+	const int half = 2 * 3 * N_STEP;
+	double f32, bf16;
+	int n;
+
+	if (argc > 1)
+		return train_all(argv[1]);
+	RANKS_OR_SKIP("the decoder on several ranks");
+	if (!mkdtemp(dir))
+		return 1;
+	for (int r = 1; r <= 4; r++) {
+		snprintf(path, sizeof(path), "%s/%d", dir, r);
+		if (r == 1)
+			train_all(path);
+		else if (!ok(ranks_run(r, path), "%d ranks run", r))
+			continue;
+		n = read_lines(path, r == 1 ? one : got);
+		if (r == 1)
+			memcpy(got, one, sizeof(got));
+		f32 = compare(one, got, n, 0, half);
+		bf16 = compare(one, got, n, half, 2 * half);
+		ok(f32 < 1e-5, "f32: losses, norms and evaluations of %d ranks, DDP and FSDP (%.1e)", r, f32);
+		ok(bf16 < 2e-2, "bf16: the same (%.1e)", bf16);
+	}
+	ok(one[N_STEP - 1][0] < one[0][0], "and the loss falls");
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd) != 0 || test_failed != 0;
+}
