@@ -18,20 +18,22 @@ void ax_frame_head_put(const struct ax_frame_head *h, unsigned char p[AX_FRAME_H
 	ax_put_u32(p + 8, h->raw);
 	ax_put_u32(p + 12, h->stored);
 	ax_put_u64(p + 16, h->hash);
-	ax_put_u64(p + 24, ax_hash64(p, 24));
+	ax_put_u32(p + 24, h->check);
+	ax_put_u32(p + 28, (uint32_t)ax_hash64(p, 28));
 }
 
 int ax_frame_head_parse(struct ax_frame_head *h, const unsigned char p[AX_FRAME_HEAD], struct ax_err *e)
 {
 	if (ax_get_u32(p) != AX_FRAME_MAGIC)
 		return ax_fail(e, AX_EDATA, "no frame here (wrong magic)");
-	if (ax_get_u64(p + 24) != ax_hash64(p, 24))
+	if (ax_get_u32(p + 28) != (uint32_t)ax_hash64(p, 28))
 		return ax_fail(e, AX_EDATA, "damaged frame header (checksum differs)");
 	h->kind = (uint16_t)(p[4] | p[5] << 8);
 	h->codec = p[6];
 	h->raw = ax_get_u32(p + 8);
 	h->stored = ax_get_u32(p + 12);
 	h->hash = ax_get_u64(p + 16);
+	h->check = ax_get_u32(p + 24);
 	if (h->codec > AX_CODEC_ZSTD || p[7])
 		return ax_fail(e, AX_EDATA, "frame of codec %d is not known to this version", h->codec);
 	if (h->raw > AX_FRAME_RAW_MAX)
@@ -69,7 +71,7 @@ static int room(unsigned char **p, size_t *cap, size_t n, struct ax_err *e)
 {
 	unsigned char *q;
 
-	if (n <= *cap)
+	if (n < *cap) /* not <=: an empty payload has an address too */
 		return 0;
 	n += n / 4 + 64;
 	q = ax_malloc_aligned(64, n);
@@ -92,6 +94,7 @@ int ax_frame_encode(struct ax_frame_enc *enc, uint16_t kind, const void *p, size
 	h->codec = AX_CODEC_RAW;
 	h->raw = h->stored = (uint32_t)n;
 	h->hash = ax_hash64(p, n);
+	h->check = (uint32_t)h->hash;
 	*stored = p;
 	if (!enc->level || !n)
 		return 0;
@@ -103,6 +106,7 @@ int ax_frame_encode(struct ax_frame_enc *enc, uint16_t kind, const void *p, size
 		return 0;
 	h->codec = AX_CODEC_ZSTD;
 	h->stored = (uint32_t)z;
+	h->check = (uint32_t)ax_hash64(enc->z, z);
 	*stored = enc->z;
 	return 0;
 }
@@ -182,12 +186,17 @@ static int unzstd(struct ax_frame_dec *d, const struct ax_frame_head *h, const u
 int ax_frame_decode(struct ax_frame_dec *d, const struct ax_frame_head *h, const unsigned char *stored,
 		    const unsigned char **raw, struct ax_err *e)
 {
+	uint64_t hash = ax_hash64(stored, h->stored);
+
 	*raw = stored;
+	if ((uint32_t)hash != h->check)
+		return ax_fail(e, AX_EDATA, "damaged data (checksum of the payload differs)");
 	if (h->codec == AX_CODEC_ZSTD) {
 		AX_TRY(unzstd(d, h, stored, e));
 		*raw = d->out;
+		hash = ax_hash64(*raw, h->raw);
 	}
-	if (ax_hash64(*raw, h->raw) != h->hash)
+	if (hash != h->hash)
 		return ax_fail(e, AX_EDATA, "damaged data (checksum of the payload differs)");
 	return 0;
 }

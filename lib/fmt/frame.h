@@ -9,7 +9,8 @@
  *	8      4    raw size, at most 16 MiB
  *	12     4    stored size; equal to the raw size (codec 0) or smaller (codec 1)
  *	16     8    XXH3-64 of the raw payload
- *	24     8    XXH3-64 of bytes 0..23
+ *	24     4    low half of the XXH3-64 of the stored payload: a flipped bit that zstd would not notice is found too
+ *	28     4    low half of the XXH3-64 of bytes 0..27
  *	32     n    stored payload
  *
  * All integers are little-endian. A reader never allocates more than 2 x 16 MiB for a frame, whatever the file says.
@@ -52,6 +53,7 @@ struct ax_frame_head {
 	uint8_t codec;
 	uint32_t raw, stored; /* bytes of payload */
 	uint64_t hash;        /* XXH3-64 of the raw payload */
+	uint32_t check;       /* low half of that of the stored payload */
 };
 
 /* Parse and check 32 bytes. AX_EDATA without a file name or offset: the caller puts them in front. */

@@ -181,4 +181,10 @@ int ax_stream_next(struct ax_stream *s, struct ax_row *r, bool *end, struct ax_e
 int ax_stream_block(struct ax_stream *s, struct ax_block **b, bool *end, struct ax_err *e);
 void ax_stream_close(struct ax_stream *s);
 
+/*
+ * Totals of a regular file from its trailers, read from the end without its rows (which stay unverified). AX_EDATA if
+ * the file does not end with a trailer, AX_EUSAGE if it cannot be read from the end.
+ */
+int ax_stream_tail(const char *path, struct ax_totals *t, struct ax_err *e);
+
 #endif
