@@ -1,0 +1,465 @@
+/*
+ * Inside of the template engine, shared by lib/text/jinja_*.c only.
+ *
+ * jinja_lex.c     text -> tokens                     jinja_value.c   constructors, truth, equality, containers
+ * jinja_parse.c   tokens -> statements               jinja_str.c     strings with provenance: cut, join, append
+ * jinja_expr.c    tokens -> expressions              jinja_repr.c    str() and repr()
+ * jinja_exec.c    statements                         jinja_ops.c     operators, comparison, subscripts
+ * jinja_eval.c    expressions                        jinja_attr.c    attributes, iteration
+ * jinja_call.c    arguments, macros, functions       jinja_filter*.c jinja_test.c jinja_method*.c  the library
+ *
+ * Values are small structs passed by value; what they point to lives in the render's arena (constants: in the
+ * template's) and is never freed singly. Functions return 0 or a negative ax_code after axj_raise; statements also return
+ * AXJ_BREAK and AXJ_CONTINUE.
+ */
+#ifndef AX_TEXT_JINJA_IMPL_H
+#define AX_TEXT_JINJA_IMPL_H
+
+#include "text/jinja.h"
+
+#define AXJ_BREAK 1
+#define AXJ_CONTINUE 2
+#define AXJ_MAX_ARGS 8           /* parameters of a built-in */
+#define AXJ_NESTED 200           /* levels of a value that repr, tojson and == follow */
+#define AXJ_EVAL_DEPTH 1500      /* expressions and statements being evaluated at once: bounds the C stack */
+#define AXJ_UNKNOWN SIZE_MAX
+
+/* ---- values ---- */
+
+enum axj_type {
+	AXJ_ABSENT, /* an argument not given; never a value of a template */
+	AXJ_UNDEF,
+	AXJ_NONE,
+	AXJ_BOOL,
+	AXJ_INT,
+	AXJ_FLOAT,
+	AXJ_STR,
+	AXJ_LIST,
+	AXJ_TUPLE,
+	AXJ_DICT,
+	AXJ_RANGE,
+	AXJ_VIEW, /* d.keys(), d.values(), d.items(): sub is enum axj_view */
+	AXJ_ITER, /* a generator: lazy, consumed once */
+	AXJ_NS,
+	AXJ_LOOP,
+	AXJ_MACRO,
+	AXJ_FUNC, /* a global function: sub is its index */
+	AXJ_METHOD,
+	AXJ_CYCLER,
+	AXJ_JOINER
+};
+
+enum axj_view { AXJ_KEYS, AXJ_VALUES, AXJ_ITEMS };
+
+struct axj_val {
+	uint8_t t, sub;
+	union {
+		bool b;
+		int64_t i;
+		double f;
+		struct axj_str *s;
+		struct axj_list *l; /* list, tuple */
+		struct axj_dict *d; /* dict, view, namespace */
+		struct axj_undef *undef;
+		struct axj_range *range;
+		struct axj_iter *it;
+		struct axj_loop *loop;
+		struct axj_macro *macro;
+		struct axj_method *method;
+		struct axj_cycler *cycler;
+	} u;
+	const struct ax_val *src; /* numbers and booleans: the context value they are; NULL from the template */
+};
+
+struct axj_str {
+	const char *p;
+	size_t n;
+	size_t n_char; /* characters, or AXJ_UNKNOWN */
+	bool markup;   /* markupsafe's Markup: + escapes the other side */
+	unsigned flags;
+	const struct ax_val *src; /* one origin for all bytes, if span is NULL */
+	size_t off;
+	struct ax_span *span; /* several: end to end, begin and end within this string */
+	size_t n_span;
+};
+
+struct axj_list {
+	struct axj_val *v;
+	size_t n, cap;
+	const struct ax_val *src; /* context list it shows */
+	bool filled;              /* v was made from src */
+};
+
+struct axj_pair {
+	struct axj_val k, v;
+};
+
+struct axj_dict {
+	struct axj_pair *kv;
+	size_t n, cap;
+	uint32_t *slot; /* hash index of positions + 1, made when n grows */
+	size_t n_slot;
+	const struct ax_val *src;
+	bool filled;
+};
+
+struct axj_undef {
+	const char *hint;  /* whole message, or */
+	const char *owner; /* type of the object that lacks it (NULL: a variable) and */
+	struct axj_val name;
+	const char *exc; /* exception that using it raises */
+};
+
+struct axj_range {
+	int64_t start, stop, step, n;
+};
+
+struct axj_cycler { /* cycler and joiner */
+	struct axj_list *items;
+	size_t at;
+	struct axj_val sep;
+	bool used;
+};
+
+struct axj;
+struct axj_args;
+
+/* A generator: `make` fills the list at the first use. */
+struct axj_iter {
+	const char *name; /* "generator object do_map", ... for repr and type names */
+	int (*make)(struct axj *r, struct axj_iter *it, struct axj_list *out);
+	struct axj_val value;
+	struct axj_args *args;
+	const void *info;
+	struct axj_list *items; /* NULL until made */
+	size_t at;
+};
+
+struct axj_method {
+	struct axj_val self;
+	const struct axj_builtin *fn;
+};
+
+/* ---- syntax tree ---- */
+
+enum axj_op {
+	/* expressions */
+	AXJ_CONST, AXJ_NAME, AXJ_MAKE_LIST, AXJ_MAKE_TUPLE, AXJ_MAKE_DICT, AXJ_ADD, AXJ_SUB, AXJ_MUL, AXJ_DIV, AXJ_FLOORDIV,
+	AXJ_MOD, AXJ_POW, AXJ_NEG, AXJ_POS, AXJ_NOT, AXJ_AND, AXJ_OR, AXJ_CONCAT, AXJ_COMPARE, AXJ_COND, AXJ_GETATTR,
+	AXJ_GETITEM, AXJ_SLICE, AXJ_CALL, AXJ_FILTER, AXJ_TEST, AXJ_NSREF,
+	/* statements */
+	AXJ_OUTPUT, AXJ_IF, AXJ_FOR, AXJ_SET, AXJ_SETBLOCK, AXJ_DEFMACRO, AXJ_CALLBLOCK, AXJ_FILTERBLOCK, AXJ_WITH,
+	AXJ_SCOPE, AXJ_GENERATION, AXJ_STMT_BREAK, AXJ_STMT_CONTINUE, AXJ_IMPORT
+};
+
+enum axj_cmp { AXJ_EQ, AXJ_NE, AXJ_LT, AXJ_LE, AXJ_GT, AXJ_GE, AXJ_IN, AXJ_NOTIN };
+
+struct axj_body {
+	struct axj_node **p;
+	size_t n, cap;
+};
+
+struct axj_kwarg {
+	struct axj_str *name;
+	struct axj_node *v;
+};
+
+struct axj_argexpr { /* arguments as written */
+	struct axj_body pos;
+	struct axj_kwarg *kw;
+	size_t n_kw, cap_kw;
+	struct axj_node *star, *dstar;
+};
+
+struct axj_node {
+	uint8_t op;
+	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
+	uint16_t depth; /* levels below, for the limit */
+	uint32_t line;
+	uint32_t sym;
+	struct axj_node *a, *b, *c;
+	struct axj_body body, other; /* items, statements; else branch, targets */
+	struct axj_argexpr *args;
+	struct axj_val val;
+	const struct axj_builtin *fn; /* filter or test; NULL if there is none of that name */
+	struct axj_params *params;
+};
+
+struct axj_params { /* of a macro or call block */
+	uint32_t *sym;
+	size_t n, cap;
+	struct axj_node **dflt; /* n entries, NULL without default */
+	bool varargs, kwargs, caller;
+};
+
+struct ax_jinja {
+	struct ax_arena mem;
+	unsigned flags;
+	struct axj_str **sym; /* names of variables */
+	size_t n_sym, cap_sym;
+	struct axj_body body;
+	uint32_t sym_loop, sym_caller, sym_varargs, sym_kwargs;
+};
+
+/* ---- tokens ---- */
+
+enum axj_tok {
+	AXJ_T_EOF, AXJ_T_DATA, AXJ_T_VAR_BEGIN, AXJ_T_VAR_END, AXJ_T_BLOCK_BEGIN, AXJ_T_BLOCK_END, AXJ_T_NAME, AXJ_T_STRING,
+	AXJ_T_INT, AXJ_T_FLOAT,
+	/* operators, in the order of the table in jinja_lex.c */
+	AXJ_T_FLOORDIV, AXJ_T_POW, AXJ_T_EQ, AXJ_T_NE, AXJ_T_GTEQ, AXJ_T_LTEQ, AXJ_T_ADD, AXJ_T_SUB, AXJ_T_DIV, AXJ_T_MUL,
+	AXJ_T_MOD, AXJ_T_TILDE, AXJ_T_LBRACKET, AXJ_T_RBRACKET, AXJ_T_LPAREN, AXJ_T_RPAREN, AXJ_T_LBRACE, AXJ_T_RBRACE,
+	AXJ_T_GT, AXJ_T_LT, AXJ_T_ASSIGN, AXJ_T_DOT, AXJ_T_COLON, AXJ_T_PIPE, AXJ_T_COMMA, AXJ_T_SEMICOLON
+};
+
+struct axj_token {
+	uint8_t t;
+	uint32_t line;
+	const char *p; /* name, string, data; in the template's arena */
+	size_t n;
+	int64_t i;
+	double f;
+};
+
+struct axj_tokens {
+	struct axj_token *v;
+	size_t n, cap;
+};
+
+/* Tokens of the whole source, ended by AXJ_T_EOF. v is malloc'd: the caller frees it, also after an error. */
+int axj_lex(struct ax_jinja *t, const char *src, size_t n, struct axj_tokens *out, struct ax_err *e);
+/* How messages name a token type. */
+const char *axj_token_name(int t);
+
+struct axj_parser {
+	struct ax_jinja *t;
+	const struct axj_token *tok; /* current */
+	struct ax_err *e;
+	const char *const *end_stack[AX_JINJA_DEPTH]; /* tags that each open statement looks for */
+	const char *tag_stack[AX_JINJA_DEPTH];
+	int n_end, n_tag, n_loop, depth;
+	bool saw_varargs, saw_kwargs, saw_caller;
+};
+
+int axj_parse(struct axj_parser *p, struct axj_body *body);
+/* Filters and tests that do not exist are an error where they stand, unless inside an if (`soft`): then when reached. */
+int axj_check_names(struct axj_parser *p, const struct axj_body *body, bool soft);
+int axj_parse_expr(struct axj_parser *p, struct axj_node **out);
+/* An expression, or several with commas: a tuple. `stop`: a name that ends it ("in", "recursive"), or NULL. */
+int axj_parse_tuple(struct axj_parser *p, bool cond, const char *stop, bool parens, struct axj_node **out);
+int axj_parse_target(struct axj_parser *p, const char *stop, bool with_ns, struct axj_node **out);
+int axj_parse_filter(struct axj_parser *p, struct axj_node *in, bool inline_start, struct axj_node **out);
+struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, uint32_t line);
+int axj_push(struct axj_parser *p, struct axj_body *b, struct axj_node *n);
+/* Note that `child` hangs below `n`; an error when the tree grows too deep. */
+int axj_adopt(struct axj_parser *p, struct axj_node *n, const struct axj_node *child);
+int axj_syntax(struct axj_parser *p, uint32_t line, const char *fmt, ...) AX_PRINTF(3, 4);
+int axj_no_memory(struct axj_parser *p);
+bool axj_at(const struct axj_parser *p, int t);
+bool axj_at_name(const struct axj_parser *p, const char *name);
+bool axj_skip_name(struct axj_parser *p, const char *name);
+int axj_expect(struct axj_parser *p, int t);
+int axj_expect_name(struct axj_parser *p, const char *name);
+uint32_t axj_sym(struct axj_parser *p, const char *s, size_t n);
+
+/* ---- the render ---- */
+
+struct axj_var {
+	uint32_t sym;
+	struct axj_val v;
+};
+
+struct axj_frame { /* a scope; variables are few, newest last */
+	struct axj_frame *up;
+	struct axj_var *var;
+	size_t n, cap;
+};
+
+struct axj {
+	const struct ax_jinja *t;
+	const struct ax_jinja_opt *opt;
+	struct ax_rope *rope;
+	struct ax_arena *mem;
+	struct ax_err *e;
+	struct axj_val *top; /* by symbol: variables of the outermost scope and the context; AXJ_ABSENT if none */
+	struct axj_frame *frame; /* NULL at the outermost scope */
+	size_t span_floor; /* spans below belong to text outside the innermost capture */
+	uint64_t steps;
+	int depth, calls, gen;
+	uint32_t line;
+};
+
+struct axj_loop {
+	const struct axj_node *node;
+	struct axj_frame *outer;
+	struct axj_list *items; /* of the iterable, unfiltered */
+	size_t at;              /* next one to look at */
+	struct axj_val *kept;   /* those that passed the filter, as far as read */
+	size_t n_kept, cap_kept;
+	int64_t index0;
+	int64_t depth0;
+	struct axj_val changed;
+};
+
+struct axj_macro {
+	struct axj_str *name;
+	const struct axj_node *node;
+	struct axj_frame *outer;
+};
+
+struct axj_named {
+	struct axj_str *name;
+	struct axj_val v;
+};
+
+struct axj_args { /* evaluated */
+	struct axj_val *pos;
+	size_t n_pos;
+	struct axj_named *kw;
+	size_t n_kw;
+};
+
+/*
+ * A built-in. `sig` names the parameters after the value ("old new count=": '=' marks optional ones); a[] holds them in that
+ * order, AXJ_ABSENT where not given. With sig NULL the function reads `args` itself.
+ */
+struct axj_builtin {
+	const char *name;
+	const char *sig;
+	int (*fn)(struct axj *r, struct axj_val self, const struct axj_val *a, struct axj_args *args, struct axj_val *out);
+};
+
+int axj_raise(struct axj *r, const char *cls, const char *fmt, ...) AX_PRINTF(3, 4);
+int axj_limit(struct axj *r, const char *what);
+int axj_oom(struct axj *r);
+int axj_step(struct axj *r, uint64_t n);
+
+/* jinja_value.c */
+extern const struct axj_val axj_none;
+struct axj_val axj_bool(bool b);
+struct axj_val axj_int(int64_t i);
+struct axj_val axj_float(double f);
+const char *axj_type_name(struct axj_val v);
+/* As object_type_repr: "dict object", "None". */
+const char *axj_object_name(struct axj_val v);
+bool axj_truth(struct axj_val v);
+bool axj_is_int(struct axj_val v); /* int or bool, as Python's isinstance */
+int64_t axj_as_int(struct axj_val v);
+bool axj_is_num(struct axj_val v);
+double axj_as_float(struct axj_val v);
+bool axj_equal(struct axj *r, struct axj_val x, struct axj_val y);
+/* x < y and so on; TypeError for what Python cannot order. */
+int axj_order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, bool *out);
+/* Value of the context as a template sees it. */
+int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out);
+int axj_new_list(struct axj *r, enum axj_type t, size_t cap, struct axj_val *out);
+int axj_append(struct axj *r, struct axj_list *l, struct axj_val v);
+int axj_fill_list(struct axj *r, struct axj_list *l);
+int axj_new_dict(struct axj *r, struct axj_val *out);
+int axj_fill_dict(struct axj *r, struct axj_dict *d);
+/* *at: position of the key, or d->n. TypeError if it cannot be a key. */
+int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at);
+size_t axj_dict_find_str(struct axj *r, struct axj_dict *d, const char *s, size_t n);
+int axj_dict_set(struct axj *r, struct axj_dict *d, struct axj_val k, struct axj_val v);
+void axj_dict_remove(struct axj_dict *d, size_t at);
+/* Undefined values. */
+int axj_undef_name(struct axj *r, struct axj_str *name, struct axj_val *out);
+int axj_undef_in(struct axj *r, struct axj_val owner, struct axj_val name, struct axj_val *out);
+int axj_undef_hint(struct axj *r, const char *exc, struct axj_val *out, const char *fmt, ...) AX_PRINTF(4, 5);
+int axj_raise_undef(struct axj *r, struct axj_val v);
+
+/* jinja_str.c */
+/* A string of the template: copies nothing. */
+int axj_str(struct axj *r, const char *p, size_t n, struct axj_val *out);
+int axj_strz(struct axj *r, const char *s, struct axj_val *out);
+size_t axj_len_chars(struct axj_str *s);
+/* Byte offset of character i (i <= number of characters). */
+size_t axj_char_off(const struct axj_str *s, size_t i);
+/* Bytes [from, to) of s, provenance kept. */
+int axj_cut(struct axj *r, const struct axj_str *s, size_t from, size_t to, struct axj_val *out);
+/* New text made from v as a whole (its first origin). */
+int axj_made_from(struct axj *r, const char *p, size_t n, struct axj_val v, struct axj_val *out);
+const struct ax_val *axj_origin(struct axj *r, struct axj_val v);
+/*
+ * Building strings: text is appended to the rope behind what is there, then taken off as a value. Captures nest.
+ */
+struct axj_capture {
+	size_t b, span, floor;
+};
+void axj_capture_begin(struct axj *r, struct axj_capture *c);
+int axj_capture_end(struct axj *r, struct axj_capture *c, struct axj_val *out);
+void axj_capture_drop(struct axj *r, struct axj_capture *c);
+int axj_put(struct axj *r, const char *p, size_t n); /* text of the template */
+int axj_putz(struct axj *r, const char *s);
+int axj_put_str(struct axj *r, const struct axj_str *s);
+int axj_put_sub(struct axj *r, const struct axj_str *s, size_t from, size_t to);
+int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *src, size_t off, unsigned flags);
+/* Everything from `begin` on was made from src. */
+void axj_mark(struct axj *r, size_t begin, const struct ax_val *src);
+int axj_add_str(struct axj *r, struct axj_val x, struct axj_val y, struct axj_val *out);
+bool axj_is_str(struct axj_val v, const char *s);
+bool axj_str_eq(const struct axj_str *x, const struct axj_str *y);
+size_t axj_find(const struct axj_str *s, const struct axj_str *what, size_t from); /* AXJ_UNKNOWN: not there */
+bool axj_is_space(uint32_t c);
+uint32_t axj_get_char(const char *p, size_t left, size_t *len);
+size_t axj_put_char(uint32_t c, char out[4]);
+int axj_put_escaped(struct axj *r, const struct axj_str *s);
+
+/* jinja_repr.c */
+int axj_put_val(struct axj *r, struct axj_val v);  /* str(v) */
+int axj_put_repr(struct axj *r, struct axj_val v); /* repr(v) */
+int axj_to_str(struct axj *r, struct axj_val v, struct axj_val *out);
+/* repr(v) for messages, cut to a reasonable length. */
+const char *axj_repr_text(struct axj *r, struct axj_val v);
+
+/* jinja_json.c */
+struct axj_json {
+	bool ascii, sort, indented;
+	struct axj_val indent; /* string */
+	struct axj_val item_sep, key_sep;
+};
+int axj_put_json(struct axj *r, struct axj_val v, const struct axj_json *o);
+
+/* jinja_format.c: "..." % args, and "...".format(...) */
+int axj_percent(struct axj *r, struct axj_val fmt, struct axj_val args, struct axj_val *out);
+int axj_format(struct axj *r, const struct axj_str *fmt, struct axj_args *args, struct axj_val *out);
+
+/* jinja_ops.c, jinja_attr.c */
+int axj_binary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val y, struct axj_val *out);
+int axj_unary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val *out);
+int axj_contains(struct axj *r, struct axj_val item, struct axj_val in, bool *out);
+int axj_compare(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, bool *out);
+int axj_slice(struct axj *r, struct axj_val v, struct axj_val from, struct axj_val to, struct axj_val step, struct axj_val *out);
+int axj_getattr(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out);
+int axj_getitem(struct axj *r, struct axj_val v, struct axj_val key, struct axj_val *out);
+/* The attribute itself, without falling back on items; *out is AXJ_ABSENT if there is none. */
+int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out);
+/* All elements as list(v) gives them. A shared list must not be changed. */
+int axj_items(struct axj *r, struct axj_val v, struct axj_list **out);
+bool axj_iterable(struct axj_val v);
+bool axj_len(struct axj *r, struct axj_val v, int64_t *n); /* false: has no len() */
+
+/* jinja_exec.c, jinja_eval.c, jinja_call.c */
+int axj_exec(struct axj *r, const struct axj_body *b);
+int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out);
+int axj_eval_args(struct axj *r, const struct axj_argexpr *x, struct axj_args *out);
+int axj_call(struct axj *r, struct axj_val fn, struct axj_args *args, struct axj_val *out);
+int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val self, struct axj_args *args, struct axj_val *out);
+int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, int64_t depth0, struct axj_frame *outer);
+int axj_lookup(struct axj *r, uint32_t sym, struct axj_val *out);
+int axj_bind(struct axj *r, uint32_t sym, struct axj_val v);
+int axj_assign(struct axj *r, const struct axj_node *target, struct axj_val v);
+int axj_push_frame(struct axj *r, struct axj_frame *up);
+int axj_loop_next(struct axj *r, struct axj_loop *l, size_t index, bool *is);
+int axj_loop_attr(struct axj *r, struct axj_loop *l, const struct axj_str *name, struct axj_val *out);
+int axj_call_macro(struct axj *r, const struct axj_macro *m, struct axj_args *args, struct axj_val *out);
+bool axj_function(const struct axj_str *name, struct axj_val *out);
+const struct axj_builtin *axj_function_at(uint8_t i);
+struct axj_named *axj_keyword(struct axj_args *a, const char *name);
+
+/* The library: NULL if there is none of that name. */
+const struct axj_builtin *axj_find_filter(const char *s, size_t n);
+const struct axj_builtin *axj_find_test(const char *s, size_t n);
+const struct axj_builtin *axj_find_method(const struct ax_jinja *t, struct axj_val v, const struct axj_str *name, bool *unsafe);
+
+#endif

@@ -1,0 +1,411 @@
+/* Methods of lists, dicts and loops, and the is... methods of str. */
+#include <string.h>
+
+#include "text/jinja_lib.h"
+
+#define COUNT(t) (sizeof(t) / sizeof((t)[0]))
+
+/* ---- str.isalpha() and its kin ---- */
+
+enum is { IS_ALPHA, IS_DIGIT, IS_ALNUM, IS_SPACE, IS_ASCII, IS_LOWER, IS_UPPER, IS_IDENT };
+
+static bool is_letter(uint32_t c)
+{
+	/* Beyond ASCII: what has a case, and the scripts without one, taken whole. */
+	return c < 0x80 ? (c | 32) >= 'a' && (c | 32) <= 'z'
+			: axj_is_upper(c) || axj_is_lower(c) || c == 0xaa || c == 0xba || (c >= 0x5d0 && c <= 0x5ea) ||
+				  (c >= 0x620 && c <= 0x64a) || (c >= 0x904 && c <= 0x939) || (c >= 0xe01 && c <= 0xe30) ||
+				  (c >= 0x3041 && c <= 0x3096) || (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x3400 && c <= 0x4dbf) ||
+				  (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xac00 && c <= 0xd7a3) || (c >= 0x20000 && c <= 0x2ffff);
+}
+
+static bool is_kind(uint32_t c, enum is kind, bool first)
+{
+	bool digit = c >= '0' && c <= '9';
+
+	switch (kind) {
+	case IS_ALPHA:
+		return is_letter(c);
+	case IS_DIGIT:
+		return digit;
+	case IS_ALNUM:
+		return digit || is_letter(c);
+	case IS_SPACE:
+		return axj_is_space(c);
+	case IS_ASCII:
+		return c < 0x80;
+	case IS_LOWER:
+		return !axj_is_upper(c);
+	case IS_UPPER:
+		return !axj_is_lower(c);
+	case IS_IDENT:
+		return c == '_' || is_letter(c) || (digit && !first);
+	}
+	return false;
+}
+
+static int all_of(const struct axj_str *s, enum is kind, struct axj_val *out)
+{
+	bool ok = s->n > 0 || kind == IS_ASCII, cased = kind != IS_LOWER && kind != IS_UPPER;
+	size_t len;
+
+	for (size_t i = 0; i < s->n && ok; i += len) {
+		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
+
+		ok = is_kind(c, kind, i == 0);
+		cased = cased || (kind == IS_LOWER ? axj_is_lower(c) : axj_is_upper(c));
+	}
+	*out = axj_bool(ok && cased);
+	return 0;
+}
+
+#define IS_METHOD(name, kind)                                                                                          \
+	static AXJ_BUILTIN(name)                                                                                       \
+	{                                                                                                              \
+		return all_of(self.u.s, kind, out);                                                                    \
+	}
+
+IS_METHOD(m_isalpha, IS_ALPHA)
+IS_METHOD(m_isdigit, IS_DIGIT)
+IS_METHOD(m_isalnum, IS_ALNUM)
+IS_METHOD(m_isspace, IS_SPACE)
+IS_METHOD(m_isascii, IS_ASCII)
+IS_METHOD(m_islower, IS_LOWER)
+IS_METHOD(m_isupper, IS_UPPER)
+IS_METHOD(m_isidentifier, IS_IDENT)
+
+static const struct axj_builtin str_tests[] = {
+	{"isalpha", "", m_isalpha}, {"isdigit", "", m_isdigit},     {"isdecimal", "", m_isdigit}, {"isnumeric", "", m_isdigit},
+	{"isalnum", "", m_isalnum}, {"isspace", "", m_isspace},     {"isascii", "", m_isascii},   {"islower", "", m_islower},
+	{"isupper", "", m_isupper}, {"isidentifier", "", m_isidentifier},
+};
+
+/* ---- lists ---- */
+
+static AXJ_BUILTIN(l_index)
+{
+	for (size_t i = 0; i < self.u.l->n; i++)
+		if (axj_equal(r, self.u.l->v[i], a[0])) {
+			*out = axj_int((int64_t)i);
+			return 0;
+		}
+	return axj_raise(r, "ValueError", "%s is not in list", axj_repr_text(r, a[0]));
+}
+
+static AXJ_BUILTIN(l_count)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < self.u.l->n; i++)
+		n += axj_equal(r, self.u.l->v[i], a[0]);
+	*out = axj_int(n);
+	return 0;
+}
+
+static AXJ_BUILTIN(l_copy)
+{
+	return axj_f_list(r, self, a, args, out);
+}
+
+static AXJ_BUILTIN(l_append)
+{
+	*out = axj_none;
+	return axj_append(r, self.u.l, a[0]);
+}
+
+static AXJ_BUILTIN(l_extend)
+{
+	struct axj_list *l;
+
+	AX_TRY(axj_items(r, a[0], &l));
+	for (size_t i = 0, n = l->n; i < n; i++)
+		AX_TRY(axj_append(r, self.u.l, l->v[i]));
+	*out = axj_none;
+	return 0;
+}
+
+static void remove_at(struct axj_list *l, size_t at)
+{
+	memmove(&l->v[at], &l->v[at + 1], (l->n - at - 1) * sizeof(l->v[0]));
+	l->n--;
+}
+
+static AXJ_BUILTIN(l_pop)
+{
+	struct axj_list *l = self.u.l;
+	int64_t i = a[0].t ? 0 : -1;
+
+	if (!l->n)
+		return axj_raise(r, "IndexError", "pop from empty list");
+	if (a[0].t && !axj_is_int(a[0]))
+		return axj_raise(r, "TypeError", "'%s' object cannot be interpreted as an integer", axj_type_name(a[0]));
+	i = a[0].t ? axj_as_int(a[0]) : -1;
+	i += i < 0 ? (int64_t)l->n : 0;
+	if (i < 0 || i >= (int64_t)l->n)
+		return axj_raise(r, "IndexError", "pop index out of range");
+	*out = l->v[i];
+	remove_at(l, (size_t)i);
+	return 0;
+}
+
+static AXJ_BUILTIN(l_insert)
+{
+	struct axj_list *l = self.u.l;
+	int64_t i = axj_is_int(a[0]) ? axj_as_int(a[0]) : 0;
+
+	i += i < 0 ? (int64_t)l->n : 0;
+	i = i < 0 ? 0 : i > (int64_t)l->n ? (int64_t)l->n : i;
+	AX_TRY(axj_append(r, l, a[1]));
+	memmove(&l->v[i + 1], &l->v[i], (l->n - 1 - (size_t)i) * sizeof(l->v[0]));
+	l->v[i] = a[1];
+	*out = axj_none;
+	return 0;
+}
+
+static AXJ_BUILTIN(l_remove)
+{
+	*out = axj_none;
+	for (size_t i = 0; i < self.u.l->n; i++)
+		if (axj_equal(r, self.u.l->v[i], a[0])) {
+			remove_at(self.u.l, i);
+			return 0;
+		}
+	return axj_raise(r, "ValueError", "list.remove(x): x not in list");
+}
+
+static AXJ_BUILTIN(l_clear)
+{
+	self.u.l->n = 0;
+	*out = axj_none;
+	return 0;
+}
+
+static AXJ_BUILTIN(l_reverse)
+{
+	struct axj_list *l = self.u.l;
+
+	for (size_t i = 0, j = l->n; i + 1 < j; i++) {
+		struct axj_val t = l->v[i];
+
+		l->v[i] = l->v[--j];
+		l->v[j] = t;
+	}
+	*out = axj_none;
+	return 0;
+}
+
+static AXJ_BUILTIN(l_sort)
+{
+	struct axj_val order[3] = {a[0], axj_bool(true), axj_none}, sorted;
+
+	AX_TRY(axj_f_sort(r, self, order, args, &sorted));
+	memcpy(self.u.l->v, sorted.u.l->v, self.u.l->n * sizeof(self.u.l->v[0]));
+	*out = axj_none;
+	return 0;
+}
+
+static const struct axj_builtin list_read[] = {{"index", "value", l_index}, {"count", "value", l_count}, {"copy", "", l_copy}};
+static const struct axj_builtin list_write[] = {
+	{"append", "object", l_append}, {"extend", "iterable", l_extend}, {"pop", "index=", l_pop},   {"insert", "index object", l_insert},
+	{"remove", "value", l_remove},  {"clear", "", l_clear},           {"reverse", "", l_reverse}, {"sort", "reverse=", l_sort},
+};
+
+/* ---- dicts ---- */
+
+static int view(struct axj_val self, enum axj_view kind, struct axj_val *out)
+{
+	*out = self;
+	out->t = AXJ_VIEW;
+	out->sub = (uint8_t)kind;
+	return 0;
+}
+
+static AXJ_BUILTIN(d_keys)
+{
+	return view(self, AXJ_KEYS, out);
+}
+
+static AXJ_BUILTIN(d_values)
+{
+	return view(self, AXJ_VALUES, out);
+}
+
+static AXJ_BUILTIN(d_items)
+{
+	return view(self, AXJ_ITEMS, out);
+}
+
+static AXJ_BUILTIN(d_get)
+{
+	size_t at = 0;
+
+	AX_TRY(axj_dict_find(r, self.u.d, a[0], &at));
+	*out = at < self.u.d->n ? self.u.d->kv[at].v : a[1].t ? a[1] : axj_none;
+	return 0;
+}
+
+static AXJ_BUILTIN(d_copy)
+{
+	AX_TRY(axj_fill_dict(r, self.u.d));
+	AX_TRY(axj_new_dict(r, out));
+	for (size_t i = 0; i < self.u.d->n; i++)
+		AX_TRY(axj_dict_set(r, out->u.d, self.u.d->kv[i].k, self.u.d->kv[i].v));
+	return 0;
+}
+
+static AXJ_BUILTIN(d_pop)
+{
+	size_t at = 0;
+
+	if (!a[0].t)
+		return axj_raise(r, "TypeError", "pop expected at least 1 argument, got 0");
+	AX_TRY(axj_dict_find(r, self.u.d, a[0], &at));
+	if (at < self.u.d->n) {
+		*out = self.u.d->kv[at].v;
+		axj_dict_remove(self.u.d, at);
+		return 0;
+	}
+	*out = a[1];
+	return a[1].t ? 0 : axj_raise(r, "KeyError", "%s", axj_repr_text(r, a[0]));
+}
+
+static AXJ_BUILTIN(d_setdefault)
+{
+	size_t at = 0;
+
+	AX_TRY(axj_dict_find(r, self.u.d, a[0], &at));
+	*out = at < self.u.d->n ? self.u.d->kv[at].v : a[1].t ? a[1] : axj_none;
+	return at < self.u.d->n ? 0 : axj_dict_set(r, self.u.d, a[0], *out);
+}
+
+static AXJ_BUILTIN(d_update)
+{
+	struct axj_val k = {.t = AXJ_STR};
+
+	*out = axj_none;
+	if (args->n_pos && args->pos[0].t != AXJ_DICT)
+		return axj_raise(r, "TypeError", "'%s' object is not a mapping", axj_type_name(args->pos[0]));
+	if (args->n_pos) {
+		struct axj_dict *d = args->pos[0].u.d;
+
+		AX_TRY(axj_fill_dict(r, d));
+		for (size_t i = 0; i < d->n; i++)
+			AX_TRY(axj_dict_set(r, self.u.d, d->kv[i].k, d->kv[i].v));
+	}
+	for (size_t i = 0; i < args->n_kw; i++) {
+		k.u.s = args->kw[i].name;
+		AX_TRY(axj_dict_set(r, self.u.d, k, args->kw[i].v));
+	}
+	return 0;
+}
+
+static AXJ_BUILTIN(d_clear)
+{
+	AX_TRY(axj_fill_dict(r, self.u.d));
+	self.u.d->n = 0;
+	self.u.d->slot = NULL;
+	*out = axj_none;
+	return 0;
+}
+
+static AXJ_BUILTIN(d_popitem)
+{
+	AX_TRY(axj_fill_dict(r, self.u.d));
+	if (!self.u.d->n)
+		return axj_raise(r, "KeyError", "'popitem(): dictionary is empty'");
+	AX_TRY(axj_new_list(r, AXJ_TUPLE, 2, out));
+	AX_TRY(axj_append(r, out->u.l, self.u.d->kv[self.u.d->n - 1].k));
+	AX_TRY(axj_append(r, out->u.l, self.u.d->kv[self.u.d->n - 1].v));
+	axj_dict_remove(self.u.d, self.u.d->n - 1);
+	return 0;
+}
+
+static const struct axj_builtin dict_read[] = {
+	{"keys", "", d_keys}, {"values", "", d_values}, {"items", "", d_items}, {"get", "key default=", d_get}, {"copy", "", d_copy},
+};
+static const struct axj_builtin dict_write[] = {
+	{"pop", "key= default=", d_pop}, {"setdefault", "key default=", d_setdefault}, {"update", NULL, d_update},
+	{"clear", "", d_clear},          {"popitem", "", d_popitem},
+};
+
+/* ---- loops and cyclers ---- */
+
+static AXJ_BUILTIN(loop_cycle)
+{
+	if (!args->n_pos)
+		return axj_raise(r, "TypeError", "no items for cycling given");
+	*out = args->pos[(size_t)self.u.loop->index0 % args->n_pos];
+	return 0;
+}
+
+static AXJ_BUILTIN(loop_changed)
+{
+	struct axj_val now;
+
+	AX_TRY(axj_new_list(r, AXJ_TUPLE, args->n_pos, &now));
+	for (size_t i = 0; i < args->n_pos; i++)
+		AX_TRY(axj_append(r, now.u.l, args->pos[i]));
+	*out = axj_bool(!self.u.loop->changed.t || !axj_equal(r, now, self.u.loop->changed));
+	self.u.loop->changed = now;
+	return 0;
+}
+
+static AXJ_BUILTIN(cycler_next)
+{
+	struct axj_cycler *c = self.u.cycler;
+
+	*out = c->items->v[c->at];
+	c->at = (c->at + 1) % c->items->n;
+	return 0;
+}
+
+static AXJ_BUILTIN(cycler_reset)
+{
+	self.u.cycler->at = 0;
+	*out = axj_none;
+	return 0;
+}
+
+static const struct axj_builtin loop_methods[] = {{"cycle", NULL, loop_cycle}, {"changed", NULL, loop_changed}};
+static const struct axj_builtin cycler_methods[] = {{"next", "", cycler_next}, {"reset", "", cycler_reset}};
+
+static const struct axj_builtin *find(const struct axj_builtin *t, size_t n, const struct axj_str *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strlen(t[i].name) == name->n && memcmp(t[i].name, name->p, name->n) == 0)
+			return &t[i];
+	return NULL;
+}
+
+const struct axj_builtin *axj_find_str_test(const struct axj_str *name)
+{
+	return find(str_tests, COUNT(str_tests), name);
+}
+
+const struct axj_builtin *axj_find_method(const struct ax_jinja *t, struct axj_val v, const struct axj_str *name, bool *unsafe)
+{
+	const struct axj_builtin *read = NULL, *write = NULL;
+
+	switch ((enum axj_type)v.t) {
+	case AXJ_STR:
+		return axj_find_str_method(name);
+	case AXJ_LIST:
+		read = find(list_read, COUNT(list_read), name);
+		write = find(list_write, COUNT(list_write), name);
+		break;
+	case AXJ_TUPLE:
+		return find(list_read, 2, name);
+	case AXJ_DICT:
+		read = find(dict_read, COUNT(dict_read), name);
+		write = find(dict_write, COUNT(dict_write), name);
+		break;
+	case AXJ_LOOP:
+		return find(loop_methods, COUNT(loop_methods), name);
+	case AXJ_CYCLER:
+		return find(cycler_methods, COUNT(cycler_methods), name);
+	default:
+		return NULL;
+	}
+	*unsafe = write && !(t->flags & AX_JINJA_MUTABLE);
+	return read ? read : *unsafe ? NULL : write;
+}

@@ -1,0 +1,628 @@
+/* Values: constructors, truth, equality, order, lists and dicts. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "text/jinja_impl.h"
+
+#define INDEX_FROM ((size_t)9) /* dicts of so many keys get a hash index */
+
+const struct axj_val axj_none = {.t = AXJ_NONE};
+
+struct axj_val axj_bool(bool b)
+{
+	struct axj_val v = {.t = AXJ_BOOL};
+
+	v.u.b = b;
+	return v;
+}
+
+struct axj_val axj_int(int64_t i)
+{
+	struct axj_val v = {.t = AXJ_INT};
+
+	v.u.i = i;
+	return v;
+}
+
+struct axj_val axj_float(double f)
+{
+	struct axj_val v = {.t = AXJ_FLOAT};
+
+	v.u.f = f;
+	return v;
+}
+
+const char *axj_type_name(struct axj_val v)
+{
+	static const char *const views[] = {"dict_keys", "dict_values", "dict_items"};
+
+	switch ((enum axj_type)v.t) {
+	case AXJ_ABSENT:
+	case AXJ_UNDEF:
+		return "Undefined";
+	case AXJ_NONE:
+		return "NoneType";
+	case AXJ_BOOL:
+		return "bool";
+	case AXJ_INT:
+		return "int";
+	case AXJ_FLOAT:
+		return "float";
+	case AXJ_STR:
+		return v.u.s->markup ? "Markup" : "str";
+	case AXJ_LIST:
+		return "list";
+	case AXJ_TUPLE:
+		return "tuple";
+	case AXJ_DICT:
+		return "dict";
+	case AXJ_RANGE:
+		return "range";
+	case AXJ_VIEW:
+		return views[v.sub];
+	case AXJ_ITER:
+		return strstr(v.u.it->name, "do_") ? "generator" : v.u.it->name;
+	case AXJ_NS:
+		return "Namespace";
+	case AXJ_LOOP:
+		return "LoopContext";
+	case AXJ_MACRO:
+		return "Macro";
+	case AXJ_FUNC:
+		return "function";
+	case AXJ_METHOD:
+		return "builtin_function_or_method";
+	case AXJ_CYCLER:
+		return "Cycler";
+	case AXJ_JOINER:
+		return "Joiner";
+	}
+	return "object";
+}
+
+const char *axj_object_name(struct axj_val v)
+{
+	static const char *const views[] = {"dict_keys object", "dict_values object", "dict_items object"};
+
+	switch ((enum axj_type)v.t) {
+	case AXJ_NONE:
+		return "None";
+	case AXJ_BOOL:
+		return "bool object";
+	case AXJ_INT:
+		return "int object";
+	case AXJ_FLOAT:
+		return "float object";
+	case AXJ_STR:
+		return v.u.s->markup ? "markupsafe.Markup object" : "str object";
+	case AXJ_LIST:
+		return "list object";
+	case AXJ_TUPLE:
+		return "tuple object";
+	case AXJ_DICT:
+		return "dict object";
+	case AXJ_RANGE:
+		return "range object";
+	case AXJ_VIEW:
+		return views[v.sub];
+	case AXJ_ITER:
+		return "generator object";
+	case AXJ_NS:
+		return "jinja2.utils.Namespace object";
+	case AXJ_LOOP:
+		return "jinja2.runtime.LoopContext object";
+	case AXJ_MACRO:
+		return "jinja2.runtime.Macro object";
+	case AXJ_FUNC:
+		return "function object";
+	case AXJ_METHOD:
+		return "builtin_function_or_method object";
+	case AXJ_CYCLER:
+		return "jinja2.utils.Cycler object";
+	case AXJ_JOINER:
+		return "jinja2.utils.Joiner object";
+	case AXJ_ABSENT:
+	case AXJ_UNDEF:
+		break;
+	}
+	return "jinja2.runtime.Undefined object";
+}
+
+bool axj_is_int(struct axj_val v)
+{
+	return v.t == AXJ_INT || v.t == AXJ_BOOL;
+}
+
+int64_t axj_as_int(struct axj_val v)
+{
+	return v.t == AXJ_BOOL ? v.u.b : v.u.i;
+}
+
+bool axj_is_num(struct axj_val v)
+{
+	return axj_is_int(v) || v.t == AXJ_FLOAT;
+}
+
+double axj_as_float(struct axj_val v)
+{
+	return v.t == AXJ_FLOAT ? v.u.f : (double)axj_as_int(v);
+}
+
+/* Elements without filling a container of the context. */
+static size_t list_n(const struct axj_list *l)
+{
+	return l->src && !l->filled ? l->src->n : l->n;
+}
+
+static size_t dict_n(const struct axj_dict *d)
+{
+	return d->src && !d->filled ? d->src->n : d->n;
+}
+
+bool axj_truth(struct axj_val v)
+{
+	switch ((enum axj_type)v.t) {
+	case AXJ_ABSENT:
+	case AXJ_UNDEF:
+	case AXJ_NONE:
+		return false;
+	case AXJ_BOOL:
+		return v.u.b;
+	case AXJ_INT:
+		return v.u.i != 0;
+	case AXJ_FLOAT:
+		return v.u.f != 0;
+	case AXJ_STR:
+		return v.u.s->n != 0;
+	case AXJ_LIST:
+	case AXJ_TUPLE:
+		return list_n(v.u.l) != 0;
+	case AXJ_DICT:
+	case AXJ_VIEW:
+		return dict_n(v.u.d) != 0;
+	case AXJ_RANGE:
+		return v.u.range->n != 0;
+	default:
+		return true;
+	}
+}
+
+/* ---- lists and dicts ---- */
+
+int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
+{
+	struct axj_str *s;
+
+	memset(out, 0, sizeof(*out));
+	out->src = v;
+	switch (v ? v->type : AX_NULL) {
+	case AX_NULL:
+		out->t = AXJ_NONE;
+		return 0;
+	case AX_BOOL:
+		out->t = AXJ_BOOL;
+		out->u.b = v->u.b;
+		return 0;
+	case AX_INT:
+		out->t = AXJ_INT;
+		out->u.i = v->u.i;
+		return 0;
+	case AX_FLOAT:
+		out->t = AXJ_FLOAT;
+		out->u.f = v->u.f;
+		return 0;
+	case AX_STR:
+		s = ax_arena_calloc(r->mem, 1, sizeof(*s));
+		if (!s)
+			return axj_oom(r);
+		s->p = v->u.s;
+		s->n = v->n;
+		s->n_char = AXJ_UNKNOWN;
+		s->src = v;
+		out->t = AXJ_STR;
+		out->u.s = s;
+		return 0;
+	case AX_LIST:
+		AX_TRY(axj_new_list(r, AXJ_LIST, 0, out));
+		out->u.l->src = v;
+		return 0;
+	case AX_MAP:
+		AX_TRY(axj_new_dict(r, out));
+		out->u.d->src = v;
+		return 0;
+	}
+	return 0;
+}
+
+int axj_new_list(struct axj *r, enum axj_type t, size_t cap, struct axj_val *out)
+{
+	struct axj_list *l = ax_arena_calloc(r->mem, 1, sizeof(*l));
+
+	memset(out, 0, sizeof(*out));
+	out->t = (uint8_t)t;
+	out->u.l = l;
+	if (!l)
+		return axj_oom(r);
+	if (cap) {
+		size_t bytes;
+
+		l->v = ax_mul_size(cap, sizeof(*l->v), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
+		l->cap = cap;
+	}
+	return cap && !l->v ? axj_oom(r) : 0;
+}
+
+int axj_append(struct axj *r, struct axj_list *l, struct axj_val v)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 8;
+		struct axj_val *q = ax_arena_alloc(r->mem, cap * sizeof(*q));
+
+		if (!q)
+			return axj_oom(r);
+		if (l->n)
+			memcpy(q, l->v, l->n * sizeof(*q));
+		l->v = q;
+		l->cap = cap;
+	}
+	l->v[l->n++] = v;
+	return axj_step(r, 1);
+}
+
+int axj_fill_list(struct axj *r, struct axj_list *l)
+{
+	if (!l->src || l->filled)
+		return 0;
+	l->filled = true;
+	for (size_t i = 0; i < l->src->n; i++) {
+		struct axj_val v;
+
+		AX_TRY(axj_wrap(r, l->src->u.item[i], &v));
+		AX_TRY(axj_append(r, l, v));
+	}
+	return 0;
+}
+
+int axj_new_dict(struct axj *r, struct axj_val *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->t = AXJ_DICT;
+	out->u.d = ax_arena_calloc(r->mem, 1, sizeof(*out->u.d));
+	return out->u.d ? 0 : axj_oom(r);
+}
+
+static int reserve_pairs(struct axj *r, struct axj_dict *d, size_t n)
+{
+	size_t cap = d->cap ? d->cap : 4;
+	struct axj_pair *q;
+
+	if (n <= d->cap)
+		return 0;
+	while (cap < n)
+		cap *= 2;
+	q = ax_arena_alloc(r->mem, cap * sizeof(*q));
+	if (!q)
+		return axj_oom(r);
+	if (d->n)
+		memcpy(q, d->kv, d->n * sizeof(*q));
+	d->kv = q;
+	d->cap = cap;
+	return 0;
+}
+
+int axj_fill_dict(struct axj *r, struct axj_dict *d)
+{
+	if (!d->src || d->filled)
+		return 0;
+	d->filled = true;
+	AX_TRY(reserve_pairs(r, d, d->src->n));
+	AX_TRY(axj_step(r, d->src->n));
+	for (size_t i = 0; i < d->src->n; i++) {
+		const struct ax_pair *p = &d->src->u.pair[i];
+
+		AX_TRY(axj_str(r, p->key, p->key_n, &d->kv[i].k));
+		d->kv[i].k.u.s->src = d->src; /* a key is data too; it is no value, so the map stands for it */
+		d->kv[i].k.u.s->flags = AX_SPAN_TRANSFORMED;
+		AX_TRY(axj_wrap(r, p->val, &d->kv[i].v));
+		d->n = i + 1;
+	}
+	return 0;
+}
+
+static bool hashable(struct axj_val v)
+{
+	if (v.t == AXJ_TUPLE) {
+		for (size_t i = 0; i < v.u.l->n; i++)
+			if (!hashable(v.u.l->v[i]))
+				return false;
+		return true;
+	}
+	return v.t != AXJ_LIST && v.t != AXJ_DICT && v.t != AXJ_VIEW;
+}
+
+/* Equal values hash alike: 1, 1.0 and true. */
+static uint64_t hash(struct axj_val v)
+{
+	uint64_t h = v.t;
+
+	switch ((enum axj_type)v.t) {
+	case AXJ_STR:
+		return ax_hash64(v.u.s->p, v.u.s->n);
+	case AXJ_BOOL:
+	case AXJ_INT:
+		return ax_mix64((uint64_t)axj_as_int(v));
+	case AXJ_FLOAT:
+		if (v.u.f == floor(v.u.f) && fabs(v.u.f) < 9.2e18)
+			return ax_mix64((uint64_t)(int64_t)v.u.f);
+		return ax_hash64(&v.u.f, sizeof(v.u.f));
+	case AXJ_TUPLE:
+		for (size_t i = 0; i < v.u.l->n; i++)
+			h = ax_mix64(h ^ hash(v.u.l->v[i]));
+		return h;
+	default:
+		return ax_mix64(h);
+	}
+}
+
+static void index_add(struct axj_dict *d, size_t at)
+{
+	size_t h = (size_t)hash(d->kv[at].k) & (d->n_slot - 1);
+
+	while (d->slot[h])
+		h = (h + 1) & (d->n_slot - 1);
+	d->slot[h] = (uint32_t)at + 1;
+}
+
+static int make_index(struct axj *r, struct axj_dict *d)
+{
+	size_t n = 32;
+
+	while (n < d->n * 3)
+		n *= 2;
+	d->slot = ax_arena_calloc(r->mem, n, sizeof(*d->slot));
+	if (!d->slot)
+		return axj_oom(r);
+	d->n_slot = n;
+	for (size_t i = 0; i < d->n; i++)
+		index_add(d, i);
+	return 0;
+}
+
+int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at)
+{
+	AX_TRY(axj_fill_dict(r, d));
+	if (!hashable(k))
+		return axj_raise(r, "TypeError", "unhashable type: '%s'", axj_type_name(k));
+	if (d->n < INDEX_FROM) {
+		for (*at = 0; *at < d->n; (*at)++)
+			if (axj_equal(r, d->kv[*at].k, k))
+				break;
+		return 0;
+	}
+	if (!d->slot)
+		AX_TRY(make_index(r, d));
+	for (size_t h = (size_t)hash(k) & (d->n_slot - 1); d->slot[h]; h = (h + 1) & (d->n_slot - 1)) {
+		*at = d->slot[h] - 1;
+		if (axj_equal(r, d->kv[*at].k, k))
+			return 0;
+	}
+	*at = d->n;
+	return 0;
+}
+
+size_t axj_dict_find_str(struct axj *r, struct axj_dict *d, const char *s, size_t n)
+{
+	struct axj_str str = {.p = s, .n = n, .n_char = AXJ_UNKNOWN};
+	struct axj_val k = {.t = AXJ_STR};
+	size_t at = 0;
+
+	k.u.s = &str;
+	return axj_dict_find(r, d, k, &at) ? d->n : at;
+}
+
+int axj_dict_set(struct axj *r, struct axj_dict *d, struct axj_val k, struct axj_val v)
+{
+	size_t at = 0;
+
+	AX_TRY(axj_dict_find(r, d, k, &at));
+	AX_TRY(axj_step(r, 1));
+	if (at < d->n) {
+		d->kv[at].v = v;
+		return 0;
+	}
+	AX_TRY(reserve_pairs(r, d, d->n + 1));
+	d->kv[d->n++] = (struct axj_pair){k, v};
+	if (d->slot && d->n * 2 < d->n_slot)
+		index_add(d, d->n - 1);
+	else
+		d->slot = NULL; /* made again, larger, at the next search */
+	return 0;
+}
+
+void axj_dict_remove(struct axj_dict *d, size_t at)
+{
+	memmove(&d->kv[at], &d->kv[at + 1], (d->n - at - 1) * sizeof(d->kv[0]));
+	d->n--;
+	d->slot = NULL;
+}
+
+/* ---- comparison ---- */
+
+static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth);
+
+static bool lists_equal(struct axj *r, struct axj_list *x, struct axj_list *y, int depth)
+{
+	if (x == y)
+		return true;
+	if (axj_fill_list(r, x) || axj_fill_list(r, y) || x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++)
+		if (!equal(r, x->v[i], y->v[i], depth + 1))
+			return false;
+	return true;
+}
+
+static bool dicts_equal(struct axj *r, struct axj_dict *x, struct axj_dict *y, int depth)
+{
+	if (x == y)
+		return true;
+	if (axj_fill_dict(r, x) || axj_fill_dict(r, y) || x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++) {
+		size_t at = 0;
+
+		if (axj_dict_find(r, y, x->kv[i].k, &at) || at == y->n || !equal(r, x->kv[i].v, y->kv[at].v, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth)
+{
+	r->steps++;
+	if (axj_is_num(x) && axj_is_num(y)) {
+		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+			return axj_as_int(x) == axj_as_int(y);
+		return axj_as_float(x) == axj_as_float(y);
+	}
+	if (x.t != y.t || depth > AXJ_NESTED)
+		return false;
+	switch ((enum axj_type)x.t) {
+	case AXJ_ABSENT:
+	case AXJ_UNDEF:
+	case AXJ_NONE:
+		return true;
+	case AXJ_STR:
+		return axj_str_eq(x.u.s, y.u.s);
+	case AXJ_LIST:
+	case AXJ_TUPLE:
+		return lists_equal(r, x.u.l, y.u.l, depth);
+	case AXJ_DICT:
+		return dicts_equal(r, x.u.d, y.u.d, depth);
+	case AXJ_RANGE:
+		return x.u.range->n == y.u.range->n &&
+		       (x.u.range->n == 0 || (x.u.range->start == y.u.range->start &&
+					      (x.u.range->n == 1 || x.u.range->step == y.u.range->step)));
+	case AXJ_VIEW:
+		return x.u.d == y.u.d && x.sub == y.sub;
+	case AXJ_FUNC:
+		return x.sub == y.sub;
+	default:
+		return x.u.it == y.u.it;
+	}
+}
+
+bool axj_equal(struct axj *r, struct axj_val x, struct axj_val y)
+{
+	return equal(r, x, y, 0);
+}
+
+static bool holds(enum axj_cmp op, int c)
+{
+	return op == AXJ_LT ? c < 0 : op == AXJ_LE ? c <= 0 : op == AXJ_GT ? c > 0 : c >= 0;
+}
+
+static int order_lists(struct axj *r, enum axj_cmp op, struct axj_list *x, struct axj_list *y, int depth, bool *out);
+
+static int order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, int depth, bool *out)
+{
+	static const char *const names[] = {"==", "!=", "<", "<=", ">", ">="};
+
+	AX_TRY(axj_step(r, 1));
+	if (axj_is_num(x) && axj_is_num(y)) {
+		double fx = axj_as_float(x), fy = axj_as_float(y);
+
+		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+			*out = holds(op, (axj_as_int(x) > axj_as_int(y)) - (axj_as_int(x) < axj_as_int(y)));
+		else
+			*out = !isnan(fx) && !isnan(fy) && holds(op, (fx > fy) - (fx < fy));
+		return 0;
+	}
+	if (x.t == AXJ_STR && y.t == AXJ_STR) {
+		size_t n = x.u.s->n < y.u.s->n ? x.u.s->n : y.u.s->n;
+		int c = memcmp(x.u.s->p, y.u.s->p, n); /* UTF-8 sorts as its code points */
+
+		*out = holds(op, c ? c : (x.u.s->n > y.u.s->n) - (x.u.s->n < y.u.s->n));
+		return 0;
+	}
+	if (x.t == y.t && (x.t == AXJ_LIST || x.t == AXJ_TUPLE) && depth < AXJ_NESTED)
+		return order_lists(r, op, x.u.l, y.u.l, depth, out);
+	if (x.t == AXJ_UNDEF || y.t == AXJ_UNDEF)
+		return axj_raise_undef(r, x.t == AXJ_UNDEF ? x : y);
+	return axj_raise(r, "TypeError", "'%s' not supported between instances of '%s' and '%s'", names[op], axj_type_name(x),
+			 axj_type_name(y));
+}
+
+static int order_lists(struct axj *r, enum axj_cmp op, struct axj_list *x, struct axj_list *y, int depth, bool *out)
+{
+	AX_TRY(axj_fill_list(r, x));
+	AX_TRY(axj_fill_list(r, y));
+	for (size_t i = 0; i < x->n && i < y->n; i++)
+		if (!equal(r, x->v[i], y->v[i], depth + 1))
+			return order(r, op, x->v[i], y->v[i], depth + 1, out);
+	*out = holds(op, (x->n > y->n) - (x->n < y->n));
+	return 0;
+}
+
+int axj_order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, bool *out)
+{
+	return order(r, op, x, y, 0, out);
+}
+
+/* ---- undefined ---- */
+
+static int undef(struct axj *r, struct axj_undef u, struct axj_val *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->t = AXJ_UNDEF;
+	out->u.undef = ax_arena_alloc(r->mem, sizeof(u));
+	if (!out->u.undef)
+		return axj_oom(r);
+	*out->u.undef = u;
+	return 0;
+}
+
+int axj_undef_name(struct axj *r, struct axj_str *name, struct axj_val *out)
+{
+	struct axj_undef u = {.exc = "UndefinedError", .name = {.t = AXJ_STR}};
+
+	u.name.u.s = name;
+	return undef(r, u, out);
+}
+
+int axj_undef_in(struct axj *r, struct axj_val owner, struct axj_val name, struct axj_val *out)
+{
+	struct axj_undef u = {.exc = "UndefinedError", .owner = axj_object_name(owner), .name = name};
+
+	return undef(r, u, out);
+}
+
+int axj_undef_hint(struct axj *r, const char *exc, struct axj_val *out, const char *fmt, ...)
+{
+	struct axj_undef u = {.exc = exc};
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	u.hint = ax_arena_strndup(r->mem, text, strlen(text));
+	return u.hint ? undef(r, u, out) : axj_oom(r);
+}
+
+int axj_raise_undef(struct axj *r, struct axj_val v)
+{
+	const struct axj_undef *u = v.u.undef;
+	const char *name;
+
+	if (u->hint)
+		return axj_raise(r, u->exc, "%s", u->hint);
+	name = axj_repr_text(r, u->name);
+	if (!u->owner)
+		return axj_raise(r, u->exc, "%s is undefined", name);
+	if (u->name.t != AXJ_STR)
+		return axj_raise(r, u->exc, "%s has no element %s", u->owner, name);
+	return axj_raise(r, u->exc, "'%s' has no attribute %s", u->owner, name);
+}
