@@ -18,6 +18,7 @@ struct finder {
 	const char *shown; /* the data set's name in messages */
 	const char *root;
 	const char *split; /* without its slice */
+	bool any_split;    /* the entry names none: files that say nothing will do */
 	const char **all;  /* every data file below root, relative and sorted */
 	size_t n_all, cap_all;
 	const char **out;
@@ -254,7 +255,7 @@ static int from_names(struct finder *f, const char *name)
 
 		if (name && !has_word(f->all[i], name))
 			continue;
-		if (named == 0 ? want == 0 : want >= 0 ? is == want : has_word(f->all[i], f->split))
+		if (named == 0 ? want == 0 || f->any_split : want >= 0 ? is == want : has_word(f->all[i], f->split))
 			AX_TRY(add(f, f->root, f->all[i]));
 	}
 	if (f->n_out > 0)
@@ -313,7 +314,7 @@ static int find_files(struct finder *f, const struct ax_val *entry)
 int ax_hub_dataset(struct ax_conf *c, const struct ax_val *entry, const char *dflt_split, const char *const **file,
 		   size_t *n_file, struct ax_err *e)
 {
-	struct finder f = {.c = c, .e = e};
+	struct finder f = {.c = c, .e = e, .any_split = ax_val_is_null(ax_val_get(entry, "split"))};
 	const char *split = ax_val_cstr(&c->arena, ax_val_get(entry, "split"), dflt_split);
 	int rc;
 

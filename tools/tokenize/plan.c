@@ -1,9 +1,9 @@
 /* What to read: entries of the configuration, or files named on the command line. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/hub.h"
 #include "tokenize.h"
 
 #define TEMPLATE_MAX ((size_t)4 << 20)
@@ -52,28 +52,6 @@ int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **mode
 
 /* --- files --- */
 
-static bool has_suffix(const char *s, const char *suffix)
-{
-	size_t n = strlen(s), m = strlen(suffix);
-
-	return n >= m && !strcmp(s + n - m, suffix);
-}
-
-static bool is_data_name(const char *name)
-{
-	static const char *const known[] = { ".jsonl", ".json", ".txt", ".ndjson" };
-	static const char *const packed[] = { "", ".gz", ".zst" };
-	char suffix[16];
-
-	for (size_t i = 0; i < 4; i++)
-		for (size_t k = 0; k < 3; k++) {
-			snprintf(suffix, sizeof(suffix), "%s%s", known[i], packed[k]);
-			if (has_suffix(name, suffix))
-				return true;
-		}
-	return false;
-}
-
 static int add_file(struct tk_plan *p, struct tk_entry *t, const char *path, struct ax_err *e)
 {
 	const char **list = ax_arena_alloc(&p->conf->arena, (t->n_file + 1) * sizeof(*list));
@@ -87,99 +65,18 @@ static int add_file(struct tk_plan *p, struct tk_entry *t, const char *path, str
 	return list[t->n_file - 1] ? 0 : no_memory(e);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Data files of one folder, sorted; those that name the split if any does. */
-static int scan_folder(struct tk_plan *p, struct tk_entry *t, const char *dir, const char *split, struct ax_err *e)
-{
-	DIR *d = opendir(dir);
-	struct dirent *de;
-	bool any_named = false;
-	size_t before = t->n_file, out = before;
-	int rc = 0;
-
-	if (!d)
-		return 0;
-	while (!rc && (de = readdir(d))) {
-		char *path = is_data_name(de->d_name) ? ax_path_join(dir, de->d_name) : NULL;
-
-		if (path && !ax_path_is_dir(path))
-			rc = add_file(p, t, path, e);
-		ax_free(path);
-	}
-	closedir(d);
-	if (rc)
-		return rc;
-	qsort(t->file + before, t->n_file - before, sizeof(*t->file), by_name);
-	for (size_t i = before; i < t->n_file; i++)
-		any_named |= *split && strstr(ax_path_base(t->file[i]), split) != NULL;
-	for (size_t i = before; i < t->n_file; i++)
-		if (!any_named || strstr(ax_path_base(t->file[i]), split))
-			t->file[out++] = t->file[i];
-	t->n_file = out;
-	return 0;
-}
-
-static int folder_files(struct tk_plan *p, struct tk_entry *t, const char *dir, struct ax_err *e)
-{
-	const char *split = t->slice.name[0] ? t->slice.name : t->eval ? "test" : "train";
-	char *data = ax_path_join(dir, "data");
-	int rc = scan_folder(p, t, dir, split, e);
-
-	if (!rc && t->n_file == 0 && data)
-		rc = scan_folder(p, t, data, split, e);
-	ax_free(data);
-	if (rc)
-		return rc;
-	if (t->n_file == 0)
-		return ax_fail(e, AX_EIO, "%s: no data file in %s (looked for .jsonl, .json, .txt, also .gz and .zst)",
-			       t->label, dir);
-	return 0;
-}
-
-/* data_files: a name or a list of names inside the folder (or beside the working directory). */
-static int named_files(struct tk_plan *p, struct tk_entry *t, const char *dir, const struct ax_val *names,
-		       struct ax_err *e)
-{
-	size_t n = names->type == AX_LIST ? names->n : 1;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct ax_val *v = names->type == AX_LIST ? names->u.item[i] : names;
-		const char *name = ax_val_cstr(&p->conf->arena, v, NULL);
-		char *path;
-		int rc;
-
-		if (!name)
-			return ax_fail(e, AX_EUSAGE, "%s: data_files must be names", t->label);
-		path = ax_path_join(dir, name);
-		rc = path ? add_file(p, t, ax_path_exists(path) || !ax_path_exists(name) ? path : name, e) : no_memory(e);
-		ax_free(path);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
 static int find_files(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
 {
-	struct ax_arena *a = &p->conf->arena;
-	const char *path = ax_val_cstr(a, ax_val_get(entry, "path"), NULL), *found;
-	const struct ax_val *names = ax_val_get(entry, "data_files");
+	const char *const *file;
+	size_t n_file;
 
-	if (!path)
-		return ax_fail(e, AX_EUSAGE, "%s: no path", t->label);
-	if (!strcmp(path, "-"))
-		return add_file(p, t, path, e);
-	if (!strcmp(path, "json") || !strcmp(path, "text"))
-		return ax_val_is_null(names) ? ax_fail(e, AX_EUSAGE, "%s: path: %s needs data_files", t->label, path) :
-					       named_files(p, t, "", names, e);
-	AX_TRY(ax_hub_find(p->conf, "datasets", path, ax_val_cstr(a, ax_val_get(entry, "revision"), NULL), &found, e));
-	if (!ax_path_is_dir(found))
-		return add_file(p, t, found, e);
-	return ax_val_is_null(names) ? folder_files(p, t, found, e) : named_files(p, t, found, names, e);
+	if (ax_val_is(ax_val_get(entry, "path"), "-"))
+		return add_file(p, t, "-", e);
+	if (ax_hub_dataset(p->conf, entry, t->eval ? "test" : "train", &file, &n_file, e))
+		return ax_err_prefix(e, "%s: ", t->label);
+	for (size_t i = 0; i < n_file; i++)
+		AX_TRY(add_file(p, t, file[i], e));
+	return 0;
 }
 
 static int read_format(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
