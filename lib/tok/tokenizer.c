@@ -120,7 +120,7 @@ static bool unguarded(void *ctx, uint32_t id, size_t begin, size_t end)
 	size_t lo = 0, hi = j->n_guard;
 	uint32_t b, e;
 
-	if (!tok->special)
+	if (!tok->special && !tok->guarded)
 		return true;
 	ax_ntext_range(j->text, begin, end, &b, &e);
 	while (lo < hi) { /* the first range that ends behind b */

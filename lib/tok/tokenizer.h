@@ -61,11 +61,14 @@ struct ax_tok_added {
 	size_t content_n;
 	uint32_t id;
 	bool special, lstrip, rstrip, single_word, normalized;
+	bool guarded; /* not recognised in guarded text, as if it were special */
 };
 
 /*
- * Load `path`: a model folder, or a tokenizer.json. In a folder, tokenizer_config.json's added_tokens_decoder overrides
- * the flags of added tokens, as transformers does when it loads a fast tokenizer.
+ * Load `path`: a model folder, or a tokenizer.json. In a folder, what tokenizer_config.json says about added tokens counts
+ * too, as when transformers loads a fast tokenizer: entries of added_tokens_decoder that differ replace flags or add
+ * tokens, and named special tokens (bos_token, ...) without an id get one. tokenizer_class is not looked at: rules that a
+ * class of transformers puts in place of those of tokenizer.json are not applied.
  */
 int ax_tokenizer_open(struct ax_tokenizer **t, const char *path, struct ax_err *e);
 /* The same from memory: the text of a tokenizer.json. Nothing of it is kept. */
@@ -101,7 +104,7 @@ struct ax_tok_guard {
 	size_t begin, end;
 };
 
-/* The same; a special added token that would overlap one of the `n_guard` ascending, disjoint ranges stays text. */
+/* The same; a special (or `guarded`) added token that would overlap one of the ascending, disjoint ranges stays text. */
 int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
 				const struct ax_tok_guard *guard, size_t n_guard, struct ax_ids *out,
 				struct ax_tok_scratch *s, struct ax_err *e);
@@ -134,5 +137,8 @@ const struct ax_tok_added *ax_tokenizer_added_at(const struct ax_tokenizer *t, s
 /* What AX_TOK_SPECIAL puts before and after the text. */
 const uint32_t *ax_tokenizer_prefix(const struct ax_tokenizer *t, size_t *n);
 const uint32_t *ax_tokenizer_suffix(const struct ax_tokenizer *t, size_t *n);
+
+/* 32 hex digits and a NUL over everything that decides ids: vocabulary, merges, settings, added tokens, affixes. */
+void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33]);
 
 #endif

@@ -21,7 +21,23 @@ struct ax_tokenizer {
 	uint32_t *prefix, *suffix;      /* the post-processor's tokens */
 	size_t n_prefix, n_suffix;
 	bool spaces; /* pieces write a space as ▁ */
+	uint64_t parts_hash; /* of normalizer and pre-tokenizer */
 };
+
+/*
+ * Build from the text of a tokenizer.json and, where not NULL, the value of tokenizer_config.json (and of
+ * special_tokens_map.json), whose added_tokens_decoder and named special tokens are added as transformers does.
+ */
+int ax_tok_build(struct ax_tokenizer **t, const char *json, size_t n, const struct ax_val *config, const struct ax_val *map,
+		 struct ax_err *e);
+/* That second half alone. */
+int ax_tok_apply_config(struct ax_tokenizer *t, const struct ax_val *config, const struct ax_val *map, struct ax_err *e);
+/* The names of special tokens: bos_token, eos_token, ...; NULL at the end. */
+extern const char *const ax_tok_special_names[];
+/* A special token's value in a config: a string, or a map with "content"; NULL if it is neither. */
+const struct ax_val *ax_tok_special_text(const struct ax_val *v);
+/* Add tokens without rebuilding the matchers; ax_tokenizer_add does both. */
+int ax_tok_add_quietly(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e);
 
 /* From the value of "post_processor": fills prefix and suffix. */
 int ax_tok_post_load(struct ax_tokenizer *t, const struct ax_val *v, struct ax_err *e);

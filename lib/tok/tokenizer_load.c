@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/io.h"
 #include "text/json.h"
 #include "tok/tokenizer_impl.h"
@@ -91,7 +92,7 @@ static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 	return rc;
 }
 
-static int add_tokens(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e)
+int ax_tok_add_quietly(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct ax_tok_added *same = added_named(t, tok[i].content, tok[i].content_n);
@@ -121,7 +122,7 @@ int ax_tokenizer_add(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n,
 	for (size_t i = 0; i < n; i++)
 		if (ax_utf8_check(tok[i].content, tok[i].content_n) != tok[i].content_n)
 			return ax_fail(e, AX_EDATA, "an added token is not UTF-8");
-	AX_TRY(add_tokens(t, tok, n, e));
+	AX_TRY(ax_tok_add_quietly(t, tok, n, e));
 	return build_tries(t, e);
 }
 
@@ -162,7 +163,7 @@ static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct 
 		struct ax_tok_added tok = { 0 };
 
 		AX_TRY(read_added(list->u.item[i], &tok, e));
-		AX_TRY(add_tokens(t, &tok, 1, e));
+		AX_TRY(ax_tok_add_quietly(t, &tok, 1, e));
 	}
 	return 0;
 }
@@ -223,50 +224,23 @@ static bool writes_spaces(const struct ax_tokenizer *t)
 	return false;
 }
 
-static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *flags, struct ax_err *e);
-
-int ax_tokenizer_parse(struct ax_tokenizer **out, const char *json, size_t n, struct ax_err *e)
+/* A hash of values by content, whatever their spelling in the file. */
+static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_err *e)
 {
-	int rc;
+	struct ax_buf b = AX_BUF_INIT;
 
-	*out = ax_calloc(1, sizeof(**out));
-	if (!*out)
-		return ax_fail(e, AX_EMEM, "out of memory");
-	rc = build(*out, json, n, NULL, e);
-	if (rc) {
-		ax_tokenizer_free(*out);
-		*out = NULL;
-	}
-	return rc;
+	if (f->norm)
+		ax_json_write(&b, f->norm, AX_JSON_SORT);
+	ax_buf_addc(&b, '\n');
+	if (f->pre)
+		ax_json_write(&b, f->pre, AX_JSON_SORT);
+	t->parts_hash = b.oom ? 0 : ax_hash64(b.p, b.n);
+	ax_buf_release(&b);
+	return b.oom ? ax_fail(e, AX_EMEM, "out of memory") : 0;
 }
 
-/*
- * tokenizer_config.json's added_tokens_decoder: {"id": {"content", flags}}, ascending by id. What is the same as in
- * tokenizer.json changes nothing; what differs is added again, as transformers does, and so replaces the flags.
- */
-static int apply_decoder(struct ax_tokenizer *t, const struct ax_val *map, struct ax_err *e)
-{
-	if (!map || map->type != AX_MAP)
-		return 0;
-	for (size_t i = 0; i < map->n; i++) {
-		const struct ax_val *v = map->u.pair[i].val, *content = ax_val_get(v, "content");
-		struct ax_tok_added tok = { 0 };
-
-		if (!content || content->type != AX_STR)
-			continue;
-		tok.content = content->u.s;
-		tok.content_n = content->n;
-		tok.special = ax_val_bool_or(ax_val_get(v, "special"), false);
-		tok.single_word = ax_val_bool_or(ax_val_get(v, "single_word"), false);
-		tok.lstrip = ax_val_bool_or(ax_val_get(v, "lstrip"), false);
-		tok.rstrip = ax_val_bool_or(ax_val_get(v, "rstrip"), false);
-		tok.normalized = ax_val_bool_or(ax_val_get(v, "normalized"), !tok.special);
-		AX_TRY(add_tokens(t, &tok, 1, e));
-	}
-	return 0;
-}
-
-static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *flags, struct ax_err *e)
+static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,
+		 struct ax_err *e)
 {
 	struct file f = { 0 };
 	size_t bad;
@@ -286,57 +260,75 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 		t->pre.stage[t->pre.n - 1].spell = false;
 	t->spaces = writes_spaces(t);
 	AX_GOTO(load_added(t, f.added, e));
-	AX_GOTO(apply_decoder(t, flags, e));
+	AX_GOTO(ax_tok_apply_config(t, config, map, e));
 	AX_GOTO(ax_tok_post_load(t, f.post, e));
+	AX_GOTO(hash_parts(t, &f, e));
 	rc = build_tries(t, e);
 out:
 	ax_arena_release(&f.arena);
 	return rc;
 }
 
-/* Path of the tokenizer.json, and of the tokenizer_config.json beside it if `path` is a folder. */
-static int find_files(const char *path, char **json, char **config, struct ax_err *e)
+int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const struct ax_val *config, const struct ax_val *map,
+		 struct ax_err *e)
 {
-	*config = NULL;
-	if (!ax_path_is_dir(path)) {
-		*json = ax_strdup(path);
-		return *json ? 0 : ax_fail(e, AX_EMEM, "out of memory");
-	}
-	*json = ax_path_join(path, "tokenizer.json");
-	*config = ax_path_join(path, "tokenizer_config.json");
-	if (!*json || !*config)
+	int rc;
+
+	*out = ax_calloc(1, sizeof(**out));
+	if (!*out)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	return 0;
+	rc = n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE) : build(*out, json, n, config, map, e);
+	if (rc) {
+		ax_tokenizer_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+int ax_tokenizer_parse(struct ax_tokenizer **out, const char *json, size_t n, struct ax_err *e)
+{
+	return ax_tok_build(out, json, n, NULL, NULL, e);
+}
+
+/* The value of dir/name, NULL if there is no such file. */
+static int read_beside(struct ax_arena *a, const char *dir, const char *name, struct ax_val **v, struct ax_err *e)
+{
+	char *path = ax_path_join(dir, name);
+	int rc = 0;
+
+	*v = NULL;
+	if (!path)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	if (ax_path_exists(path))
+		rc = ax_json_file(a, path, (size_t)64 << 20, v, e);
+	ax_free(path);
+	return rc;
 }
 
 int ax_tokenizer_open(struct ax_tokenizer **out, const char *path, struct ax_err *e)
 {
+	bool folder = ax_path_is_dir(path);
+	char *json = folder ? ax_path_join(path, "tokenizer.json") : ax_strdup(path);
+	struct ax_val *config = NULL, *map = NULL;
 	struct ax_map m = { NULL, 0 };
 	struct ax_arena arena;
-	struct ax_val *v = NULL;
-	char *json = NULL, *config = NULL;
 	int rc;
 
 	*out = NULL;
+	if (!json)
+		return ax_fail(e, AX_EMEM, "out of memory");
 	ax_arena_init(&arena, (size_t)256 << 20);
-	AX_GOTO(find_files(path, &json, &config, e));
-	if (config && ax_path_exists(config))
-		AX_GOTO(ax_json_file(&arena, config, (size_t)64 << 20, &v, e));
+	if (folder) {
+		AX_GOTO(read_beside(&arena, path, "tokenizer_config.json", &config, e));
+		AX_GOTO(read_beside(&arena, path, "special_tokens_map.json", &map, e));
+	}
 	AX_GOTO(ax_map_open(&m, json, e));
-	rc = m.n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE) : 0;
-	if (!rc) {
-		*out = ax_calloc(1, sizeof(**out));
-		rc = *out ? build(*out, (const char *)m.p, m.n, ax_val_get(v, "added_tokens_decoder"), e) : ax_fail(e, AX_EMEM, "out of memory");
-	}
-	if (rc) {
+	rc = ax_tok_build(out, (const char *)m.p, m.n, config, map, e);
+	if (rc)
 		ax_err_prefix(e, "%s: ", json);
-		ax_tokenizer_free(*out);
-		*out = NULL;
-	}
 	ax_map_close(&m);
 out:
 	ax_arena_release(&arena);
 	ax_free(json);
-	ax_free(config);
 	return rc;
 }
