@@ -186,6 +186,7 @@ struct ax_dev {
 enum ax_cpu_flags {
 	AX_CPU_REFERENCE = 1 << 0, /* only the readable reference ops: for tests */
 	AX_CPU_PORTABLE = 1 << 1,  /* fast ops without bf16 and AVX instructions of our own, as on an old machine: for tests */
+	AX_CPU_AVX2 = 1 << 2,      /* the same, but AVX2 */
 };
 
 /* The CPU device with its own thread pool of n_threads. */

@@ -27,6 +27,7 @@ struct variant {
 static const struct variant variants[] = {
 	{ "reference f32", AX_F32, AX_CPU_REFERENCE }, { "reference bf16", AX_BF16, AX_CPU_REFERENCE }, { "fast f32", AX_F32, 0 },
 	{ "fast bf16", AX_BF16, 0 },		       { "portable f32", AX_F32, AX_CPU_PORTABLE },	{ "portable bf16", AX_BF16, AX_CPU_PORTABLE },
+	{ "avx2 f32", AX_F32, AX_CPU_AVX2 },	       { "avx2 bf16", AX_BF16, AX_CPU_AVX2 },
 };
 
 #define N_VARIANTS (sizeof(variants) / sizeof(variants[0]))

@@ -23,7 +23,7 @@ struct ax_cpu {
 	struct ax_ops ref;          /* the reference, for what the fast table leaves to it */
 	const struct ax_kern *kern; /* this and the next: NULL in the reference device */
 	struct ax_dnnl *dnnl;
-	bool portable;    /* asked to use no instructions beyond the base */
+	enum ax_isa isa;  /* of our own kernels */
 	bool native_bf16; /* products of bf16 run as such; otherwise operands are widened to f32 */
 	struct ax_pool *pool;
 	int n_threads;

@@ -188,14 +188,14 @@ static void fast_table(struct ax_ops *o)
 	ax_fast_attn(o);
 }
 
-static int open_fast(struct ax_cpu *c, bool portable, struct ax_err *e)
+static int open_fast(struct ax_cpu *c, enum ax_isa most, struct ax_err *e)
 {
 	int major, minor, patch;
 
 	AX_TRY(ax_dnnl_open(&c->dnnl, c->n_threads, e));
-	c->kern = ax_kern_best(portable);
-	c->native_bf16 = !portable && ax_dnnl_has_bf16() && ax_cpu_has_avx512_bf16();
-	c->portable = portable;
+	c->isa = ax_isa_best(most);
+	c->kern = ax_kern_of(c->isa);
+	c->native_bf16 = c->isa == AX_ISA_AVX512_BF16 && ax_dnnl_has_bf16();
 	fast_table(&c->ops);
 	ax_dnnl_version(&major, &minor, &patch);
 	snprintf(c->name, sizeof(c->name), "cpu (%s%s, oneDNN %d.%d.%d), %d thread%s", c->kern->isa, c->native_bf16 ? "-bf16" : "",
@@ -222,7 +222,7 @@ int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned fla
 	snprintf(c->name, sizeof(c->name), "cpu (reference, %s)", ax_dtype_name(act));
 	rc = ax_pool_new(&c->pool, c->n_threads, e);
 	if (!rc && !(flags & AX_CPU_REFERENCE))
-		rc = open_fast(c, flags & AX_CPU_PORTABLE, e);
+		rc = open_fast(c, flags & AX_CPU_PORTABLE ? AX_ISA_BASE : flags & AX_CPU_AVX2 ? AX_ISA_AVX2 : AX_ISA_AVX512_BF16, e);
 	if (rc)
 		ax_cpu_close(d);
 	return rc;

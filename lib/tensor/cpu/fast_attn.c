@@ -27,11 +27,9 @@ struct attn {
 
 static const struct ax_attn_kern *kern_of(const struct ax_cpu *c)
 {
-	if (c->portable)
-		return &ax_attn_base;
-	if (c->act == AX_BF16 && c->native_bf16)
-		return &ax_attn_avx512_bf16;
-	return ax_cpu_has_avx512() ? &ax_attn_avx512 : ax_cpu_has_avx2() ? &ax_attn_avx2 : &ax_attn_base;
+	static const struct ax_attn_kern *const kern[] = { &ax_attn_base, &ax_attn_avx2, &ax_attn_avx512, &ax_attn_avx512 };
+
+	return c->act == AX_BF16 && c->native_bf16 ? &ax_attn_avx512_bf16 : kern[c->isa];
 }
 
 static struct ax_attn_job job_of(const struct attn *a, const struct ax_seg *s, size_t head)

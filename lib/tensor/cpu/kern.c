@@ -1,39 +1,29 @@
 /* Which vector kernels this processor runs. */
 #include "tensor/cpu/kern.h"
 
-bool ax_cpu_has_avx2(void)
+static enum ax_isa has(void)
 {
 #if defined(__x86_64__)
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+		return AX_ISA_BASE;
+	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+		return AX_ISA_AVX2;
+	return __builtin_cpu_supports("avx512bf16") ? AX_ISA_AVX512_BF16 : AX_ISA_AVX512;
 #else
-	return false;
+	return AX_ISA_BASE;
 #endif
 }
 
-bool ax_cpu_has_avx512(void)
+enum ax_isa ax_isa_best(enum ax_isa most)
 {
-#if defined(__x86_64__)
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
-#else
-	return false;
-#endif
+	enum ax_isa isa = has();
+
+	return isa < most ? isa : most;
 }
 
-bool ax_cpu_has_avx512_bf16(void)
+const struct ax_kern *ax_kern_of(enum ax_isa isa)
 {
-#if defined(__x86_64__)
-	return ax_cpu_has_avx512() && __builtin_cpu_supports("avx512bf16");
-#else
-	return false;
-#endif
-}
+	static const struct ax_kern *const kern[] = { &ax_kern_base, &ax_kern_avx2, &ax_kern_avx512, &ax_kern_avx512 };
 
-const struct ax_kern *ax_kern_best(bool baseline)
-{
-	if (!baseline && ax_cpu_has_avx512())
-		return &ax_kern_avx512;
-	if (!baseline && ax_cpu_has_avx2())
-		return &ax_kern_avx2;
-	return &ax_kern_base;
+	return kern[isa];
 }

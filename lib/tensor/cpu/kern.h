@@ -1,6 +1,6 @@
 /*
- * Vector kernels of one thread, compiled once for each instruction set from kern_body.h; ax_kern_best() chooses by what
- * the processor has. Types t are f32 or bf16. Row kernels take `rows` dense rows of `width`.
+ * Vector kernels of one thread, compiled once for each instruction set from kern_body.h and chosen by what the
+ * processor has. Types t are f32 or bf16. Row kernels take `rows` dense rows of `width`.
  */
 #ifndef AX_TENSOR_CPU_KERN_H
 #define AX_TENSOR_CPU_KERN_H
@@ -29,14 +29,11 @@ struct ax_kern {
 	void (*logits_bwd)(void *dz, enum ax_dtype t, const float *z, double lse, size_t target, float factor, float cap, size_t n);
 };
 
-/* baseline: only what every processor of the architecture has (tests). */
-const struct ax_kern *ax_kern_best(bool baseline);
+/* The instruction sets, in rising order, and the best that the processor has, but not above `most`. */
+enum ax_isa { AX_ISA_BASE, AX_ISA_AVX2, AX_ISA_AVX512 /* F, BW, VL, DQ */, AX_ISA_AVX512_BF16 };
+enum ax_isa ax_isa_best(enum ax_isa most);
+const struct ax_kern *ax_kern_of(enum ax_isa isa);
 
 extern const struct ax_kern ax_kern_base, ax_kern_avx2, ax_kern_avx512;
-
-/* What the processor has, seen once. */
-bool ax_cpu_has_avx2(void);
-bool ax_cpu_has_avx512(void);      /* F, BW, VL, DQ */
-bool ax_cpu_has_avx512_bf16(void); /* and BF16 */
 
 #endif
