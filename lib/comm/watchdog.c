@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,6 +20,7 @@
 #define PARTING_S 1.0 /* to let a last message out */
 #define HELLO_S 10.0  /* a caller that does not introduce itself is dropped */
 #define RESUMED_S 5.0 /* after a stop: time in which others' ends are blamed on it */
+#define ALARM_S 10u
 #define N_STRANGER 32
 
 struct ax_watchdog {
@@ -92,24 +94,33 @@ __attribute__((noreturn)) static void end_job(struct ax_watchdog *w, const char 
 	struct msg m = snapshot(w, VERDICT);
 
 	copy_str(m.text, sizeof(m.text), text);
-	for (int i = 0; w->rank == 0 && i < w->n_conn; i++)
-		ax_conn_send(&w->conn[i], &m);
+	/* Speak first: the launcher kills everybody once the first rank is gone. Do not hang where nobody reads. */
+	signal(SIGALRM, SIG_DFL);
+	alarm(ALARM_S);
 	if (speak)
 		ax_log(AX_LOG_ERROR, "%s; ending all ranks", text);
+	for (int i = 0; w->rank == 0 && i < w->n_conn; i++)
+		ax_conn_send(&w->conn[i], &m);
 	if (w->rank == 0)
 		part(w);
 	_exit(-AX_ECOMM);
 }
 
-/* `what happened` to the rank of connection k. Of those who find out about rank 0, one a host speaks. */
+/*
+ * What happened to the rank whose last word was m. Of those who find out about rank 0, rank 1 and the first of each host
+ * speak; the others give them time to, for the launcher ends all when one ends.
+ */
 static void verdict(struct ax_watchdog *w, const struct msg *m, const char *happened)
 {
+	const struct timespec after_the_others = {2, 0};
 	char place[160], text[512];
 
 	where(m, place, sizeof(place));
 	snprintf(text, sizeof(text), "rank %d (host %s, process %d) %s; last seen at %s", m->rank, m->host, m->pid,
 		 happened, place);
-	end_job(w, text, w->rank <= 1 || w->local_rank == 0);
+	if (w->rank > 1 && w->local_rank > 0)
+		nanosleep(&after_the_others, NULL);
+	end_job(w, text, w->rank <= 2 || w->local_rank == 0);
 }
 
 static void conn_lost(struct ax_watchdog *w, struct conn *k)
