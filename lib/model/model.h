@@ -15,6 +15,10 @@
  * batch, through grad_scale. The residual stream is f32 also where the products run in bf16 (as under autocast), its
  * gradient has the compute dtype. Gradients are accumulated into what grad_acquire gives; nothing is zeroed here.
  *
+ * One difference to transformers is meant: every token's embedding gets its whole gradient. nn.Embedding's padding_idx
+ * leaves out what comes through the input for pad_token_id, also where that is a token of the documents (SmolLM2-Instruct
+ * pads with the token that ends a turn).
+ *
  * Results do not depend on the recomputation mode (bitwise: the backward pass repeats the same ops on the same values),
  * nor on the number of threads (ops.h).
  */
