@@ -18,6 +18,7 @@ const struct ax_opt ax_conf_common[] = {
 	{"set", 0, AX_OPT_LIST, "KEY=YAML", NULL, "set any key: --set datasets.0.type=alpaca"},
 	{"strict-keys", 0, AX_OPT_FLAG, NULL, NULL, "an unknown key is an error"},
 	{"print-config", 0, AX_OPT_FLAG, NULL, NULL, "print the resolved configuration and stop"},
+	{"get", 0, AX_OPT_STR, "KEY", NULL, "print the value of one key and stop; nothing if it is unset"},
 	{"for", 0, AX_OPT_STR, "TOOL", NULL, "with --print-config: only the keys of ax-TOOL"},
 	{"json", 0, AX_OPT_STR, "FILE", NULL, "write statistics as JSON"},
 	{"no-provenance", 0, AX_OPT_FLAG, NULL, NULL, "leave command line and versions out of the output"},
@@ -411,6 +412,43 @@ int ax_conf_print(struct ax_conf *c, struct ax_err *e)
 	if (!v)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	ax_yaml_write(&b, v);
+	return print_text(c, &b, e);
+}
+
+/* The value at a dotted path; a number is an index where a list is. */
+static const struct ax_val *walk(const struct ax_val *v, const char *path)
+{
+	char part[WORD_MAX];
+
+	while (v && *path) {
+		size_t n = strcspn(path, ".");
+
+		snprintf(part, sizeof(part), "%.*s", (int)n, path);
+		v = v->type == AX_LIST ? ax_val_at(v, strtoul(part, NULL, 10)) : ax_val_get(v, part);
+		path += n + (path[n] == '.');
+	}
+	return v;
+}
+
+int ax_conf_print_key(struct ax_conf *c, struct ax_err *e)
+{
+	const char *name = ax_conf_opt_str(c, "get");
+	struct ax_buf b = AX_BUF_INIT;
+	const struct ax_val *v;
+	char key[WORD_MAX];
+
+	snprintf(key, sizeof(key), "%s", name);
+	for (char *p = key; *p; p++)
+		*p = *p == '-' ? '_' : *p;
+	if (!path_row(key))
+		return ax_fail(e, AX_EUSAGE, "--get %s: unknown key", name);
+	v = walk(c->val, key);
+	v = v ? v : ax_val_get(c->dflt, key);
+	if (v && v->type == AX_STR) {
+		ax_buf_add(&b, v->u.s, v->n);
+		ax_buf_addc(&b, '\n');
+	} else if (!ax_val_is_null(v))
+		ax_yaml_write(&b, v);
 	return print_text(c, &b, e);
 }
 

@@ -89,7 +89,9 @@ int ax_conf_init(struct ax_conf *c, const struct ax_tool_spec *spec, int argc, c
 			goto out;
 	}
 	AX_GOTO(ax_conf_resolve(c, e));
-	if (ax_conf_opt_flag(c, "print-config"))
+	if (ax_conf_opt_given(c, "get"))
+		AX_GOTO(ax_conf_print_key(c, e));
+	else if (ax_conf_opt_flag(c, "print-config"))
 		AX_GOTO(ax_conf_print(c, e));
 	return 0;
 out:

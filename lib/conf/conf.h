@@ -61,7 +61,7 @@ struct ax_tool_spec {
 };
 
 /* Every tool has: -c/--config FILE, -o where it writes (own table), -q, -v, -@/--threads N, --json FILE,
- * --set KEY=YAML, --strict-keys, --print-config, --for TOOL, --no-provenance, -h/--help, -V/--version. */
+ * --set KEY=YAML, --strict-keys, --print-config, --for TOOL, --get KEY, --no-provenance, -h/--help, -V/--version. */
 
 struct ax_conf {
 	struct ax_arena arena;

@@ -20,6 +20,9 @@ int ax_conf_normalise_datasets(struct ax_conf *c, struct ax_err *e);
 /* --print-config: the resolved keys to stdout. */
 int ax_conf_print(struct ax_conf *c, struct ax_err *e);
 
+/* --get KEY: its value to stdout. */
+int ax_conf_print_key(struct ax_conf *c, struct ax_err *e);
+
 /* Texts. ax_completion and ax_key_table: AX_EUSAGE for an unknown shell or format. */
 void ax_help_text(const struct ax_tool_spec *spec, struct ax_buf *b);
 int ax_completion(const struct ax_tool_spec *spec, const char *shell, struct ax_buf *b, struct ax_err *e);

@@ -31,7 +31,7 @@ AX_TRAIN_FLAGS    ?=
 AX_MERGE_FLAGS    ?=
 
 ax_goal_     := $(.DEFAULT_GOAL)
-ax_key_       = $(or $(shell $(AX_BIN)ax-train -c $(AX_CONFIG) $(AX_FLAGS) --print-config -q 2>/dev/null | sed -n 's/^$(1): *//p'),$(2))
+ax_key_       = $(or $(shell $(AX_BIN)ax-train -c $(AX_CONFIG) $(AX_FLAGS) -q --get $(1) 2>/dev/null),$(2))
 AX_PREPARED  := $(call ax_key_,dataset_prepared_path,last_run_prepared)
 AX_OUT       := $(call ax_key_,output_dir,./model-out)
 ax_launch_   := $(if $(filter-out 1,$(AX_NP)),$(AX_MPIRUN) -n $(AX_NP))
