@@ -1,0 +1,81 @@
+#!/bin/sh
+# Fail the n-th system call on files, then the n-th allocation, of ax-pack and ax-shard, for n = 1, 2, ... until runs get
+# through (25 in a row: some allocations may fail without harm). Each failed run must end by itself with a known status and a message, leave no temporary file, and
+# leave the old output as it was. Needs a build with the failure hooks (make FAULTS=1, or any SAN= build).
+for dir in build-faults build-address-undefined build-address; do
+	[ -x "$dir/bin/ax-pack" ] && [ -x "$dir/bin/ax-shard" ] && break
+	dir=
+done
+[ -n "$dir" ] || { echo "ok 1 - failing calls # SKIP no build with FAULTS=1"; exit 0; }
+bin=$(cd "$dir/bin" && pwd)
+seeds=$(cd tests/fuzz/corpus/stream && pwd)
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+TMPDIR=$work/tmp
+export TMPDIR
+mkdir tmp
+test=0 bad=0
+
+say() { # say STATUS NAME [WHY]
+	test=$((test + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $test - $2"
+	else
+		echo "not ok $test - $2"
+		echo "# $3"
+		bad=1
+	fi
+}
+
+judge() { # judge STATUS: what is wrong with this failed run; nothing printed if all is well
+	[ "$1" -le 6 ] || { echo "ended with status $1"; return; }
+	[ -s err ] || { echo "failed with status $1 and said nothing"; return; }
+	[ -z "$(ls -A tmp)" ] || { echo "left $(ls -A tmp) behind"; return; }
+	if diff -r out.good out >/dev/null 2>&1; then
+		rm -rf out.old-* # kept when the rename could not be made durable
+	elif ! diff -r out.before out >/dev/null 2>&1; then
+		echo "the output is neither the old nor the new one"
+		return
+	fi
+	for f in *.tmp-* *.old-*; do
+		[ -e "$f" ] && { echo "left $f behind"; return; }
+	done
+}
+
+loop() { # loop VARIABLE NAME COMMAND...; the command writes "out"
+	variable=$1 name=$2
+	shift 2
+	n=1 why= through=0 failed=0
+	rm -rf out out.good && cp -R out.before out
+	"$@" >/dev/null && mv out out.good
+	while [ $n -lt 3000 ]; do
+		rm -rf out && cp -R out.before out
+		env "$variable=$n" "$@" >/dev/null 2>err
+		status=$?
+		if [ $status -eq 0 ]; then
+			through=$((through + 1))
+			diff -r out.good out >/dev/null 2>&1 || why="succeeded with another output"
+		else
+			through=0 failed=$((failed + 1))
+			why=$(judge $status)
+		fi
+		[ -n "$why" ] || [ $through -eq 25 ] && break
+		n=$((n + 1))
+	done
+	[ $n -lt 3000 ] || why="no end"
+	[ -z "$why" ] || why="$variable=$n: $why; $(head -1 err)"
+	[ -z "$why" ]
+	say $? "$name, $variable, $failed failures" "$why"
+}
+
+for variable in AX_FAIL_IO AX_FAIL_ALLOC; do
+	rm -rf out.before && echo old >out.before
+	loop $variable ax-pack "$bin/ax-pack" -q --no-provenance --seq-len 32 -o out "$seeds/tokens-16"
+	rm -rf out.before && echo old >out.before
+	loop $variable "ax-pack --compress" "$bin/ax-pack" -q --no-provenance --seq-len 64 --compress 1 -o out "$seeds/tokens-32-zstd"
+	rm -rf out.before && "$bin/ax-shard" -q -o out.before "$seeds/packs"
+	loop $variable ax-shard "$bin/ax-shard" -q --no-provenance --ranks 2 -o out "$seeds/packs"
+done
+echo "1..$test"
+exit $bad
