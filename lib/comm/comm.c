@@ -218,7 +218,7 @@ int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, s
 	return 0;
 }
 
-size_t ax_comm_scratch_bytes(size_t largest, int n_rank)
+size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n)
 {
 	size_t piece = AX_COMM_PIECE / sizeof(float);
 
@@ -226,7 +226,7 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank)
 		return 0;
 	if (largest / (size_t)n_rank + 1 < piece)
 		piece = largest / (size_t)n_rank + 1;
-	return 2 * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * sizeof(float);
+	return (size_t)n * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * sizeof(float);
 }
 
 void ax_comm_tick(struct ax_comm *c)

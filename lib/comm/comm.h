@@ -131,10 +131,10 @@ int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, s
 #define AX_COMM_WINDOW 2
 
 /*
- * Bytes that an implementation takes for sums, when `largest` f32 elements are reduced over n_rank ranks and two such
+ * Bytes that an implementation takes for sums, when `largest` f32 elements are reduced over n_rank ranks and n such
  * reductions are in flight: a bound.
  */
-size_t ax_comm_scratch_bytes(size_t largest, int n_rank);
+size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n);
 
 /* This rank is alive though it communicates with nobody (writes a checkpoint, reads data): call it now and then. */
 void ax_comm_tick(struct ax_comm *c);

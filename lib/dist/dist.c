@@ -71,6 +71,8 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_dev *dev,
 	s->u = u;
 	s->opt = *o;
 	s->how = ax_dist_strategy(o, comm->n_rank);
+	for (int i = 0; i < AX_DIST_IN_FLIGHT; i++)
+		s->flight[i] = -1;
 	AX_GOTO(ax_dist_sizes(u, o, comm->n_rank, &z, e));
 	AX_GOTO(blocks_make(s, &z, e));
 	AX_GOTO(ax_dist_layout(s, e));

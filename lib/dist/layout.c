@@ -124,7 +124,7 @@ int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_r
 		ok = ok && add_bytes(&z->grad_bytes, held, sizeof(float));
 		if (how->shard_grad)
 			ok = ok && slots_bytes(u, o, n_rank, false, &z->grad_buffer_bytes);
-		z->comm_bytes = ax_comm_scratch_bytes(largest, n_rank);
+		z->comm_bytes = ax_comm_scratch_bytes(largest, n_rank, AX_DIST_IN_FLIGHT);
 	}
 	ok = ok && add_bytes(&z->total_bytes, z->master_bytes, 1) && add_bytes(&z->total_bytes, z->moment_bytes, 1) &&
 	     add_bytes(&z->total_bytes, z->grad_bytes, 1) && add_bytes(&z->total_bytes, z->weight_bytes, 1) &&

@@ -176,7 +176,11 @@ static int scatter_start(struct ax_dist *s, struct slot *k, struct ax_err *e)
 static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
 {
 	struct unit_state *t = &s->unit[unit];
+	int *place = &s->flight[s->n_started++ % AX_DIST_IN_FLIGHT];
 
+	if (*place >= 0)
+		AX_TRY(ax_dist_wait(s, &s->unit[*place].reduce, e));
+	*place = unit;
 	t->reduced = true;
 	s->comm->what = t->reduce_name;
 	s->stats.reduce_bytes += 2 * t->slice * sizeof(float) * (size_t)(s->comm->n_rank - 1);

@@ -4,6 +4,9 @@
 
 #include "dist/dist.h"
 
+/* Reductions in flight at a time: so many pieces of scratch the communicator needs. */
+#define AX_DIST_IN_FLIGHT 3
+
 /*
  * What a strategy does. Whatever is not sharded is whole on every rank; a sharded unit is cut into one slice a rank.
  */
@@ -72,6 +75,8 @@ struct ax_dist {
 	double *sums;      /* device: sum of squares of each range */
 	double *host_sums; /* n_range, then n_param */
 	float *stage;      /* host: AX_DIST_PIECE elements */
+	int flight[AX_DIST_IN_FLIGHT]; /* units whose whole gradient is being reduced, a ring; -1: none */
+	unsigned n_started;            /* of those, since open */
 	bool last_micro;
 	struct ax_dist_stats stats;
 };
