@@ -1,0 +1,383 @@
+/*
+ * Rows against the real Axolotl: every case of the shared assets' axolotl-masks/cases.jsonl, ids and labels. The mask
+ * "axolotl" must give its labels; the mask "exact" may differ only where the table says why. Needs the shared assets
+ * (AX_ASSETS); skipped without them. AX_VERBOSE=1 names every case that differs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "text/json.h"
+#include "tok/rows.h"
+#include "tok/source.h"
+
+#define SCRATCH "build/tmp-rows"
+#define N_TOK 64
+
+/* Cases that differ on purpose: a prefix of the id, in which mode (or both), and why. */
+static const struct {
+	const char *prefix, *mode, *why;
+} known[] = {
+#include "rows_known.h"
+};
+
+static const char *assets;
+static struct ax_arena arena;
+static int n_test, n_bad;
+
+struct tally {
+	const char *kind;
+	unsigned cases, refused, ids, axolotl, exact, unsupported;
+};
+
+static struct tally tallies[32];
+static size_t n_tally;
+
+static void check(bool ok, const char *name)
+{
+	printf("%sok %d - %s\n", ok ? "" : "not ", ++n_test, name);
+	n_bad += !ok;
+}
+
+static char *text_at(const char *fmt, const char *a, const char *b)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), fmt, assets, a, b);
+	return ax_arena_strndup(&arena, path, strlen(path));
+}
+
+/* Copy a file of a tokenizer folder, unpacked. */
+static bool unpack(const char *name, const char *file)
+{
+	static const char *const suffix[] = { "", ".gz" };
+	char path[512], to[512];
+	struct ax_buf b = AX_BUF_INIT;
+	gzFile z = NULL;
+	char block[65536];
+	int n;
+
+	for (int i = 0; i < 2 && !z; i++) {
+		snprintf(path, sizeof(path), "%s/tokenizers/%s/%s%s", assets, name, file, suffix[i]);
+		z = ax_path_exists(path) ? gzopen(path, "rb") : NULL;
+	}
+	if (!z)
+		return false;
+	while ((n = gzread(z, block, sizeof(block))) > 0)
+		ax_buf_add(&b, block, (size_t)n);
+	gzclose(z);
+	snprintf(to, sizeof(to), SCRATCH "/%s", name);
+	ax_mkdirs(to, NULL);
+	snprintf(to, sizeof(to), SCRATCH "/%s/%s", name, file);
+	n = ax_write_file(to, b.p, b.n, NULL);
+	ax_buf_release(&b);
+	return n == 0;
+}
+
+static const char *model_dir(const char *name)
+{
+	static const char *done[N_TOK];
+	static size_t n;
+	char path[512];
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(done[i], name))
+			return text_at(SCRATCH "/%2$s", name, "");
+	unpack(name, "tokenizer.json");
+	unpack(name, "tokenizer_config.json");
+	unpack(name, "special_tokens_map.json");
+	unpack(name, "chat_template.jinja");
+	snprintf(path, sizeof(path), SCRATCH "/%s", name);
+	done[n++] = name;
+	return ax_arena_strndup(&arena, path, strlen(path));
+}
+
+/* The template of a name that is not built in, from the assets. */
+static void use_asset_template(struct ax_val *map)
+{
+	const char *name = ax_val_cstr(&arena, ax_val_get(map, "chat_template"), NULL), *path;
+	const char *jinja = ax_val_cstr(&arena, ax_val_get(map, "chat_template_jinja"), NULL);
+
+	if (jinja && !strchr(jinja, '{')) {
+		path = text_at("%s/%s", jinja, "");
+		ax_val_set(&arena, map, "chat_template_jinja", ax_val_str(&arena, path, strlen(path)));
+	}
+	if (!name || ax_chat_template_bundled(name))
+		return;
+	path = text_at("%s/vectors/chat-templates/axolotl/%s.jinja", name, "");
+	if (!ax_path_exists(path))
+		return;
+	ax_val_set(&arena, map, "chat_template", ax_val_str(&arena, "jinja", 5));
+	ax_val_set(&arena, map, "chat_template_jinja", ax_val_str(&arena, path, strlen(path)));
+}
+
+struct made {
+	struct ax_made rows;
+	struct ax_err e;
+	int rc;
+	char *key; /* of the effective tokenizer in use */
+	struct ax_effective *eff;
+};
+
+/* The effective tokenizer of a case; kept for the next case if it is the same. */
+static int open_effective(struct made *m, const struct ax_val *c, const char *tokenizer)
+{
+	const struct ax_val *cfg = ax_val_get(c, "config");
+	struct ax_tok_spec spec = { .model_dir = model_dir(tokenizer) };
+	struct ax_buf b = AX_BUF_INIT;
+	static const char *const part[] = { "special_tokens", "tokens", "chat_template", "chat_template_jinja" };
+	int rc = 0;
+
+	ax_buf_adds(&b, tokenizer);
+	for (int i = 0; i < 4; i++)
+		if (ax_val_get(cfg, part[i]))
+			ax_json_write(&b, ax_val_get(cfg, part[i]), 0);
+	if (m->key && !strcmp(m->key, b.p)) {
+		ax_buf_release(&b);
+		return 0;
+	}
+	if (m->eff)
+		ax_effective_free(m->eff);
+	ax_free(m->key);
+	m->eff = NULL;
+	m->key = NULL;
+	spec.special_tokens = ax_val_get(cfg, "special_tokens");
+	spec.tokens = ax_val_get(cfg, "tokens");
+	spec.chat_template = ax_val_cstr(&arena, ax_val_get(cfg, "chat_template"), NULL);
+	spec.chat_template_jinja = ax_val_cstr(&arena, ax_val_get(cfg, "chat_template_jinja"), NULL);
+	rc = ax_effective_open(&m->eff, &spec, &m->e);
+	if (rc) {
+		m->eff = NULL;
+		ax_buf_release(&b);
+		return rc;
+	}
+	m->key = ax_buf_detach(&b);
+	return 0;
+}
+
+static void make_case(struct made *m, const struct ax_val *c, const char *tokenizer, enum ax_mask_mode mode)
+{
+	struct ax_val *cfg = (struct ax_val *)(uintptr_t)ax_val_get(c, "config");
+	struct ax_val *entry = (struct ax_val *)(uintptr_t)ax_val_at(ax_val_get(cfg, "datasets"), 0);
+	const char *today = ax_val_cstr(&arena, ax_val_get(c, "today"), NULL);
+	struct ax_rows_opt o = { .model_name = tokenizer, .mask = mode };
+	struct ax_rows *r = NULL;
+	struct ax_rows_work *w = NULL;
+	struct tm now;
+
+	ax_made_reset(&m->rows);
+	memset(&m->e, 0, sizeof(m->e));
+	m->rc = open_effective(m, c, tokenizer);
+	if (m->rc)
+		return;
+	o.eff = m->eff;
+	o.sequence_len = (uint32_t)ax_val_int_or(ax_val_get(cfg, "sequence_len"), 512);
+	o.train_on_inputs = ax_val_bool_or(ax_val_get(cfg, "train_on_inputs"), false);
+	o.eot_tokens = ax_val_get(cfg, "eot_tokens");
+	o.chat_template_kwargs = ax_val_get(cfg, "chat_template_kwargs");
+	if (today && !ax_jinja_now(&now, today, NULL))
+		o.now = &now;
+	use_asset_template(entry);
+	m->rc = ax_rows_new(&r, entry, &o, &m->e);
+	if (!m->rc)
+		m->rc = ax_rows_work_new(&w, r, &m->e);
+	if (!m->rc)
+		m->rc = ax_rows_make(r, ax_val_get(c, "row"), &m->rows, w, &m->e);
+	ax_rows_work_free(w);
+	ax_rows_free(r);
+}
+
+/* What Axolotl gave: a row itself, or the i-th of `outputs`. */
+static const struct ax_val *golden(const struct ax_val *c, size_t i, size_t *n)
+{
+	const struct ax_val *out = ax_val_get(c, "outputs");
+
+	*n = out ? ax_val_len(out) : 1;
+	return out ? ax_val_at(out, i) : c;
+}
+
+/* 2: ids and labels equal; 1: ids equal; 0: neither. */
+static int compare(const struct ax_val *c, const struct made *m)
+{
+	size_t n_want;
+	int result = 2;
+
+	golden(c, 0, &n_want);
+	if (m->rows.n_row != n_want)
+		return 0;
+	for (size_t i = 0; i < n_want; i++) {
+		const struct ax_val *g = golden(c, i, &n_want), *ids = ax_val_get(g, "input_ids");
+		const struct ax_val *labels = ax_val_get(g, "labels");
+		struct ax_row r;
+
+		ax_made_get(&m->rows, i, &r);
+		if (r.n != ax_val_len(ids))
+			return 0;
+		for (uint32_t k = 0; k < r.n; k++) {
+			int64_t label = !r.mask[k] ? AX_LABEL_NONE : r.label ? r.label[k] : (int64_t)r.id[k];
+
+			if (ax_val_at(ids, k)->u.i != (int64_t)r.id[k])
+				return 0;
+			if (ax_val_at(labels, k)->u.i != label)
+				result = 1;
+		}
+	}
+	return result;
+}
+
+static struct tally *tally_of(const struct ax_val *c)
+{
+	const struct ax_val *type = ax_val_path(c, "config.datasets");
+	const char *kind;
+
+	type = ax_val_get(ax_val_at(type, 0), "type");
+	kind = type && type->type == AX_MAP ? "user-defined" : ax_val_cstr(&arena, type, "(none)");
+	if (strncmp(kind, "alpaca", 6) == 0)
+		kind = "alpaca*";
+	for (size_t i = 0; i < n_tally; i++)
+		if (!strcmp(tallies[i].kind, kind))
+			return &tallies[i];
+	if (n_tally == 31)
+		kind = "others";
+	tallies[n_tally] = (struct tally){ .kind = kind };
+	return &tallies[n_tally++];
+}
+
+static const char *reason(const char *id, const char *mode)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strncmp(id, known[i].prefix, strlen(known[i].prefix)) &&
+		    (!strcmp(known[i].mode, "both") || !strcmp(known[i].mode, mode)))
+			return known[i].why;
+	return NULL;
+}
+
+static void show_row(const struct made *m, const struct ax_val *c)
+{
+	size_t n;
+
+	for (size_t i = 0; i < m->rows.n_row; i++) {
+		const struct ax_val *g = golden(c, i, &n);
+		const struct ax_val *ids = ax_val_get(g, "input_ids"), *labels = ax_val_get(g, "labels");
+		struct ax_row r;
+		uint32_t longest;
+
+		ax_made_get(&m->rows, i, &r);
+		longest = r.n > ax_val_len(ids) ? r.n : (uint32_t)ax_val_len(ids);
+		for (uint32_t k = 0; k < longest && m->eff; k++) {
+			int64_t id = ax_val_int_or(ax_val_at(ids, k), -1), label = ax_val_int_or(ax_val_at(labels, k), -1);
+			size_t piece_n = 0;
+			const char *p = k < r.n ? ax_tokenizer_piece(m->eff->tok, r.id[k], &piece_n) : "";
+			bool want = label != AX_LABEL_NONE, have = k < r.n && r.mask[k];
+
+			printf("#   %u %lld/%d %.*s %s%s\n", k, (long long)id, k < r.n ? (int)r.id[k] : -1, (int)piece_n,
+			       p ? p : "", have ? "trained" : "-", want == have ? "" : want ? "  (Axolotl: trained)" : "  (Axolotl: -)");
+		}
+	}
+}
+
+static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum ax_mask_mode mode, unsigned *unexplained)
+{
+	const char *id = ax_val_cstr(&arena, ax_val_get(c, "id"), "?");
+	const char *name = mode == AX_MASK_EXACT ? "exact" : "axolotl", *why;
+	bool refuse = ax_val_get(c, "error") != NULL, ok;
+	int got = m->rc ? -1 : refuse ? -2 : compare(c, m);
+
+	ok = refuse ? m->rc != 0 : got == 2;
+	if (mode == AX_MASK_AXOLOTL) {
+		t->refused += refuse && ok;
+		t->ids += !refuse && got >= 1;
+		t->axolotl += !refuse && got == 2;
+	} else {
+		t->exact += !refuse && got == 2;
+	}
+	if (ok)
+		return;
+	why = reason(id, name);
+	*unexplained += !why;
+	if (!why || getenv("AX_VERBOSE"))
+		printf("# %s %s: %s%s%s\n", name, id, m->rc ? m->e.msg : refuse ? "not refused" : got ? "labels differ" : "ids differ",
+		       why ? ": known: " : "", why ? why : "");
+	if (getenv("AX_SHOW") && strstr(id, getenv("AX_SHOW")))
+		show_row(m, c);
+}
+
+static bool supported(const char *kind)
+{
+	static const char *const not[] = { "llama2_chat", "pygmalion", "creative_acr" };
+
+	for (int i = 0; i < 3; i++)
+		if (!strncmp(kind, not[i], strlen(not[i])))
+			return false;
+	return true;
+}
+
+static int run_cases(const char *path)
+{
+	struct ax_source s;
+	struct ax_record r;
+	struct ax_err e = { 0 };
+	struct made m = { 0 };
+	unsigned bad[2] = { 0, 0 };
+	bool end = false;
+
+	if (ax_source_open(&s, path, AX_SOURCE_JSON, 0, &e))
+		return 1;
+	while (!ax_source_next(&s, &r, &end, &e) && !end) {
+		struct ax_val *c;
+		struct tally *t;
+		const char *tok;
+
+		if (ax_json_parse(&arena, ax_arena_strndup(&arena, r.p, r.n), r.n, &c, &e))
+			break;
+		if (getenv("AX_ONLY") && !strstr(ax_val_cstr(&arena, ax_val_get(c, "id"), ""), getenv("AX_ONLY")))
+			continue;
+		t = tally_of(c);
+		tok = ax_val_cstr(&arena, ax_val_get(c, "tokenizer"), "");
+		t->cases++;
+		if (!supported(t->kind)) {
+			t->unsupported++;
+			continue;
+		}
+		for (int mode = 0; mode < 2; mode++) {
+			make_case(&m, c, tok, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL);
+			judge(c, &m, t, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, &bad[mode]);
+		}
+	}
+	ax_source_close(&s);
+	ax_made_release(&m.rows);
+	if (m.eff)
+		ax_effective_free(m.eff);
+	ax_free(m.key);
+	check(end, "all cases read");
+	check(bad[0] == 0, "ids, and labels of --mask axolotl, equal Axolotl's or are known to differ");
+	check(bad[1] == 0, "labels of --mask exact equal Axolotl's or are known to differ");
+	return 0;
+}
+
+int main(void)
+{
+	const char *path;
+
+	assets = getenv("AX_ASSETS");
+	if (!assets)
+		assets = "../shared/assets";
+	ax_arena_init(&arena, 0);
+	path = text_at("%s/vectors/axolotl-masks/cases.jsonl", "", "");
+	if (!ax_path_exists(path)) {
+		printf("1..1\nok 1 - rows # SKIP no assets\n");
+		return 0;
+	}
+	run_cases(path);
+	printf("# %-28s %5s %7s %7s %7s %7s %7s\n", "type", "cases", "refused", "ids", "axolotl", "exact", "unsupp.");
+	for (size_t i = 0; i < n_tally; i++)
+		printf("# %-28s %5u %7u %7u %7u %7u %7u\n", tallies[i].kind, tallies[i].cases, tallies[i].refused,
+		       tallies[i].ids, tallies[i].axolotl, tallies[i].exact, tallies[i].unsupported);
+	printf("1..%d\n", n_test);
+	ax_remove_tree(SCRATCH, NULL);
+	ax_arena_release(&arena);
+	return n_bad != 0;
+}
