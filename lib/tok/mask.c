@@ -67,30 +67,73 @@ int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, con
 	return ax_jinja_render(m->tmpl, ctx, &m->opt, out, e);
 }
 
+static struct ax_val *message(struct ax_arena *a, const char *role, const char *content)
+{
+	struct ax_val *m = ax_val_map(a);
+
+	if (!m || !ax_val_set(a, m, "role", ax_val_str(a, role, strlen(role))) ||
+	    !ax_val_set(a, m, "content", ax_val_str(a, content, strlen(content))))
+		return NULL;
+	return m;
+}
+
+/* Does `longer` begin with all of `shorter`? */
+static bool extends(const struct ax_rope *longer, const struct ax_rope *shorter)
+{
+	return longer->b.n > shorter->b.n && (shorter->b.n == 0 || !memcmp(longer->b.p, shorter->b.p, shorter->b.n));
+}
+
+static void keep(struct ax_arena *a, const char *p, size_t n, const char **to, size_t *to_n)
+{
+	char *s = ax_arena_strndup(a, p, n);
+
+	*to = s ? s : "";
+	*to_n = s ? n : 0;
+}
+
+static bool is_blank(const char *p, size_t n)
+{
+	while (n && strchr(" \t\r\n", p[n - 1]))
+		n--;
+	return n == 0;
+}
+
+/* White space between the end of the plain user turn and the first byte of the answer's content. */
+static void find_lead(struct ax_masker *m, const struct ax_rope *plain, const struct ax_rope *answered,
+		      const struct ax_val *content, struct ax_arena *a)
+{
+	for (size_t i = 0; i < answered->n_span; i++) {
+		const struct ax_span *s = &answered->span[i];
+
+		if (s->origin != content)
+			continue;
+		if (s->begin > plain->b.n && is_blank(answered->b.p + plain->b.n, s->begin - plain->b.n))
+			keep(a, answered->b.p + plain->b.n, s->begin - plain->b.n, &m->lead, &m->lead_n);
+		return;
+	}
+}
+
 int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e)
 {
-	struct ax_val *list = ax_val_list(a), *msg = ax_val_map(a);
-	struct ax_rope plain, prompt;
+	struct ax_val *list = ax_val_list(a), *user = message(a, "user", "?"), *answer = message(a, "assistant", "!");
+	struct ax_rope plain, more;
 	struct ax_err ignored = { 0 };
 
-	m->header = "";
-	m->header_n = 0;
-	if (!list || !msg || !ax_val_set(a, msg, "role", ax_val_str(a, "user", 4)) ||
-	    !ax_val_set(a, msg, "content", ax_val_str(a, "?", 1)) || !ax_val_push(a, list, msg))
+	m->header = m->lead = "";
+	m->header_n = m->lead_n = 0;
+	if (!list || !user || !answer || !ax_val_push(a, list, user))
 		return no_memory(e);
 	ax_rope_init(&plain);
-	ax_rope_init(&prompt);
-	if (!ax_mask_render(m, list, NULL, 0, false, a, &plain, &ignored) &&
-	    !ax_mask_render(m, list, NULL, 0, true, a, &prompt, &ignored) && prompt.b.n > plain.b.n &&
-	    (plain.b.n == 0 || !memcmp(prompt.b.p, plain.b.p, plain.b.n))) {
-		size_t n = prompt.b.n - plain.b.n;
-		char *s = ax_arena_strndup(a, prompt.b.p + plain.b.n, n);
-
-		m->header = s ? s : "";
-		m->header_n = s ? n : 0;
+	ax_rope_init(&more);
+	if (!ax_mask_render(m, list, NULL, 0, false, a, &plain, &ignored)) {
+		if (!ax_mask_render(m, list, NULL, 0, true, a, &more, &ignored) && extends(&more, &plain))
+			keep(a, more.b.p + plain.b.n, more.b.n - plain.b.n, &m->header, &m->header_n);
+		if (m->header_n == 0 && ax_val_push(a, list, answer) &&
+		    !ax_mask_render(m, list, NULL, 0, false, a, &more, &ignored) && extends(&more, &plain))
+			find_lead(m, &plain, &more, ax_val_get(answer, "content"), a);
 	}
 	ax_rope_release(&plain);
-	ax_rope_release(&prompt);
+	ax_rope_release(&more);
 	return 0;
 }
 

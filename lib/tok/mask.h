@@ -48,6 +48,8 @@ struct ax_masker {
 	const char *thinking_key;
 	const char *header;                /* generation prompt; "" where the template has none */
 	size_t header_n;
+	const char *lead;                  /* then: the white space that the template writes in front of an answer */
+	size_t lead_n;
 };
 
 /* What is to be reported of a conversation. */
@@ -80,8 +82,8 @@ int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, con
 		   int64_t real_last, bool generation_prompt, struct ax_arena *a, struct ax_rope *out, struct ax_err *e);
 
 /*
- * The generation prompt: what add_generation_prompt appends to a conversation of one user turn, in the arena; "" where
- * the template refuses it or does not merely append.
+ * header: what add_generation_prompt appends to a conversation of one user turn; "" where the template refuses it or does
+ * not merely append. lead: where there is no header, the white space that an answer puts in front of its content. Both in the arena.
  */
 int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e);
 

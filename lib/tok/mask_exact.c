@@ -147,13 +147,36 @@ static size_t token_at(const struct ax_ids *ids, size_t at)
 }
 
 /* Set the mask of every token that holds a byte of [begin, end). */
-static void mark(struct exact *x, size_t begin, size_t end, uint8_t value)
+static void mark(struct exact *x, size_t begin, size_t end)
 {
 	const struct ax_ids *ids = &x->w->ids;
 
 	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
 		if (ids->end[i] > begin)
-			x->w->mask[i] = value;
+			x->w->mask[i] = 1;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/*
+ * Clear the mask of every token that holds a byte of [begin, end); white space at the borders, which tokens share with
+ * the words beside it, counts only for tokens that lie within.
+ */
+static void unmark(struct exact *x, size_t begin, size_t end)
+{
+	const struct ax_ids *ids = &x->w->ids;
+	size_t b = begin, e = end;
+
+	while (b < e && is_space(x->text[b]))
+		b++;
+	while (e > b && is_space(x->text[e - 1]))
+		e--;
+	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+		if ((ids->begin[i] < e && ids->end[i] > b) || (ids->begin[i] >= begin && ids->end[i] <= end))
+			x->w->mask[i] = 0;
 }
 
 static bool is_eot(const struct ax_masker *m, uint32_t id)
@@ -183,36 +206,48 @@ static bool holds(const char *s, size_t n, const char *needle, size_t m)
 	return false;
 }
 
-static bool is_space(char c)
+/* End of the bytes before piece `first` that are another turn's; a role of its own belongs to what leads to it. */
+static size_t gap_begin(const struct exact *x, size_t first)
 {
-	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+	size_t i = first;
+
+	while (i > 0 && x->piece[i - 1].kind == PART_ROLE && x->piece[i - 1].turn == x->piece[first].turn)
+		i--;
+	return i ? x->piece[i - 1].end : 0;
+}
+
+/* Do bytes [b, e) of the text, but for white space around them, occur in the first `n` bytes of the turn's content? */
+static bool taken_from(const struct exact *x, size_t b, size_t e, const struct ax_val *content, size_t n)
+{
+	while (b < e && is_space(x->text[b]))
+		b++;
+	while (e > b && is_space(x->text[e - 1]))
+		e--;
+	return e > b && content && content->type == AX_STR && n <= content->n && holds(content->u.s, n, x->text + b, e - b);
 }
 
 /*
- * Where the model begins to write the run that starts with piece p: behind the generation prompt, if the bytes between
- * are the run's own (a tag before reasoning or a call, or a part of the content that the template took out and wrote
- * again); else at the piece.
+ * Where the model begins to write the run that starts with piece `first`: behind the generation prompt, if the bytes
+ * between are the run's own (a tag before reasoning or a call, or a part of the content that the template took out and
+ * wrote again); else at the piece. Templates without a generation prompt may have a lead, such as one blank.
  */
 static size_t run_begin(const struct exact *x, size_t first)
 {
 	const struct piece *p = &x->piece[first];
-	size_t low = first ? x->piece[first - 1].end : 0, n = x->m->header_n, at = p->begin, b, e;
-	const struct ax_val *content = x->t->turn[p->turn].content;
+	const struct ax_val *msg = x->t->turn[p->turn].msg, *content = x->t->turn[p->turn].content;
+	size_t low = gap_begin(x, first), n = x->m->header_n, lead = x->m->lead_n, at = p->begin;
 
+	if (lead && at >= low + lead && !memcmp(x->text + at - lead, x->m->lead, lead) &&
+	    ax_val_is(ax_val_get(msg, "role"), "assistant"))
+		return at - lead;
 	if (n == 0 || at < low + n || (p->kind == PART_CONTENT && p->origin_off == 0))
-		return p->begin;
+		return at;
 	for (at -= n; at > low && memcmp(x->text + at, x->m->header, n); at--)
 		;
 	if (memcmp(x->text + at, x->m->header, n))
 		return p->begin;
 	at += n;
-	if (p->kind != PART_CONTENT)
-		return at;
-	for (b = at; b < p->begin && is_space(x->text[b]); b++)
-		;
-	for (e = p->begin; e > b && is_space(x->text[e - 1]); e--)
-		;
-	if (e > b && content && content->type == AX_STR && holds(content->u.s, p->origin_off, x->text + b, e - b))
+	if (p->kind != PART_CONTENT || taken_from(x, at, p->begin, content, p->origin_off))
 		return at;
 	return p->begin;
 }
@@ -234,7 +269,7 @@ static void mark_parts(struct exact *x, const struct piece *p, const struct ax_v
 		b = b > from ? b : from;
 		e = e < to ? e : to;
 		if (b < e)
-			mark(x, p->begin + (b - from), p->begin + (e - from), trained);
+			(trained ? mark : unmark)(x, p->begin + (b - from), p->begin + (e - from));
 	}
 }
 
@@ -283,7 +318,7 @@ static void train_run(struct exact *x, size_t first, size_t last)
 	const struct ax_turn *t = &x->t->turn[x->piece[first].turn];
 
 	if (!has_parts(t)) {
-		mark(x, run_begin(x, first), x->piece[last].end, 1);
+		mark(x, run_begin(x, first), x->piece[last].end);
 		return;
 	}
 	for (size_t i = first; i <= last; i++) {
@@ -295,7 +330,7 @@ static void train_run(struct exact *x, size_t first, size_t last)
 		if (p->kind == PART_ROLE)
 			continue;
 		if (!parts || !parts->given || !text || text->type != AX_STR) {
-			mark(x, p->begin, p->end, 1);
+			mark(x, p->begin, p->end);
 			continue;
 		}
 		if (p->copied) {
@@ -316,12 +351,13 @@ static bool train_end(struct exact *x, size_t begin, size_t end, bool trained, b
 
 		if (i < 0)
 			continue;
-		*(k == 0 ? &x->last_eot : &x->last_eos) = i;
+		if (trained || x->m->eot == AX_END_ALL || x->m->eos == AX_END_ALL)
+			*(k == 0 ? &x->last_eot : &x->last_eos) = i;
 		if (whole)
-			mark(x, begin, x->w->ids.begin[i], 1);
+			mark(x, begin, x->w->ids.begin[i]);
 		if (opt == AX_END_ALL || (opt == AX_END_TURN && trained)) {
 			if (trained)
-				mark(x, begin, x->w->ids.begin[i], 1);
+				mark(x, begin, x->w->ids.begin[i]);
 			x->w->mask[i] = 1;
 			any = true;
 		}

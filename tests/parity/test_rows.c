@@ -83,16 +83,15 @@ static const char *model_dir(const char *name)
 	static size_t n;
 	char path[512];
 
+	snprintf(path, sizeof(path), SCRATCH "/%s", name);
 	for (size_t i = 0; i < n; i++)
-		if (!strcmp(done[i], name))
-			return text_at(SCRATCH "/%2$s", name, "");
+		if (!strcmp(done[i], path))
+			return done[i];
 	unpack(name, "tokenizer.json");
 	unpack(name, "tokenizer_config.json");
 	unpack(name, "special_tokens_map.json");
 	unpack(name, "chat_template.jinja");
-	snprintf(path, sizeof(path), SCRATCH "/%s", name);
-	done[n++] = name;
-	return ax_arena_strndup(&arena, path, strlen(path));
+	return done[n++] = ax_arena_strndup(&arena, path, strlen(path));
 }
 
 /* The template of a name that is not built in, from the assets. */
@@ -116,46 +115,41 @@ static void use_asset_template(struct ax_val *map)
 
 struct made {
 	struct ax_made rows;
-	struct ax_err e;
-	int rc;
-	char *key; /* of the effective tokenizer in use */
-	struct ax_effective *eff;
+	struct ax_err e, open_e;
+	int rc, open_rc;
+	struct ax_effective *eff; /* of the case at hand; NULL: open_rc says why */
 };
 
-/* The effective tokenizer of a case; kept for the next case if it is the same. */
+/* What decides a case's effective tokenizer, as text. */
+static char *tokenizer_key(const struct ax_val *c)
+{
+	static const char *const part[] = { "special_tokens", "tokens", "chat_template", "chat_template_jinja" };
+	const struct ax_val *cfg = ax_val_get(c, "config");
+	struct ax_buf b = AX_BUF_INIT;
+	char *key;
+
+	ax_buf_adds(&b, ax_val_cstr(&arena, ax_val_get(c, "tokenizer"), ""));
+	for (int i = 0; i < 4; i++)
+		if (ax_val_get(cfg, part[i]))
+			ax_json_write(&b, ax_val_get(cfg, part[i]), 0);
+	key = ax_arena_strndup(&arena, b.p, b.n);
+	ax_buf_release(&b);
+	return key;
+}
+
 static int open_effective(struct made *m, const struct ax_val *c, const char *tokenizer)
 {
 	const struct ax_val *cfg = ax_val_get(c, "config");
 	struct ax_tok_spec spec = { .model_dir = model_dir(tokenizer) };
-	struct ax_buf b = AX_BUF_INIT;
-	static const char *const part[] = { "special_tokens", "tokens", "chat_template", "chat_template_jinja" };
-	int rc = 0;
 
-	ax_buf_adds(&b, tokenizer);
-	for (int i = 0; i < 4; i++)
-		if (ax_val_get(cfg, part[i]))
-			ax_json_write(&b, ax_val_get(cfg, part[i]), 0);
-	if (m->key && !strcmp(m->key, b.p)) {
-		ax_buf_release(&b);
-		return 0;
-	}
 	if (m->eff)
 		ax_effective_free(m->eff);
-	ax_free(m->key);
 	m->eff = NULL;
-	m->key = NULL;
 	spec.special_tokens = ax_val_get(cfg, "special_tokens");
 	spec.tokens = ax_val_get(cfg, "tokens");
 	spec.chat_template = ax_val_cstr(&arena, ax_val_get(cfg, "chat_template"), NULL);
 	spec.chat_template_jinja = ax_val_cstr(&arena, ax_val_get(cfg, "chat_template_jinja"), NULL);
-	rc = ax_effective_open(&m->eff, &spec, &m->e);
-	if (rc) {
-		m->eff = NULL;
-		ax_buf_release(&b);
-		return rc;
-	}
-	m->key = ax_buf_detach(&b);
-	return 0;
+	return ax_effective_open(&m->eff, &spec, &m->open_e);
 }
 
 static void make_case(struct made *m, const struct ax_val *c, const char *tokenizer, enum ax_mask_mode mode)
@@ -170,7 +164,8 @@ static void make_case(struct made *m, const struct ax_val *c, const char *tokeni
 
 	ax_made_reset(&m->rows);
 	memset(&m->e, 0, sizeof(m->e));
-	m->rc = open_effective(m, c, tokenizer);
+	m->rc = m->open_rc;
+	m->e = m->open_e;
 	if (m->rc)
 		return;
 	o.eff = m->eff;
@@ -180,7 +175,6 @@ static void make_case(struct made *m, const struct ax_val *c, const char *tokeni
 	o.chat_template_kwargs = ax_val_get(cfg, "chat_template_kwargs");
 	if (today && !ax_jinja_now(&now, today, NULL))
 		o.now = &now;
-	use_asset_template(entry);
 	m->rc = ax_rows_new(&r, entry, &o, &m->e);
 	if (!m->rc)
 		m->rc = ax_rows_work_new(&w, r, &m->e);
@@ -315,47 +309,81 @@ static bool supported(const char *kind)
 	return true;
 }
 
-static int run_cases(const char *path)
+struct one {
+	struct ax_val *c;
+	char *key;
+	bool done;
+};
+
+static struct one *cases;
+static size_t n_case, cap_case;
+
+static bool read_cases(const char *path)
 {
 	struct ax_source s;
 	struct ax_record r;
 	struct ax_err e = { 0 };
-	struct made m = { 0 };
-	unsigned bad[2] = { 0, 0 };
 	bool end = false;
 
 	if (ax_source_open(&s, path, AX_SOURCE_JSON, 0, &e))
-		return 1;
+		return false;
 	while (!ax_source_next(&s, &r, &end, &e) && !end) {
-		struct ax_val *c;
-		struct tally *t;
-		const char *tok;
+		struct one *o;
 
-		if (ax_json_parse(&arena, ax_arena_strndup(&arena, r.p, r.n), r.n, &c, &e))
+		if (!AX_GROW(cases, n_case, cap_case))
 			break;
-		if (getenv("AX_ONLY") && !strstr(ax_val_cstr(&arena, ax_val_get(c, "id"), ""), getenv("AX_ONLY")))
-			continue;
-		t = tally_of(c);
-		tok = ax_val_cstr(&arena, ax_val_get(c, "tokenizer"), "");
-		t->cases++;
-		if (!supported(t->kind)) {
-			t->unsupported++;
-			continue;
-		}
-		for (int mode = 0; mode < 2; mode++) {
-			make_case(&m, c, tok, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL);
-			judge(c, &m, t, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, &bad[mode]);
-		}
+		o = &cases[n_case];
+		*o = (struct one){ 0 };
+		if (ax_json_parse(&arena, ax_arena_strndup(&arena, r.p, r.n), r.n, &o->c, &e))
+			break;
+		o->key = tokenizer_key(o->c);
+		if (!getenv("AX_ONLY") || strstr(ax_val_cstr(&arena, ax_val_get(o->c, "id"), ""), getenv("AX_ONLY")))
+			n_case++;
 	}
 	ax_source_close(&s);
+	return end;
+}
+
+static void run_case(struct one *o, struct made *m, unsigned bad[2])
+{
+	struct tally *t = tally_of(o->c);
+
+	o->done = true;
+	t->cases++;
+	if (!supported(t->kind)) {
+		t->unsupported++;
+		return;
+	}
+	use_asset_template((struct ax_val *)(uintptr_t)ax_val_at(ax_val_path(o->c, "config.datasets"), 0));
+	for (int mode = 0; mode < 2; mode++) {
+		make_case(m, o->c, ax_val_cstr(&arena, ax_val_get(o->c, "tokenizer"), ""),
+			  mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL);
+		judge(o->c, m, t, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, &bad[mode]);
+	}
+}
+
+/* All cases, those of one effective tokenizer together. */
+static void run_cases(const char *path)
+{
+	struct made m = { 0 };
+	unsigned bad[2] = { 0, 0 };
+
+	check(read_cases(path), "all cases read");
+	for (size_t i = 0; i < n_case; i++) {
+		if (cases[i].done)
+			continue;
+		memset(&m.open_e, 0, sizeof(m.open_e));
+		m.open_rc = open_effective(&m, cases[i].c, ax_val_cstr(&arena, ax_val_get(cases[i].c, "tokenizer"), ""));
+		for (size_t k = i; k < n_case; k++)
+			if (!cases[k].done && !strcmp(cases[k].key, cases[i].key))
+				run_case(&cases[k], &m, bad);
+	}
 	ax_made_release(&m.rows);
 	if (m.eff)
 		ax_effective_free(m.eff);
-	ax_free(m.key);
-	check(end, "all cases read");
+	ax_free(cases);
 	check(bad[0] == 0, "ids, and labels of --mask axolotl, equal Axolotl's or are known to differ");
 	check(bad[1] == 0, "labels of --mask exact equal Axolotl's or are known to differ");
-	return 0;
 }
 
 int main(void)
