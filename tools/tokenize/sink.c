@@ -254,6 +254,18 @@ static int finish_held(struct tk_sink *s, struct ax_err *e)
 	return 0;
 }
 
+/* A run that gives nothing is a mistake: the wrong file, the wrong type, or filters that take all. */
+static int check_rows(const struct tk_sink *s, struct ax_err *e)
+{
+	if (s->stats.records == 0)
+		return ax_fail(e, AX_EDATA, "no rows: the input is empty");
+	if (!s->opt->print && s->stats.rows[0] + s->stats.rows[1] == 0)
+		return ax_fail(e, AX_EDATA, "no row is left of %llu: all were dropped%s%s",
+			       (unsigned long long)s->stats.records, s->stats.n_reason ? ", first for " : "",
+			       s->stats.n_reason ? s->stats.reason[0].name : "");
+	return 0;
+}
+
 int tk_sink_finish(struct tk_sink *s, struct ax_err *e)
 {
 	bool any = true;
@@ -267,5 +279,6 @@ int tk_sink_finish(struct tk_sink *s, struct ax_err *e)
 		AX_TRY(tk_print_finish(s, e));
 	else
 		AX_TRY(finish_held(s, e));
+	AX_TRY(check_rows(s, e));
 	return s->has_rejects ? ax_out_commit(&s->rejects, e) : 0;
 }
