@@ -1,0 +1,143 @@
+/* ax-tokenize: data files and a model folder -> token stream with loss mask and split. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tokenize.h"
+
+static const struct ax_opt options[] = {
+	{ "output", 'o', AX_OPT_STR, "FILE", "-", "write the token stream there; - is stdout" },
+	{ "model", 'm', AX_OPT_STR, "DIR", NULL, "model folder or Hub name: the tokenizer (the key base_model)" },
+	{ "type", 't', AX_OPT_STR, "TYPE", NULL, "kind of row of the files named: chat_template, alpaca, completion, ..." },
+	{ "mask", 0, AX_OPT_STR, "MODE", "exact", "loss mask of conversations: exact, or axolotl for its own rules" },
+	{ "now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock" },
+	{ "max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many" },
+	{ "rejects", 0, AX_OPT_STR, "FILE", NULL, "list every dropped row: file, line, reason, detail" },
+	{ "level", 0, AX_OPT_INT, "N", "1", "zstd level of the stream; 0 is uncompressed" },
+	{ "print", 'p', AX_OPT_FLAG, NULL, NULL, "print rows as JSON in input order instead of a stream" },
+	{ "all", 'a', AX_OPT_FLAG, NULL, NULL, "with --print: show the ids of dropped rows too" },
+	{ "encode", 0, AX_OPT_FLAG, NULL, NULL, "JSON strings in, arrays of ids out, a line each" },
+	{ "no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds to a text" },
+	{ "render", 0, AX_OPT_FLAG, NULL, NULL, "template variables in, rendered texts out, JSON a line each" },
+	{ "template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template; default: the model's" },
+};
+
+static const struct ax_tool_spec spec = {
+	.name = "ax-tokenize",
+	.tool = AX_TOOL_TOKENIZE,
+	.summary = "turn data files into a token stream with loss mask and split",
+	.synopsis = "[options] [-c run.yaml] [FILE...]",
+	.example = { "ax-tokenize -c run.yaml -o train.axt                    # the data sets of an Axolotl configuration",
+		     "ax-tokenize -m model/ -t chat_template chat.jsonl | ax-pack | ax-shard -o shards/   # files, in a pipe" },
+	.opt = options,
+	.n_opt = sizeof(options) / sizeof(options[0]),
+};
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+	ax_progress_poke();
+}
+
+/* Hashes of what was read, for the trailer: known only now. */
+static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
+{
+	struct ax_val *top = ax_val_map(a), *m = ax_val_map(a);
+
+	for (size_t i = 0; top && m && i < p->n_entry; i++)
+		for (size_t k = 0; k < p->entry[i].n_file; k++) {
+			char hex[17];
+
+			snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)p->entry[i].hash[k]);
+			if (!ax_val_set(a, m, p->entry[i].file[k], ax_val_str(a, hex, 16)))
+				return NULL;
+		}
+	return top && m && ax_val_set(a, top, "input", m) ? top : NULL;
+}
+
+static int print_rows(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)
+{
+	AX_TRY(tk_run(p, s, e));
+	return tk_sink_finish(s, e);
+}
+
+static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **argv, struct ax_err *e)
+{
+	struct ax_conf *c = p->conf;
+	bool keep = !ax_conf_opt_flag(c, "no-provenance");
+	struct ax_stream_writer w;
+	struct ax_val *header = tk_header(p, c, argc, argv, e);
+	int rc;
+
+	if (!header)
+		return AX_EMEM;
+	AX_TRY(ax_stream_writer_open(&w, s->out, header, (int)ax_conf_opt_int(c, "level", 1), e));
+	s->writer = &w;
+	AX_GOTO(tk_run(p, s, e));
+	AX_GOTO(tk_sink_finish(s, e));
+	rc = ax_stream_writer_finish(&w, &s->stats.drops, keep ? input_hashes(&c->arena, p) : NULL, e);
+out:
+	s->writer = NULL;
+	ax_stream_writer_release(&w);
+	return rc;
+}
+
+/* Rows as text or as a stream, to where -o says. */
+static int tokenize(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
+{
+	const char *path = ax_conf_opt_str(c, "output");
+	struct tk_sink s = { 0 };
+	struct ax_out out = { 0 };
+	struct tk_plan p;
+	struct tk_opt o;
+	int rc;
+
+	AX_TRY(tk_opt_read(&o, c, e));
+	rc = tk_plan_init(&p, c, true, e);
+	if (rc)
+		goto plan;
+	rc = ax_out_open(&out, path ? path : "-", o.print ? AX_OUT_TEXT : 0, e);
+	if (rc)
+		goto plan;
+	s.out = &out;
+	AX_GOTO(tk_sink_init(&s, &p, &o, e));
+	AX_GOTO(o.print ? print_rows(&p, &s, e) : write_stream(&p, &s, argc, argv, e));
+	AX_GOTO(ax_out_commit(&out, e));
+	rc = tk_report(&s, c, e);
+out:
+	ax_out_abort(&out);
+	tk_sink_release(&s);
+plan:
+	tk_plan_release(&p);
+	return rc;
+}
+
+static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
+{
+	bool encode, render;
+
+	AX_TRY(ax_conf_init(c, &spec, argc, argv, e));
+	if (c->done)
+		return 0;
+	AX_TRY(ax_conf_check(c, e));
+	encode = ax_conf_opt_flag(c, "encode");
+	render = ax_conf_opt_flag(c, "render");
+	if (encode + render + ax_conf_opt_flag(c, "print") > 1)
+		return ax_fail(e, AX_EUSAGE, "--encode, --render and --print exclude each other");
+	return encode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction usr1 = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
+	struct ax_err e = { 0 };
+	struct ax_conf c;
+	int rc;
+
+	sigaction(SIGUSR1, &usr1, NULL);
+	rc = run(&c, argc, argv, &e);
+	if (rc)
+		ax_log(AX_LOG_ERROR, "%s", e.msg);
+	ax_conf_release(&c);
+	return ax_exit_code(rc);
+}
