@@ -7,31 +7,6 @@
 
 #define MAX_TEMPLATE ((size_t)4 << 20)
 
-static const struct {
-	const char *name, *text;
-} bundled[] = {
-	{ "chatml", "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}"
-		    "{% for message in messages %}"
-		    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
-		    "{% endfor %}"
-		    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}" },
-	{ "llama3", "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}"
-		    "{% for message in messages %}"
-		    "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' %}"
-		    "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
-		    "{{ content }}"
-		    "{% endfor %}"
-		    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}" },
-};
-
-const char *ax_chat_template_bundled(const char *name)
-{
-	for (size_t i = 0; i < sizeof(bundled) / sizeof(bundled[0]); i++)
-		if (!strcmp(name, bundled[i].name))
-			return bundled[i].text;
-	return NULL;
-}
-
 static int set_text(struct ax_effective *f, const char *p, size_t n, const char *name, struct ax_err *e)
 {
 	f->template_text = ax_arena_strndup(&f->arena, p, n);
