@@ -299,6 +299,11 @@ static const struct {
 	{ "alpaca", alpaca },
 };
 
+const char *ax_chat_template_name(size_t i)
+{
+	return i < sizeof(known) / sizeof(known[0]) ? known[i].name : NULL;
+}
+
 const char *ax_chat_template_bundled(const char *name)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

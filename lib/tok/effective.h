@@ -68,5 +68,7 @@ int ax_effective_write(const struct ax_effective *f, const char *dir, const uint
 
 /* A bundled template by name ("chatml", ...); NULL if there is none. */
 const char *ax_chat_template_bundled(const char *name);
+/* Their names; NULL from the last on. */
+const char *ax_chat_template_name(size_t i);
 
 #endif

@@ -56,8 +56,8 @@ static int bundled_template(struct ax_effective *f, const char *name, struct ax_
 
 	if (text)
 		return set_text(f, text, strlen(text), name, e);
-	for (size_t i = 0; i < sizeof(bundled) / sizeof(bundled[0]); i++)
-		ax_buf_addf(&have, " %s", bundled[i].name);
+	for (size_t i = 0; ax_chat_template_name(i); i++)
+		ax_buf_addf(&have, " %s", ax_chat_template_name(i));
 	ax_fail(e, AX_EUSAGE, "chat_template: no bundled template \"%s\"; there are tokenizer_default, jinja and:%s", name, have.p ? have.p : "");
 	ax_buf_release(&have);
 	return AX_EUSAGE;
