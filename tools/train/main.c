@@ -1,0 +1,208 @@
+/* ax-train: fine-tune a model on a shard folder. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fmt/stream.h"
+#include "text/json.h"
+#include "tool.h"
+
+static volatile sig_atomic_t want_save, want_stop;
+
+static void on_signal(int sig)
+{
+	want_save = 1;
+	if (sig != SIGUSR1)
+		want_stop = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGUSR1, &a, NULL);
+	sigaction(SIGUSR2, &a, NULL);
+	sigaction(SIGTERM, &a, NULL);
+}
+
+/*
+ * Data keys travel in the shards. A differing setting here is named once, and the shards win: they are what is trained
+ * on. The tokenizer is compared by content elsewhere.
+ */
+static int adopt_header(struct tool *t, struct ax_err *e)
+{
+	const struct ax_val *keys = ax_val_get(ax_loader_shards(t->loader)->header, "keys");
+
+	for (size_t i = 0; i < ax_val_len(keys); i++) {
+		const struct ax_pair *p = &keys->u.pair[i];
+		const struct ax_val *here = ax_val_get(t->conf.cli, p->key);
+		struct ax_buf b = AX_BUF_INIT;
+
+		here = here ? here : ax_val_get(t->conf.file, p->key);
+		if (ax_val_is_null(here) || ax_val_equal(here, p->val) || !strcmp(p->key, "seed"))
+			continue;
+		ax_buf_addf(&b, "%s: ", p->key);
+		ax_json_write(&b, here, AX_JSON_SPACED);
+		ax_buf_adds(&b, " here, ");
+		ax_json_write(&b, p->val, AX_JSON_SPACED);
+		ax_buf_adds(&b, " in the shards, which win");
+		if (!b.oom)
+			ax_warn("%s", b.p);
+		ax_buf_release(&b);
+	}
+	return ax_conf_header(&t->conf, keys, e);
+}
+
+static int open_comm(struct tool *t, struct ax_err *e)
+{
+	struct ax_comm_open_opt o = {.standalone = ax_conf_opt_flag(&t->conf, "standalone"),
+				     .hang_s = ax_conf_opt_num(&t->conf, "hang-timeout", 0)};
+
+	if (ax_conf_opt_flag(&t->conf, "plan"))
+		return ax_comm_open_self(&t->comm, e);
+	AX_TRY(ax_comm_open(&t->comm, &o, e));
+	ax_log_init("ax-train", t->comm->rank);
+	return 0;
+}
+
+static int open_device(struct tool *t, struct ax_err *e)
+{
+	int wanted = (int)ax_conf_opt_int(&t->conf, "threads", 0), threads;
+	enum ax_dtype act;
+	char warning[256];
+
+	AX_TRY(tool_dtype(t, &act, e));
+	AX_TRY(ax_dist_threads(t->comm, wanted, &threads, warning, e));
+	if (warning[0])
+		ax_warn("%s", warning);
+	AX_TRY(ax_cpu_open(&t->dev, act, threads, 0, e));
+	t->dev_open = true;
+	return 0;
+}
+
+static int prepare(struct tool *t, struct ax_err *e)
+{
+	bool plan = ax_conf_opt_flag(&t->conf, "plan");
+
+	if (t->conf.n_operand != 1)
+		return ax_fail(e, AX_EUSAGE, "give one shard folder (%zu operands given)", t->conf.n_operand);
+	AX_TRY(open_comm(t, e));
+	AX_TRY(ax_loader_open(&t->loader, t->conf.operand[0], e));
+	AX_TRY(adopt_header(t, e));
+	AX_TRY(ax_conf_check(&t->conf, e));
+	AX_TRY(tool_settings(t, e));
+	AX_TRY(tool_model(t, plan, e));
+	AX_TRY(open_device(t, e));
+	t->opt.keys = ax_conf_resolved(&t->conf, AX_TOOL_TRAIN);
+	t->opt.extra = tool_write_extra;
+	t->opt.extra_ctx = t;
+	t->opt.want_save = &want_save;
+	t->opt.want_stop = &want_stop;
+	t->env.comm = t->comm;
+	t->env.dev = &t->dev;
+	t->env.desc = &t->desc;
+	t->env.units = &t->units;
+	t->env.loader = t->loader;
+	t->env.outdir = ax_conf_opt_flag(&t->conf, "eval-only") ? NULL : &t->outdir;
+	return 0;
+}
+
+static int open_outdir(struct tool *t, struct ax_err *e)
+{
+	const char *resume = ax_conf_str(&t->conf, "resume_from_checkpoint");
+
+	if (!resume && ax_conf_bool(&t->conf, "auto_resume_from_checkpoints"))
+		resume = "auto";
+	AX_TRY(ax_outdir_open(&t->outdir, t->comm, ax_conf_str(&t->conf, "output_dir"), e));
+	t->outdir_open = true;
+	return ax_outdir_resume(&t->outdir, t->comm, resume, ax_conf_opt_flag(&t->conf, "overwrite"), e);
+}
+
+static int evaluate(struct tool *t, struct ax_err *e)
+{
+	struct ax_train *run;
+	uint64_t trained;
+	double loss;
+	int rc;
+
+	AX_TRY(ax_train_open(&run, &t->env, &t->opt, e));
+	rc = ax_train_eval(run, &loss, &trained, e);
+	ax_train_close(run);
+	if (!rc && t->comm->rank == 0) {
+		printf("{\"eval_loss\": %.9g, \"trained_tokens\": %" PRIu64 "}\n", loss, trained);
+		if (fflush(stdout))
+			rc = ax_fail(e, AX_EIO, "cannot write stdout:");
+	}
+	return rc;
+}
+
+static int train(struct tool *t, struct ax_err *e)
+{
+	struct ax_train_plan plan;
+	struct ax_train *run;
+	int rc;
+
+	AX_TRY(open_outdir(t, e));
+	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
+	tool_say_start(t, &plan);
+	catch_signals();
+	AX_TRY(ax_train_open(&run, &t->env, &t->opt, e));
+	rc = ax_train_run(run, e);
+	if (!rc)
+		ax_info("done: ax-merge %s %s/merged makes the model folder", t->outdir.path, t->outdir.path);
+	ax_train_close(run);
+	return rc;
+}
+
+static int run(struct tool *t, struct ax_err *e)
+{
+	AX_TRY(prepare(t, e));
+	if (ax_conf_opt_flag(&t->conf, "plan"))
+		return tool_print_plan(t, e);
+	return t->env.outdir ? train(t, e) : evaluate(t, e);
+}
+
+static void release(struct tool *t, int rc, const struct ax_err *e)
+{
+	if (t->outdir_open)
+		ax_outdir_close(&t->outdir);
+	if (t->weights_open)
+		ax_weights_close(&t->weights);
+	if (t->ckpt_open) {
+		ax_ckpt_source_close(&t->ckpt_source);
+		ax_ckpt_close(&t->ckpt);
+	}
+	ax_units_release(&t->units);
+	if (t->effective)
+		ax_effective_free(t->effective);
+	if (t->dev_open)
+		ax_cpu_close(&t->dev);
+	if (t->loader)
+		ax_loader_close(t->loader);
+	ax_conf_release(&t->conf);
+	if (rc && rc != AX_ESTOP)
+		ax_comm_abandon(t->comm, e->msg);
+	else
+		ax_comm_close(t->comm);
+}
+
+int main(int argc, char **argv)
+{
+	static struct tool t;
+	struct ax_err e = {0};
+	int rc;
+
+	ax_log_init("ax-train", 0);
+	rc = ax_conf_init(&t.conf, &tool_spec, argc, argv, &e);
+	if (!rc && !t.conf.done)
+		rc = run(&t, &e);
+	if (rc == AX_ESTOP)
+		ax_info("%s", e.msg);
+	else if (rc)
+		ax_log(AX_LOG_ERROR, "%s", e.msg);
+	release(&t, rc, &e);
+	return ax_exit_code(rc);
+}

@@ -1,0 +1,185 @@
+/* The model of a run: folder, config.json, tokenizer, units, weights; and what goes beside a checkpoint. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fmt/stream.h"
+#include "model/model.h"
+#include "text/json.h"
+#include "tool.h"
+
+#define CONFIG_MAX ((size_t)16 << 20)
+
+/* overrides_of_model_config: merged over config.json; a dotted key goes into the nested map. */
+static int override(struct ax_arena *a, struct ax_val *config, const char *key, const struct ax_val *v, struct ax_err *e)
+{
+	const char *dot = strchr(key, '.');
+	struct ax_val *sub;
+	char *head;
+
+	if (!dot)
+		return ax_val_set(a, config, key, ax_val_copy(a, v)) ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	head = ax_arena_strndup(a, key, (size_t)(dot - key));
+	sub = head ? ax_val_copy(a, ax_val_get(config, head)) : NULL;
+	if (!sub || sub->type != AX_MAP)
+		sub = ax_val_map(a);
+	if (!head || !sub || !ax_val_set(a, config, head, sub))
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return override(a, sub, dot + 1, v, e);
+}
+
+static int load_config(struct tool *t, struct ax_err *e)
+{
+	const struct ax_val *over = ax_conf_get(&t->conf, "overrides_of_model_config");
+	const char *from = ax_conf_str(&t->conf, "base_model_config"), *dir = t->model_dir;
+	char *path;
+	int rc;
+
+	if (from)
+		AX_TRY(ax_hub_find(&t->conf, "models", from, NULL, &dir, e));
+	path = ax_path_join(dir, "config.json");
+	rc = path ? ax_json_file(&t->conf.arena, path, CONFIG_MAX, &t->config, e) : ax_fail(e, AX_EMEM, "out of memory");
+	for (size_t i = 0; !rc && i < ax_val_len(over); i++)
+		rc = override(&t->conf.arena, t->config, over->u.pair[i].key, over->u.pair[i].val, e);
+	if (!rc)
+		rc = ax_desc_parse(&t->desc, t->config, e);
+	if (rc && path)
+		ax_err_prefix(e, "%s: ", path);
+	ax_free(path);
+	return rc;
+}
+
+static int open_effective(struct tool *t, struct ax_err *e)
+{
+	struct ax_conf *c = &t->conf;
+	struct ax_tok_spec spec = {
+		.model_dir = t->model_dir,
+		.special_tokens = ax_conf_get(c, "special_tokens"),
+		.tokens = ax_conf_get(c, "tokens"),
+		.added_tokens_overrides = ax_conf_get(c, "added_tokens_overrides"),
+		.chat_template = ax_conf_str(c, "chat_template"),
+		.chat_template_jinja = ax_conf_str(c, "chat_template_jinja"),
+		.resize_to_32x = ax_conf_bool(c, "resize_token_embeddings_to_32x"),
+		.shrink = ax_conf_bool(c, "shrink_embeddings"),
+	};
+	const char *tok = ax_conf_str(c, "tokenizer_config");
+
+	if (tok)
+		AX_TRY(ax_hub_find(c, "models", tok, NULL, &spec.tokenizer_dir, e));
+	return ax_effective_open(&t->effective, &spec, e);
+}
+
+/* The shards were made with one tokenizer; training with another would be silent nonsense. */
+static int check_tokenizer(struct tool *t, struct ax_err *e)
+{
+	const struct ax_shards *s = ax_loader_shards(t->loader);
+	char want[33];
+
+	ax_header_fingerprint(s->header, want);
+	if (want[0] && strcmp(want, t->effective->fingerprint))
+		return ax_fail(e, AX_EUSAGE, "%s was made with another tokenizer (fingerprint %s, %s has %s)", s->dir, want,
+			       t->model_dir, t->effective->fingerprint);
+	if (t->effective->n_embed > (uint32_t)t->desc.vocab)
+		AX_TRY(ax_desc_set_vocab(&t->desc, (int)t->effective->n_embed, e));
+	return 0;
+}
+
+static bool set_int(struct tool *t, const char *key, int64_t v)
+{
+	return ax_val_set(&t->conf.arena, t->config, key, ax_val_int(&t->conf.arena, v));
+}
+
+/* What this run changes in config.json: vocabulary, token ids, longest position, architectures. */
+static int adapt_config(struct tool *t, struct ax_err *e)
+{
+	struct ax_arena *a = &t->conf.arena;
+	struct ax_val *arch = ax_val_list(a);
+	int64_t len = ax_loader_shards(t->loader)->sequence_len;
+	const struct ax_effective *f = t->effective;
+	bool ok = arch && ax_val_push(a, arch, ax_val_str(a, t->desc.architecture, strlen(t->desc.architecture))) &&
+		  ax_val_set(a, t->config, "architectures", arch) && set_int(t, "vocab_size", t->desc.vocab);
+
+	if (ok && f && f->tok) {
+		ok = (f->bos == AX_TOK_NONE || set_int(t, "bos_token_id", f->bos)) &&
+		     (f->eos == AX_TOK_NONE || set_int(t, "eos_token_id", f->eos)) &&
+		     (f->pad == AX_TOK_NONE || set_int(t, "pad_token_id", f->pad));
+	}
+	if (ok && t->desc.max_position < len)
+		ok = set_int(t, "max_position_embeddings", len);
+	return ok ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+}
+
+static int load_weights(struct tool *t, struct ax_err *e)
+{
+	char *manifest = ax_path_join(t->model_dir, AX_CKPT_MANIFEST);
+	bool is_ckpt = manifest && ax_path_exists(manifest);
+
+	ax_free(manifest);
+	if (is_ckpt) {
+		AX_TRY(ax_ckpt_open(&t->ckpt, t->model_dir, e));
+		t->ckpt_open = true;
+		AX_TRY(ax_ckpt_source_open(&t->ckpt_source, &t->ckpt, &t->units, e));
+		t->env.source = ax_ckpt_source_read;
+		t->env.source_ctx = &t->ckpt_source;
+		return 0;
+	}
+	if (ax_conf_bool(&t->conf, "reinit_weights"))
+		AX_TRY(ax_weights_init(&t->weights, &t->desc, &t->units, t->opt.seed, e));
+	else
+		AX_TRY(ax_weights_open(&t->weights, t->model_dir, &t->desc, &t->units, t->n_old, e));
+	t->weights_open = true;
+	t->env.source = ax_weights_read;
+	t->env.source_ctx = &t->weights;
+	return 0;
+}
+
+int tool_model(struct tool *t, bool plan, struct ax_err *e)
+{
+	const char *name = ax_conf_opt_str(&t->conf, "model");
+
+	if (!name)
+		name = ax_conf_str(&t->conf, "base_model");
+	if (!name)
+		return ax_fail(e, AX_EUSAGE, "no base_model: name a model folder with -c FILE or --base-model DIR");
+	AX_TRY(ax_hub_find(&t->conf, "models", name, ax_conf_str(&t->conf, "revision_of_model"), &t->model_dir, e));
+	AX_TRY(load_config(t, e));
+	t->n_old = t->desc.vocab;
+	AX_TRY(open_effective(t, e));
+	AX_TRY(check_tokenizer(t, e));
+	AX_TRY(adapt_config(t, e));
+	AX_TRY(ax_model_units(&t->desc, &t->units, e));
+	return plan ? 0 : load_weights(t, e);
+}
+
+/* Ends of trained turns that ax-tokenize recorded: generation must stop there. */
+static size_t turn_ends(const struct tool *t, uint32_t *id, size_t max)
+{
+	const struct ax_val *v = ax_val_path(ax_loader_shards(t->loader)->header, "tokenizer.turn_end");
+	size_t n = 0;
+
+	for (size_t i = 0; i < ax_val_len(v) && n < max; i++) {
+		int64_t x = ax_val_int_or(ax_val_at(v, i), -1);
+
+		if (x >= 0 && x < t->desc.vocab)
+			id[n++] = (uint32_t)x;
+	}
+	return n;
+}
+
+int tool_write_extra(void *ctx, const char *dir, struct ax_err *e)
+{
+	const struct tool *t = ctx;
+	char *path = ax_path_join(dir, "config.json");
+	struct ax_buf b = AX_BUF_INIT;
+	uint32_t id[16];
+	int rc;
+
+	ax_json_write(&b, t->config, AX_JSON_INDENT2);
+	ax_buf_addc(&b, '\n');
+	rc = path && !b.oom ? ax_write_file(path, b.p, b.n, e) : ax_fail(e, AX_EMEM, "out of memory");
+	ax_buf_release(&b);
+	ax_free(path);
+	return rc ? rc : ax_effective_write(t->effective, dir, id, turn_ends(t, id, 16), e);
+}

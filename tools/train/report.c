@@ -1,0 +1,81 @@
+/* What ax-train says before it starts: the plan, and one paragraph on how the run is set up. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "tool.h"
+
+static void row(FILE *f, const char *name, uint64_t bytes)
+{
+	char text[32];
+
+	fprintf(f, "  %-34s %14" PRIu64 "  %s\n", name, bytes, ax_human_bytes(bytes, text));
+}
+
+static const char *recompute_name(enum ax_recompute r)
+{
+	return r == AX_RECOMPUTE_NONE ? "none" : r == AX_RECOMPUTE_SELECTIVE ? "selective" : "full";
+}
+
+static void print_table(FILE *f, struct tool *t, const struct ax_train_plan *p, int n_rank)
+{
+	fprintf(f, "model: %s, %.1f M parameters, %d layers, width %d, vocabulary %d\n", t->desc.architecture,
+		(double)t->units.n_elem / 1e6, t->desc.n_layer, t->desc.width, t->desc.vocab);
+	fprintf(f, "data: %" PRIu64 " packs to train on, %" PRIu64 " to evaluate, sequence length %d\n", p->n_pack, p->n_eval,
+		p->n_token / t->opt.micro_batch);
+	fprintf(f, "steps: %" PRId64 " an epoch, %" PRId64 " in all, %" PRId64 " packs a step\n", p->steps_per_epoch,
+		p->total_steps, p->global_batch);
+	fprintf(f, "memory of each of %d ranks (%s, compute %s, recomputation %s):\n", n_rank, ax_strategy_name(t->opt.strategy),
+		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
+	row(f, "master weights (f32)", p->dist.master_bytes);
+	row(f, "moments (f32)", p->dist.moment_bytes);
+	row(f, "gradients (f32)", p->dist.grad_bytes);
+	row(f, "weights in compute precision", p->dist.weight_bytes);
+	row(f, "gradient buffers", p->dist.grad_buffer_bytes);
+	row(f, "communication", p->dist.comm_bytes);
+	row(f, "activations", p->model.activation_bytes);
+	row(f, "scratch of the model", p->model.scratch_bytes);
+	row(f, "scratch of the device", p->device_scratch);
+	row(f, "inputs", p->model.input_bytes);
+	row(f, "total", p->total);
+}
+
+int tool_print_plan(struct tool *t, struct ax_err *e)
+{
+	int n_rank = (int)ax_conf_opt_int(&t->conf, "ranks", t->comm->n_rank);
+	uint64_t limit = ax_conf_opt_size(&t->conf, "device-memory", 0), disk = 0, checkpoints;
+	const char *dir = ax_conf_str(&t->conf, "output_dir");
+	struct ax_train_plan p;
+	int keep = t->opt.save_total_limit > 0 ? t->opt.save_total_limit + 1 : 1;
+
+	if (n_rank < 1)
+		return ax_fail(e, AX_EUSAGE, "--ranks %d: must be at least 1", n_rank);
+	AX_TRY(ax_train_plan(&t->env, &t->opt, n_rank, &p, e));
+	AX_TRY(ax_disk_free(dir, &disk, e));
+	print_table(stdout, t, &p, n_rank);
+	checkpoints = p.checkpoint_bytes * (uint64_t)keep;
+	printf("disk in %s:\n", dir);
+	row(stdout, "one checkpoint", p.checkpoint_bytes);
+	row(stdout, t->opt.save_total_limit > 0 ? "checkpoints, at most" : "each further checkpoint", checkpoints);
+	row(stdout, "free", disk);
+	if (fflush(stdout))
+		return ax_fail(e, AX_EIO, "cannot write stdout:");
+	if (disk < checkpoints)
+		ax_warn("%s has less free space than the checkpoints will take", dir);
+	if (limit && p.total > limit)
+		return ax_fail(e, AX_EMEM, "a rank needs %zu bytes, --device-memory allows %" PRIu64, p.total, limit);
+	return 0;
+}
+
+void tool_say_start(struct tool *t, const struct ax_train_plan *p)
+{
+	char mem[32];
+
+	ax_info("%s: %.1f M parameters, %d rank%s, %s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
+		t->comm->n_rank > 1 ? "s" : "", ax_strategy_name(t->opt.strategy));
+	ax_info("device: %s; compute %s, masters, moments and gradients f32; recomputation %s; deterministic", t->dev.name,
+		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
+	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; memory planned for a rank: %s", p->n_pack,
+		p->global_batch, p->total_steps, ax_human_bytes(p->total, mem));
+}

@@ -1,0 +1,260 @@
+/* Settings of ax-train: Axolotl keys and own options -> struct ax_train_opt. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "tool.h"
+
+static const struct ax_opt options[] = {
+	{"global-batch", 0, AX_OPT_INT, "N", NULL, "packs in one optimizer step, whatever the number of ranks"},
+	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto or cpu"},
+	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
+	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
+	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them"},
+	{"on-nonfinite", 0, AX_OPT_STR, "WHAT", "stop", "stop or skip a step whose loss or gradient is not finite"},
+	{"eval-only", 0, AX_OPT_FLAG, NULL, NULL, "evaluate and print the loss; no training"},
+	{"model", 0, AX_OPT_STR, "DIR", NULL, "model folder or checkpoint to evaluate; default: base_model"},
+	{"plan", 0, AX_OPT_FLAG, NULL, NULL, "print steps, memory and disk of the run, and exit"},
+	{"ranks", 0, AX_OPT_INT, "N", NULL, "with --plan: plan for N ranks"},
+	{"device-memory", 0, AX_OPT_SIZE, "SIZE", NULL, "with --plan: exit 5 if a rank needs more than SIZE"},
+	{"standalone", 0, AX_OPT_FLAG, NULL, NULL, "one rank, even if a launcher announces more"},
+	{"hang-timeout", 0, AX_OPT_NUM, "SECONDS", "100", "a collective without progress for so long ends the job"},
+};
+
+const struct ax_tool_spec tool_spec = {
+	.name = "ax-train",
+	.tool = AX_TOOL_TRAIN,
+	.summary = "fine-tune a model on a shard folder",
+	.synopsis = "[options] SHARDS",
+	.example = {"ax-train -c run.yaml shards/                    # on this machine, one rank",
+		    "mpirun -n 8 ax-train -c run.yaml shards/        # eight ranks"},
+	.opt = options,
+	.n_opt = sizeof(options) / sizeof(options[0]),
+};
+
+/* A key that is unset keeps the engine's default. */
+static void num(struct tool *t, const char *key, double *out)
+{
+	if (ax_conf_get(&t->conf, key))
+		*out = ax_conf_num(&t->conf, key);
+}
+
+static bool is_true(struct tool *t, const char *key)
+{
+	const struct ax_val *v = ax_conf_get(&t->conf, key);
+
+	return v && ((v->type == AX_BOOL && v->u.b) || ax_val_is(v, "true"));
+}
+
+int tool_dtype(struct tool *t, enum ax_dtype *act, struct ax_err *e)
+{
+	const struct ax_val *bf16 = ax_conf_get(&t->conf, "bf16");
+	bool off = bf16 && bf16->type == AX_BOOL && !bf16->u.b;
+
+	if (is_true(t, "fp16") || is_true(t, "float16"))
+		return ax_fail(e, AX_EUSAGE, "fp16: training in float16 is not supported; use bf16: true, or bf16: false for float32");
+	*act = is_true(t, "float32") || (off && !is_true(t, "bfloat16")) ? AX_F32 : AX_BF16;
+	return 0;
+}
+
+/* batch_size is Axolotl's: packs a step of one rank; it sets the accumulation. */
+static int batch(struct tool *t, struct ax_err *e)
+{
+	struct ax_train_opt *o = &t->opt;
+	int64_t g = ax_conf_opt_int(&t->conf, "global-batch", 0), size;
+
+	o->micro_batch = (int)ax_conf_int(&t->conf, "micro_batch_size");
+	o->grad_accum = (int)ax_conf_int(&t->conf, "gradient_accumulation_steps");
+	if (ax_conf_is_set(&t->conf, "batch_size")) {
+		size = ax_conf_int(&t->conf, "batch_size");
+		if (size < o->micro_batch || size % o->micro_batch)
+			return ax_fail(e, AX_EUSAGE, "batch_size %lld is not a multiple of micro_batch_size %d", (long long)size,
+				       o->micro_batch);
+		o->grad_accum = (int)(size / o->micro_batch);
+	}
+	if (ax_conf_opt_given(&t->conf, "global-batch") && g < 1)
+		return ax_fail(e, AX_EUSAGE, "--global-batch %lld: must be at least 1", (long long)g);
+	o->global_batch = g;
+	o->seed = (uint64_t)ax_conf_int(&t->conf, "seed");
+	o->sequential = is_true(t, "curriculum_sampling");
+	o->num_epochs = ax_conf_num(&t->conf, "num_epochs");
+	o->max_steps = ax_conf_get(&t->conf, "max_steps") ? ax_conf_int(&t->conf, "max_steps") : 0;
+	return 0;
+}
+
+static int sched_kwargs(struct tool *t, struct ax_err *e)
+{
+	const struct ax_val *kw = ax_conf_get(&t->conf, "lr_scheduler_kwargs");
+
+	for (size_t i = 0; i < ax_val_len(kw); i++) {
+		const struct ax_pair *p = &kw->u.pair[i];
+
+		if (p->val->type == AX_STR)
+			AX_TRY(ax_sched_set_str(&t->opt.sched, p->key, ax_val_cstr(&t->conf.arena, p->val, ""), e));
+		else
+			AX_TRY(ax_sched_set(&t->opt.sched, p->key, ax_val_num_or(p->val, 0), e));
+	}
+	return 0;
+}
+
+static int schedule(struct tool *t, struct ax_err *e)
+{
+	struct ax_sched_opt *s = &t->opt.sched;
+	double warm = -1;
+
+	ax_sched_opt_init(s);
+	s->name = ax_conf_str(&t->conf, "lr_scheduler");
+	s->lr = ax_conf_num(&t->conf, "learning_rate");
+	num(t, "warmup_ratio", &s->warmup_ratio);
+	num(t, "warmup_steps", &warm);
+	if (warm > 0 && warm < 1) /* some files write a ratio there */
+		s->warmup_ratio = warm;
+	else if (warm >= 0)
+		s->warmup_steps = (int64_t)warm;
+	num(t, "cosine_min_lr_ratio", &s->cosine_min_lr_ratio);
+	num(t, "cosine_constant_lr_ratio", &s->cosine_constant_lr_ratio);
+	num(t, "lr_div_factor", &s->lr_div_factor);
+	s->lr_quadratic_warmup = is_true(t, "lr_quadratic_warmup");
+	return sched_kwargs(t, e);
+}
+
+/* adam_beta1 and friends, then optim_args as a map or "k=v,k=v" (betas is the pair "(a, b)" there). */
+static int optimizer(struct tool *t, struct ax_err *e)
+{
+	struct ax_adamw_opt *a = &t->opt.adam;
+	const struct ax_val *args = ax_conf_get(&t->conf, "optim_args");
+	const char *name = ax_conf_str(&t->conf, "optimizer");
+
+	ax_adamw_opt_init(a);
+	if (name && !strstr(name, "adamw"))
+		return ax_fail(e, AX_EUSAGE, "optimizer: %s is not supported; AdamW is (adamw_torch_fused)", name);
+	num(t, "adam_beta1", &a->beta1);
+	num(t, "adam_beta2", &a->beta2);
+	num(t, "adam_epsilon", &a->eps);
+	num(t, "weight_decay", &a->weight_decay);
+	for (size_t i = 0; args && args->type == AX_MAP && i < args->n; i++) {
+		const struct ax_pair *p = &args->u.pair[i];
+
+		if (!strcmp(p->key, "eps")) {
+			a->eps = ax_val_num_or(p->val, a->eps);
+		} else if (!strcmp(p->key, "betas") && ax_val_len(p->val) == 2) {
+			a->beta1 = ax_val_num_or(ax_val_at(p->val, 0), a->beta1);
+			a->beta2 = ax_val_num_or(ax_val_at(p->val, 1), a->beta2);
+		} else if (!strcmp(p->key, "weight_decay")) {
+			a->weight_decay = ax_val_num_or(p->val, a->weight_decay);
+		} else {
+			return ax_fail(e, AX_EUSAGE, "optim_args: %s is not supported", p->key);
+		}
+	}
+	if (args && args->type == AX_STR && args->n)
+		return ax_fail(e, AX_EUSAGE, "optim_args: write a mapping (betas: [0.9, 0.95], eps: 1e-8)");
+	t->opt.max_grad_norm = 1.0;
+	num(t, "max_grad_norm", &t->opt.max_grad_norm);
+	return ax_adamw_opt_check(a, e);
+}
+
+static void eval_policy(struct tool *t)
+{
+	struct ax_train_opt *o = &t->opt;
+	const char *strategy = ax_conf_str(&t->conf, "eval_strategy");
+
+	num(t, "eval_steps", &o->eval_steps);
+	if (ax_conf_get(&t->conf, "evals_per_epoch"))
+		o->evals_per_epoch = ax_conf_int(&t->conf, "evals_per_epoch");
+	if (strategy && !strcmp(strategy, "epoch"))
+		o->evals_per_epoch = 1;
+	o->eval_end = true;
+	o->eval_start = o->eval_steps > 0 || o->evals_per_epoch > 0;
+	if (ax_conf_is_set(&t->conf, "eval_on_start"))
+		o->eval_start = ax_conf_bool(&t->conf, "eval_on_start");
+	if (strategy && !strcmp(strategy, "no")) {
+		o->eval_steps = 0;
+		o->evals_per_epoch = 0;
+		o->eval_start = o->eval_end = false;
+	}
+}
+
+static int save_policy(struct tool *t, struct ax_err *e)
+{
+	struct ax_train_opt *o = &t->opt;
+	const char *strategy = ax_conf_str(&t->conf, "save_strategy");
+
+	num(t, "save_steps", &o->save_steps);
+	if (ax_conf_get(&t->conf, "saves_per_epoch"))
+		o->saves_per_epoch = ax_conf_int(&t->conf, "saves_per_epoch");
+	if (strategy && !strcmp(strategy, "best"))
+		return ax_fail(e, AX_EUSAGE, "save_strategy: best is not supported; use steps or epoch");
+	if (o->save_steps <= 0 && o->saves_per_epoch <= 0 && (!strategy || !strcmp(strategy, "epoch")))
+		o->saves_per_epoch = 1;
+	if (strategy && !strcmp(strategy, "no")) { /* the last step is saved all the same */
+		o->save_steps = 0;
+		o->saves_per_epoch = 0;
+	}
+	o->save_first_step = is_true(t, "save_first_step");
+	o->save_only_model = is_true(t, "save_only_model");
+	o->save_total_limit = ax_conf_get(&t->conf, "save_total_limit") ? (int)ax_conf_int(&t->conf, "save_total_limit") : 4;
+	return 0;
+}
+
+/* DeepSpeed ZeRO stages 1 and 2 give the same result as FSDP, which is what runs. */
+static enum ax_strategy strategy_of_keys(struct tool *t)
+{
+	const struct ax_val *ds = ax_conf_get(&t->conf, "deepspeed");
+	int64_t stage = ax_val_int_or(ax_val_path(ds, "zero_optimization.stage"), 0);
+
+	if (ax_val_len(ax_conf_get(&t->conf, "fsdp_config")) || ax_val_len(ax_conf_get(&t->conf, "fsdp")) || stage > 0 ||
+	    (ds && ds->type == AX_STR && ds->n))
+		return AX_FSDP;
+	return AX_DDP;
+}
+
+static int parallel(struct tool *t, struct ax_err *e)
+{
+	const char *s = ax_conf_opt_str(&t->conf, "strategy"), *r = ax_conf_opt_str(&t->conf, "recompute");
+	const struct ax_val *gc = ax_conf_get(&t->conf, "gradient_checkpointing");
+	const struct ax_val *reshard = ax_conf_get(&t->conf, "fsdp_config.reshard_after_forward");
+	struct ax_train_opt *o = &t->opt;
+
+	o->strategy = strategy_of_keys(t);
+	if (s && !strcmp(s, "ddp"))
+		o->strategy = AX_DDP;
+	else if (s && !strcmp(s, "fsdp"))
+		o->strategy = AX_FSDP;
+	else if (s)
+		return ax_fail(e, AX_EUSAGE, "--strategy %s: ddp or fsdp", s);
+	o->reshard_after_forward = !reshard || ax_val_bool_or(reshard, true);
+	o->recompute = (gc && (gc->type == AX_STR || ax_val_bool_or(gc, false))) || is_true(t, "fsdp_config.activation_checkpointing")
+			       ? AX_RECOMPUTE_FULL
+			       : AX_RECOMPUTE_NONE;
+	if (r && !strcmp(r, "none"))
+		o->recompute = AX_RECOMPUTE_NONE;
+	else if (r && !strcmp(r, "selective"))
+		o->recompute = AX_RECOMPUTE_SELECTIVE;
+	else if (r && !strcmp(r, "full"))
+		o->recompute = AX_RECOMPUTE_FULL;
+	else if (r)
+		return ax_fail(e, AX_EUSAGE, "--recompute %s: none, selective or full", r);
+	return 0;
+}
+
+int tool_settings(struct tool *t, struct ax_err *e)
+{
+	const char *nonfinite = ax_conf_opt_str(&t->conf, "on-nonfinite"), *device = ax_conf_opt_str(&t->conf, "device");
+
+	AX_TRY(batch(t, e));
+	AX_TRY(schedule(t, e));
+	AX_TRY(optimizer(t, e));
+	AX_TRY(parallel(t, e));
+	AX_TRY(save_policy(t, e));
+	eval_policy(t);
+	if (nonfinite && strcmp(nonfinite, "stop") && strcmp(nonfinite, "skip"))
+		return ax_fail(e, AX_EUSAGE, "--on-nonfinite %s: stop or skip", nonfinite);
+	t->opt.skip_nonfinite = nonfinite && !strcmp(nonfinite, "skip");
+	if (device && strcmp(device, "auto") && strcmp(device, "cpu"))
+		return ax_fail(e, AX_EUSAGE, "--device %s: this build has auto and cpu", device);
+	t->opt.logging_steps = ax_conf_get(&t->conf, "logging_steps") ? ax_conf_int(&t->conf, "logging_steps") : 1;
+	if (t->opt.logging_steps < 1)
+		t->opt.logging_steps = 1;
+	return 0;
+}
