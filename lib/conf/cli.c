@@ -277,7 +277,7 @@ static int long_key(struct parser *p, const char *shown, const char *name, const
 	if (!value) {
 		const char *next = p->at < p->argc ? p->argv[p->at] : NULL;
 
-		if (!(k->type & AX_KEY_BOOL) || is_bool_word(next)) {
+		if (!(k->type & AX_KEY_BOOL) || is_bool_word(next) || (next && ax_key_is_choice(k, next))) {
 			if (!next)
 				return ax_fail(p->e, AX_EUSAGE, "%s: needs a value", shown);
 			value = next, p->at++;

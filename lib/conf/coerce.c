@@ -44,6 +44,11 @@ static bool is_choice(const char *limit, const char *s, size_t n)
 	return false;
 }
 
+bool ax_key_is_choice(const struct ax_key *k, const char *text)
+{
+	return k->limit && !is_range(k->limit) && is_choice(k->limit, text, strlen(text));
+}
+
 static void add_list(struct ax_buf *b, const char *const *part, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -76,6 +76,8 @@ size_t ax_edit_distance(const char *x, const char *y, size_t max);
 int ax_key_coerce(struct ax_arena *a, const struct ax_key *k, const struct ax_val *v, const char *what,
 		  struct ax_val **out, struct ax_err *e);
 
+/* Is the text one of the row's choices? */
+bool ax_key_is_choice(const struct ax_key *k, const char *text);
 /* "integer, at least 1", "true, false or auto": for messages, help and man page. */
 void ax_key_expects(const struct ax_key *k, struct ax_buf *b);
 const char *ax_key_status_name(enum ax_key_status s);

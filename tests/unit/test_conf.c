@@ -113,7 +113,7 @@ static void test_keys_as_options(void **state)
 			       "--no-train-on-inputs", "--learning-rate", "2e-5", "--fsdp-config.offload-params",
 			       "true", "--seq-len", "64", "--bf16", "--tokens", "<|a|>", "--set",
 			       "chat_template_kwargs.x=[1, no]", "--set", "datasets.0.path=p", "--set",
-			       "datasets.0.type=alpaca", "--gradient-checkpointing=offload", "--resume-from-checkpoint",
+			       "datasets.0.type=alpaca", "--gradient-checkpointing", "offload", "--resume-from-checkpoint",
 			       "auto", "--lora-r", "null"),
 			 0);
 	assert_int_equal(ax_conf_int(&c, "micro_batch_size"), 3);
