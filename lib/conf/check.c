@@ -171,7 +171,7 @@ static int check_row(const struct ax_conf *c, const struct ax_key *k, struct ax_
 	if (ax_val_is_null(v) || !ax_conf_is_set(c, k->name) || is_off(c, k, v))
 		return 0;
 	if (k->status == AX_KEY_REFUSED)
-		return ax_fail(e, AX_EUSAGE, "%s: %s: %s", where(c, k->name, at), k->help, k->reason);
+		return ax_fail(e, AX_EUSAGE, "%s: refused: %s", where(c, k->name, at), k->reason);
 	if (k->status == AX_KEY_SIDE)
 		ax_warn("%s: %s", where(c, k->name, at), k->reason);
 	if (k->status == AX_KEY_EXACT)
@@ -197,8 +197,8 @@ static int check_entries(const struct ax_conf *c, struct ax_err *e)
 
 				if (k && k->status == AX_KEY_REFUSED && k->tools & (unsigned)c->spec->tool &&
 				    !is_off(c, k, p->val))
-					return ax_fail(e, AX_EUSAGE, "%s[%zu].%s (line %u): %s: %s", list[i], j, p->key,
-						       p->val->line, k->help, k->reason);
+					return ax_fail(e, AX_EUSAGE, "%s[%zu].%s (line %u): refused: %s", list[i], j,
+						       p->key, p->val->line, k->reason);
 			}
 		}
 	return 0;

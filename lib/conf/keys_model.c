@@ -38,7 +38,7 @@ const struct ax_key ax_keys_model[] = {
 	SAME("scaling_softmax_factor", NUM, NULL, NULL, TRAIN, "argument of scaling_softmax"),
 	SAME("scaling_softmax_bias", NUM, NULL, NULL, TRAIN, "argument of scaling_softmax"),
 	SAME("llama4_linearized_experts", BOOL, NULL, NULL, TRAIN, "layout of Llama 4 experts"),
-	SAME("processor_type", STR, NULL, NULL, 0, "processor of a multimodal model"),
+	NO("processor_type", STR, NULL, TOK | TRAIN, "processor of a multimodal model", "only text is trained on"),
 	SAME("processor_config", STR, NULL, NULL, 0, "processor of a multimodal model"),
 	SAME("processor_kwargs", MAP, NULL, NULL, 0, "processor of a multimodal model"),
 	SAME("image_size", INT | LIST, NULL, NULL, 0, "images of a multimodal model"),

@@ -203,8 +203,12 @@ static int read_pair(struct reader *r, const char *prefix, const struct ax_pair 
 		char inner[PATH_MAX_];
 
 		snprintf(inner, sizeof(inner), "%s.", name);
-		if (!ax_val_path(out, path_of(k)) && !ax_layer_put(r->a, out, path_of(k), ax_val_map(r->a)))
-			return oom(r);
+		if (!ax_val_path(out, path_of(k))) {
+			v = ax_val_map(r->a);
+			if (!v || !ax_layer_put(r->a, out, path_of(k), v))
+				return oom(r);
+			v->line = p->val->line;
+		}
 		return read_map(r, inner, p->val, out, depth);
 	} else if (!r->o->source && k->type & (AX_KEY_LIST | AX_KEY_STRS) && ax_layer_is_patch(p->val))
 		v = ax_val_copy(r->a, p->val);
