@@ -1,0 +1,171 @@
+/* ax-view: look into anything that ax makes: print, check, summarise. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sig.h"
+#include "view.h"
+
+static const struct ax_opt options[] = {
+	{"check", 0, AX_OPT_FLAG, NULL, NULL, "verify everything, print one line a file; exit 1 if anything is wrong"},
+	{"rows", 'n', AX_OPT_INT, "N", "3", "show the first N rows"},
+	{"row", 0, AX_OPT_INT, "N", NULL, "show row N, from 1, token by token"},
+	{"pack", 0, AX_OPT_INT, "N", NULL, "show pack N, from 1, token by token"},
+	{"split", 0, AX_OPT_STR, "SPLIT", "train", "of --pack in a shard folder: train or eval"},
+	{"header", 0, AX_OPT_FLAG, NULL, NULL, "show the whole header"},
+};
+
+static const struct ax_tool_spec spec = {
+	.name = "ax-view",
+	.tool = AX_TOOL_VIEW,
+	.summary = "look into streams, packs, shards, models and checkpoints",
+	.synopsis = "[options] FILE|DIR...",
+	.example = {"ax-view --row 1 train.axt            # the first row, trained tokens in green",
+		    "ax-view --check shards/ out/merged   # is everything whole?"},
+	.opt = options,
+	.n_opt = sizeof(options) / sizeof(options[0]),
+};
+
+static int view_one(struct view *v, const char *path, struct ax_err *e)
+{
+	enum ax_file kind = AX_FILE_TOKENS;
+
+	if (strcmp(path, "-")) /* stdin can only be a stream */
+		AX_TRY(ax_sniff(path, &kind, e));
+	switch (kind) {
+	case AX_FILE_TOKENS:
+	case AX_FILE_PACKS:
+	case AX_FILE_SHARD:
+	case AX_FILE_FRAMES:
+		return view_stream(v, path, e);
+	case AX_FILE_SHARDS:
+		return view_shards(v, path, e);
+	case AX_FILE_SHARD_INDEX:
+		return view_index(v, path, e);
+	case AX_FILE_SAFETENSORS:
+		return view_safetensors(v, path, e);
+	case AX_FILE_MODEL:
+		return view_model(v, path, e);
+	case AX_FILE_CHECKPOINT:
+		return view_checkpoint(v, path, e);
+	case AX_FILE_ZSTD:
+	case AX_FILE_GZIP:
+		return ax_fail(e, AX_EDATA, "%s: a %s; decompress it first", path, ax_file_name(kind));
+	case AX_FILE_DIR:
+		return ax_fail(e, AX_EDATA, "%s: a folder that ax does not know (shards, a model or a checkpoint)", path);
+	case AX_FILE_UNKNOWN:
+		break;
+	}
+	return ax_fail(e, AX_EDATA, "%s: not a file of ax, and no safetensors (or cut before its header ends)", path);
+}
+
+static int settle(struct view *v, struct ax_conf *c, struct ax_err *e)
+{
+	const char *split = ax_conf_opt_str(c, "split");
+
+	v->conf = c;
+	v->check = ax_conf_opt_flag(c, "check");
+	v->header = ax_conf_opt_flag(c, "header");
+	v->row = ax_conf_opt_int(c, "row", 0);
+	v->pack = ax_conf_opt_int(c, "pack", 0);
+	v->rows = ax_conf_opt_int(c, "rows", 3);
+	v->color = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	if (split && strcmp(split, "train") && strcmp(split, "eval"))
+		return ax_fail(e, AX_EUSAGE, "--split %s: train or eval", split);
+	v->split = split && !strcmp(split, "eval") ? AX_SPLIT_EVAL : AX_SPLIT_TRAIN;
+	if ((ax_conf_opt_given(c, "row") && v->row < 1) || (ax_conf_opt_given(c, "pack") && v->pack < 1) || v->rows < 0)
+		return ax_fail(e, AX_EUSAGE, "rows and packs count from 1");
+	if (v->row && v->pack)
+		return ax_fail(e, AX_EUSAGE, "give --row or --pack, not both");
+	if (!c->n_operand)
+		return ax_fail(e, AX_EUSAGE, "give a file or folder to look into");
+	return 0;
+}
+
+/* Every operand, whatever became of the others; the first failure is the exit status. */
+static int run(struct view *v, struct ax_conf *c, struct ax_err *e)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < c->n_operand; i++) {
+		struct ax_err one = {0};
+		int rc;
+
+		if (c->n_operand > 1 && !v->check && !v->json)
+			printf("%s==> %s <==\n", i ? "\n" : "", c->operand[i]);
+		rc = view_one(v, c->operand[i], &one);
+		ax_arena_clear(&v->arena);
+		if (rc == AX_EDATA && v->check)
+			rc = AX_ECHECK;
+		if (rc) {
+			fflush(stdout);
+			ax_log(AX_LOG_ERROR, "%s", one.msg);
+		}
+		if (rc && !first)
+			first = rc;
+	}
+	if (fflush(stdout) || ferror(stdout)) {
+		first = ax_fail(e, AX_EIO, "cannot write stdout:");
+		ax_log(AX_LOG_ERROR, "%s", e->msg);
+	}
+	return first;
+}
+
+static int write_json(const struct view *v, const char *path, struct ax_err *e)
+{
+	struct ax_out o;
+	int rc;
+
+	if (v->json->oom)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	AX_TRY(ax_out_open(&o, path, AX_OUT_TEXT, e));
+	rc = ax_out_write(&o, v->json->p, v->json->n, e);
+	if (!rc)
+		rc = ax_out_commit(&o, e);
+	ax_out_abort(&o);
+	return rc;
+}
+
+static int view(struct ax_conf *c, struct ax_err *e)
+{
+	struct ax_buf json = AX_BUF_INIT;
+	const char *path = ax_conf_opt_str(c, "json");
+	struct view v = {.json = path ? &json : NULL};
+	int rc = settle(&v, c, e);
+
+	if (rc) {
+		ax_log(AX_LOG_ERROR, "%s", e->msg);
+		return rc;
+	}
+	ax_arena_init(&v.arena, 0);
+	rc = run(&v, c, e);
+	if (path && write_json(&v, path, e)) {
+		ax_log(AX_LOG_ERROR, "%s", e->msg);
+		rc = rc ? rc : e->code;
+	}
+	view_text_close(&v);
+	ax_buf_release(&json);
+	ax_arena_release(&v.arena);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct ax_err e = {0};
+	struct ax_conf c;
+	int rc;
+
+	ax_log_init("ax-view", 0);
+	rc = ax_conf_init(&c, &spec, argc, argv, &e);
+	if (!rc && !c.done)
+		rc = ax_sig_start(&e);
+	if (rc)
+		ax_log(AX_LOG_ERROR, "%s", e.msg);
+	else if (!c.done)
+		rc = view(&c, &e);
+	ax_conf_release(&c);
+	return ax_exit_code(rc);
+}

@@ -1,0 +1,329 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fmt/pack.h"
+#include "text/json.h"
+#include "view.h"
+
+/* --- what is shown of headers and totals --- */
+
+static void show_provenance(const struct ax_val *list)
+{
+	for (size_t i = 0; i < ax_val_len(list); i++) {
+		const struct ax_val *p = ax_val_at(list, i), *args = ax_val_get(p, "args"), *tool = ax_val_get(p, "tool");
+		struct ax_buf b = AX_BUF_INIT;
+
+		ax_json_write(&b, tool, 0);
+		for (size_t k = 0; k < ax_val_len(args); k++) {
+			ax_buf_addc(&b, ' ');
+			ax_json_write(&b, ax_val_at(args, k), 0);
+		}
+		printf("made by:      %s\n", b.p ? b.p : "");
+		ax_buf_release(&b);
+	}
+}
+
+static void show_header(const struct view *v, const char *path, const char *what, const struct ax_val *h)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	char fp[33];
+
+	printf("%s: %s\n", path, what);
+	if (v->header) {
+		ax_json_write(&b, h, AX_JSON_INDENT2);
+		printf("%s\n", b.p ? b.p : "");
+		ax_buf_release(&b);
+		return;
+	}
+	ax_header_fingerprint(h, fp);
+	printf("format:       version %d, %d-bit ids\n", AX_FORMAT_VERSION, ax_header_id_bits(h));
+	if (ax_header_sequence_len(h))
+		printf("sequence_len: %u\n", ax_header_sequence_len(h));
+	if (*fp)
+		printf("tokenizer:    %s, %" PRId64 " entries\n", fp,
+		       ax_val_int_or(ax_val_path(h, "tokenizer.vocab_size"), 0));
+	show_provenance(ax_val_get(h, "provenance"));
+}
+
+static void show_totals(const struct ax_totals *t)
+{
+	for (int k = 0; k < AX_N_SPLIT; k++) {
+		const struct ax_split_totals *s = &t->split[k];
+
+		if (!s->rows && !s->n_reason)
+			continue;
+		printf("%-13s ", k == AX_SPLIT_EVAL ? "eval:" : "train:");
+		if (s->packs)
+			printf("%" PRIu64 " packs, ", s->packs);
+		printf("%" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " trained\n", s->rows, s->tokens, s->trained);
+		for (uint32_t i = 0; i < s->n_reason; i++) {
+			const struct ax_reason *r = &s->reason[i];
+
+			if (r->dropped)
+				printf("              %" PRIu64 " dropped: %s\n", r->dropped, r->name);
+			if (r->truncated)
+				printf("              %" PRIu64 " cut: %s\n", r->truncated, r->name);
+		}
+	}
+	printf("checksum:     %016" PRIx64 "%016" PRIx64 "\n", t->sum.b, t->sum.a);
+}
+
+static void add_json(struct view *v, const char *path, const char *kind, const struct ax_val *header,
+		     const struct ax_totals *t, struct ax_val *rows)
+{
+	struct ax_arena *a = &v->arena;
+	struct ax_val *m = ax_val_map(a);
+	bool ok = m && ax_val_set(a, m, "file", ax_val_str(a, path, strlen(path))) &&
+		  ax_val_set(a, m, "kind", ax_val_str(a, kind, strlen(kind))) &&
+		  ax_val_set(a, m, "header", ax_val_copy(a, header));
+
+	if (t)
+		ok = ok && ax_val_set(a, m, "totals", ax_totals_val(a, t));
+	if (rows)
+		ok = ok && ax_val_set(a, m, "rows", rows);
+	if (!ok) {
+		v->json->oom = true;
+		return;
+	}
+	ax_json_write(v->json, m, 0);
+	ax_buf_addc(v->json, '\n');
+}
+
+/* --- streams --- */
+
+struct scan {
+	struct view *v;
+	const char *path;
+	struct ax_pack_reader r; /* r.s alone for a token stream */
+	struct ax_val *rows;     /* shown ones, for JSON */
+	uint64_t n_row, n_pack;
+	bool packs, found;
+};
+
+static int scan_open(struct scan *s, const char *path, struct ax_err *e)
+{
+	memset(&s->r, 0, sizeof(s->r));
+	s->path = path;
+	AX_TRY(ax_stream_open(&s->r.s, path, e));
+	s->packs = s->r.s.packs;
+	s->r.sequence_len = ax_header_sequence_len(s->r.s.header);
+	return 0;
+}
+
+static void show_row(struct scan *s, const struct ax_row *r, bool whole)
+{
+	struct view *v = s->v;
+
+	s->found = true;
+	if (v->json)
+		v->json->oom |= !ax_val_push(&v->arena, s->rows, view_row_json(&v->arena, r, s->n_row));
+	else if (whole)
+		view_row_long(v, r, s->n_row);
+	else
+		view_row_short(v, r, s->n_row);
+}
+
+/* Is this the row, or of the pack, that was asked for? */
+static void meet_row(struct scan *s, const struct ax_row *r)
+{
+	const struct view *v = s->v;
+
+	s->n_row++;
+	if (v->row ? s->n_row == (uint64_t)v->row : v->pack && s->n_pack == (uint64_t)v->pack)
+		show_row(s, r, true);
+	else if (!v->row && !v->pack && !v->check && s->n_row <= (uint64_t)v->rows)
+		show_row(s, r, false);
+}
+
+static void title_pack(const struct scan *s, const struct ax_pack *p)
+{
+	const struct view *v = s->v;
+	bool shown = v->pack ? s->n_pack == (uint64_t)v->pack : !v->row && s->n_row < (uint64_t)v->rows;
+
+	if (shown && !v->json && !v->check)
+		printf("pack %" PRIu64 ": %s, %u of %u tokens, %u rows, %u trained\n", s->n_pack, ax_split_name(p->split),
+		       p->n, s->r.sequence_len, p->n_doc, p->trained);
+}
+
+/* Nothing more to show? Then the rest is read only for its totals. */
+static bool satisfied(const struct scan *s)
+{
+	const struct view *v = s->v;
+
+	if (v->check)
+		return false;
+	if (v->row)
+		return s->found;
+	return v->pack ? s->n_pack > (uint64_t)v->pack : s->n_row >= (uint64_t)v->rows;
+}
+
+static int scan_packs(struct scan *s, bool all, struct ax_err *e)
+{
+	struct ax_pack p;
+	bool end = false;
+
+	while (all || !satisfied(s)) {
+		AX_TRY(ax_pack_reader_next(&s->r, &p, &end, e));
+		if (end)
+			return 0;
+		s->n_pack++;
+		title_pack(s, &p);
+		for (uint32_t i = 0; i < p.n_doc; i++)
+			meet_row(s, &p.row[i]);
+	}
+	return 0;
+}
+
+static int scan_rows(struct scan *s, bool all, struct ax_err *e)
+{
+	struct ax_row r;
+	bool end = false;
+
+	while (all || !satisfied(s)) {
+		AX_TRY(ax_stream_next(&s->r.s, &r, &end, e));
+		if (end)
+			return 0;
+		meet_row(s, &r);
+	}
+	return 0;
+}
+
+static int not_there(const struct scan *s, struct ax_err *e)
+{
+	const struct view *v = s->v;
+
+	if ((!v->row && !v->pack) || s->found)
+		return 0;
+	if (v->pack && !s->packs)
+		return ax_fail(e, AX_EUSAGE, "%s: a token stream, not packed yet; --row shows its rows", s->path);
+	return ax_fail(e, AX_EUSAGE, "%s: no %s %" PRId64 "; there are %" PRIu64, s->path, v->row ? "row" : "pack",
+		       v->row ? v->row : v->pack, v->row ? s->n_row : s->n_pack);
+}
+
+/* Totals come from the end of a regular file, so that a long one need not be read; else from reading it all. */
+static int scan(struct scan *s, struct ax_err *e)
+{
+	struct view *v = s->v;
+	const struct ax_val *h = s->r.s.header;
+	const char *what = ax_header_kind(h);
+	const char *name = !strcmp(what, "tokens") ? "token stream" : !strcmp(what, "packs") ? "stream of packs" : "shard file";
+	bool brief = v->row || v->pack, known = false;
+	struct ax_totals t;
+	int rc;
+
+	if (!v->check && !v->json && !brief)
+		show_header(v, s->path, name, h);
+	if (!v->check)
+		view_text_open(v, h);
+	if (!v->check && !brief && s->r.s.in.seekable) {
+		AX_TRY(ax_stream_tail(s->path, &t, e));
+		known = true;
+		if (!v->json)
+			show_totals(&t);
+	}
+	rc = s->packs ? scan_packs(s, v->check || (!known && !brief), e) : scan_rows(s, v->check || (!known && !brief), e);
+	if (!rc)
+		rc = not_there(s, e);
+	if (rc)
+		return rc;
+	if (!known)
+		t = s->r.s.totals;
+	if (v->json)
+		add_json(v, s->path, what, h, brief ? NULL : &t, s->rows);
+	else if (v->check)
+		printf("%s: ok, %" PRIu64 " rows%s\n", s->path, t.sum.n, s->packs ? " in packs" : "");
+	else if (!known && !brief)
+		show_totals(&t);
+	return 0;
+}
+
+int view_stream(struct view *v, const char *path, struct ax_err *e)
+{
+	struct scan s = {.v = v, .rows = v->json ? ax_val_list(&v->arena) : NULL};
+	int rc = scan_open(&s, path, e);
+
+	if (rc)
+		return rc;
+	rc = scan(&s, e);
+	ax_pack_reader_close(&s.r);
+	return rc;
+}
+
+/* --- shard folders --- */
+
+static int show_packs(struct view *v, struct ax_shards *s, struct ax_val *rows, struct ax_err *e)
+{
+	uint64_t first = v->pack ? (uint64_t)v->pack - 1 : 0, shown = 0;
+	struct ax_pack p;
+
+	for (uint64_t i = first; i < s->n_pack[v->split]; i++) {
+		if (v->pack ? i > first : shown >= (uint64_t)v->rows)
+			break;
+		AX_TRY(ax_shards_read(s, v->split, i, &p, e));
+		if (!v->json)
+			printf("pack %" PRIu64 ": %s, %u of %u tokens, %u rows, %u trained\n", i + 1,
+			       ax_split_name(p.split), p.n, s->sequence_len, p.n_doc, p.trained);
+		for (uint32_t d = 0; d < p.n_doc && (v->pack || shown < (uint64_t)v->rows); d++, shown++) {
+			if (v->json)
+				v->json->oom |= !ax_val_push(&v->arena, rows, view_row_json(&v->arena, &p.row[d], d + 1));
+			else if (v->pack)
+				view_row_long(v, &p.row[d], d + 1);
+			else
+				view_row_short(v, &p.row[d], d + 1);
+		}
+	}
+	if (v->pack && !shown)
+		return ax_fail(e, AX_EUSAGE, "%s: no %s pack %" PRId64 "; there are %" PRIu64, s->dir,
+			       ax_split_name(v->split), v->pack, s->n_pack[v->split]);
+	return 0;
+}
+
+static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
+{
+	struct ax_val *rows = v->json ? ax_val_list(&v->arena) : NULL;
+	int rc;
+
+	if (v->check) {
+		AX_TRY(ax_shards_check(s, e));
+		if (!v->json)
+			printf("%s: ok, %" PRIu64 " packs in %u file%s\n", s->dir, s->n_pack[0] + s->n_pack[1], s->n_shard,
+			       s->n_shard > 1 ? "s" : "");
+	} else {
+		if (v->row)
+			return ax_fail(e, AX_EUSAGE, "%s: rows of a shard folder have no order; give --pack N", s->dir);
+		view_text_open(v, s->header);
+		if (!v->json && !v->pack) {
+			show_header(v, s->dir, "shard folder", s->header);
+			printf("files:        %u\n", s->n_shard);
+			show_totals(&s->totals);
+		}
+		rc = show_packs(v, s, rows, e);
+		if (rc)
+			return rc;
+	}
+	if (v->json)
+		add_json(v, s->dir, "shards", s->header, &s->totals, rows);
+	return 0;
+}
+
+int view_shards(struct view *v, const char *dir, struct ax_err *e)
+{
+	struct ax_shards s;
+	int rc;
+
+	AX_TRY(ax_shards_open(&s, dir, e));
+	rc = show_shards(v, &s, e);
+	ax_shards_close(&s);
+	return rc;
+}
+
+/* The index means its folder. */
+int view_index(struct view *v, const char *path, struct ax_err *e)
+{
+	char *dir = ax_path_dir(path);
+	int rc = dir ? view_shards(v, dir, e) : ax_fail(e, AX_EMEM, "out of memory");
+
+	ax_free(dir);
+	return rc;
+}

@@ -1,0 +1,48 @@
+/*
+ * ax-view's parts: main.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
+ * models, checkpoints), row.c (a row as text), text.c (ids to text).
+ */
+#ifndef AX_TOOL_VIEW_H
+#define AX_TOOL_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "fmt/shard.h"
+#include "fmt/stream.h"
+
+struct view_text; /* a tokenizer, or none */
+
+struct view {
+	struct ax_conf *conf;
+	bool check;          /* verify everything, show nothing */
+	bool color, header;  /* colours; the whole header */
+	int64_t row, pack;   /* only this one (from 1), or 0 */
+	int64_t rows;        /* how many rows to show */
+	int split;           /* of --pack in a shard folder */
+	struct view_text *text;
+	bool text_tried;
+	struct ax_buf *json; /* JSON lines instead of text, or NULL */
+	struct ax_arena arena;
+};
+
+int view_stream(struct view *v, const char *path, struct ax_err *e);
+int view_shards(struct view *v, const char *dir, struct ax_err *e);
+int view_index(struct view *v, const char *path, struct ax_err *e);
+int view_safetensors(struct view *v, const char *path, struct ax_err *e);
+int view_model(struct view *v, const char *dir, struct ax_err *e);
+int view_checkpoint(struct view *v, const char *dir, struct ax_err *e);
+
+/* Rows. `k` counts from 1. The long form is a line a token, the short one a line a stretch of equal mask. */
+void view_row_short(struct view *v, const struct ax_row *r, uint64_t k);
+void view_row_long(struct view *v, const struct ax_row *r, uint64_t k);
+struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k);
+
+/* The tokenizer of a stream's header: --base-model or the header's. Warns once where there is none. */
+void view_text_open(struct view *v, const struct ax_val *header);
+void view_text_close(struct view *v);
+/* Append the token's text, safe for a terminal: control characters and stray bytes escaped. False: no tokenizer. */
+bool view_token(const struct view *v, uint32_t id, struct ax_buf *b);
+
+#endif
