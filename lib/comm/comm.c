@@ -11,6 +11,7 @@
 #include "comm/watchdog.h"
 
 #define SPINS 200
+#define SLICE_ROUND 256 /* callers round slices up to so many elements, at most */
 
 static void begin(struct ax_comm *c, struct ax_comm_req *r, const char *name)
 {
@@ -224,8 +225,8 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n)
 
 	if (n_rank <= 1)
 		return 0;
-	if (largest / (size_t)n_rank + 1 < piece)
-		piece = largest / (size_t)n_rank + 1;
+	if (largest / (size_t)n_rank + SLICE_ROUND < piece)
+		piece = largest / (size_t)n_rank + SLICE_ROUND;
 	return (size_t)n * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * sizeof(float);
 }
 
