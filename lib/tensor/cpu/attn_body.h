@@ -318,17 +318,21 @@ INLINE vi lane_numbers(size_t from)
 	return x;
 }
 
-/* The score of key j for queries at positions pos, from the raw product. */
+#define LOG2E 1.44269504f
+
+/*
+ * Scores are kept times log2 e, so that their exponential is a power of two. From the raw product; *slope is the
+ * derivative by scale * product.
+ */
 INLINE vf score_of(vf s, const struct ax_attn *p, vf *slope)
 {
-	s *= p->scale;
-	if (p->softcap > 0) {
-		vf th = vtanh(s / p->softcap);
+	vf th;
 
-		*slope = 1.0f - th * th;
-		s = p->softcap * th;
-	}
-	return s;
+	if (p->softcap <= 0)
+		return s * (p->scale * LOG2E);
+	th = vtanh(s * p->scale / p->softcap);
+	*slope = 1.0f - th * th;
+	return p->softcap * LOG2E * th;
 }
 
 /* All ones where the query at pos sees key j. */
@@ -371,19 +375,19 @@ INLINE vf tile_max(const struct softmax *x, const struct ax_attn *a, vi pos, siz
 		}
 		max = vmax(s, max);
 	}
-	return plain ? max * a->scale : max;
+	return plain ? max * (a->scale * LOG2E) : max;
 }
 
-/* p = exp(scale * s - safe) in pairs; returns the sum. */
+/* p = 2^(scale * s - safe) in pairs; returns the sum. */
 INLINE vf tile_exp(const struct softmax *x, size_t lane, size_t nk, float scale, vf safe)
 {
 	vf even = { 0 }, odd = { 0 };
 
 	for (size_t j = 0; j < nk; j += 2) {
-		vf a = vexp(load(x->s, AX_F32, j * TILE + lane) * scale - safe), b = { 0 };
+		vf a = vexp2(load(x->s, AX_F32, j * TILE + lane) * scale - safe), b = { 0 };
 
 		if (j + 1 < nk)
-			b = vexp(load(x->s, AX_F32, (j + 1) * TILE + lane) * scale - safe);
+			b = vexp2(load(x->s, AX_F32, (j + 1) * TILE + lane) * scale - safe);
 		even += a;
 		odd += b;
 		put_pair(x->p, j, lane, a, b);
@@ -391,7 +395,7 @@ INLINE vf tile_exp(const struct softmax *x, size_t lane, size_t nk, float scale,
 	return even + odd;
 }
 
-/* Online softmax of one vector of queries over nk keys; p gets exp(s - max), o and l are rescaled to the new maximum. */
+/* Online softmax of one vector of queries over nk keys; p gets 2^(s - max), o and l are rescaled to the new maximum. */
 static void softmax_lanes(const struct softmax *x, const struct ax_attn *a, vi pos, size_t lane, size_t j0, size_t nk, bool mask, struct dims d)
 {
 	vf old = load(x->m, AX_F32, lane), max, safe, shrink, sum;
@@ -399,8 +403,8 @@ static void softmax_lanes(const struct softmax *x, const struct ax_attn *a, vi p
 
 	max = vmax(plain ? tile_max(x, a, pos, lane, j0, nk, false, true) : tile_max(x, a, pos, lane, j0, nk, mask, false), old);
 	safe = pick(max == -INFINITY, splat(0), max);
-	shrink = vexp(old - safe);
-	sum = tile_exp(x, lane, nk, plain ? a->scale : 1, safe);
+	shrink = vexp2(old - safe);
+	sum = tile_exp(x, lane, nk, plain ? a->scale * LOG2E : 1, safe);
 	store(x->l, AX_F32, lane, load(x->l, AX_F32, lane) * shrink + sum);
 	store(x->m, AX_F32, lane, max);
 	for (size_t e = 0; e < d.rows; e++)
@@ -413,7 +417,7 @@ static void finish_fwd(const struct softmax *x, const struct ax_attn_job *j, siz
 
 	for (size_t i = 0; i < nq; i++) {
 		mul[i] = x->l[i] == 0 ? 0 : 1 / x->l[i]; /* 0: no key is visible */
-		lse[(q0 + i) * (size_t)j->p->n_head] = x->m[i] + logf(x->l[i]);
+		lse[(q0 + i) * (size_t)j->p->n_head] = x->m[i] / LOG2E + logf(x->l[i]);
 	}
 	write_across((char *)o + q0 * j->ldo * (j->t == AX_F32 ? 4 : 2), j->t, j->ldo, x->o, mul, nq, rows, d);
 }
@@ -457,7 +461,7 @@ struct queries {
 	unit *q, *go;         /* across */
 	unit *q_pair, *go_pair;
 	float *dq;            /* (elements, TILE) */
-	float *lse, *delta;   /* (TILE) */
+	float *lse, *delta;   /* (TILE); lse times log2 e */
 };
 
 /* What it keeps of the tile of keys, and its own scratch. */
@@ -538,7 +542,7 @@ static void read_queries(const struct queries *x, const struct ax_attn_job *j, s
 	for (size_t i = 0; i < TILE; i++) {
 		float lse = i < nq ? j->lse[(q0 + i) * (size_t)j->p->n_head] : INFINITY;
 
-		x->lse[i] = lse == -INFINITY ? INFINITY : lse; /* such a query has no key: p = exp(s - inf) = 0 */
+		x->lse[i] = lse == -INFINITY ? INFINITY : lse * LOG2E; /* such a query has no key: p = 2^(s - inf) = 0 */
 		x->delta[i] = i < nq ? row_dot(j->go, j->o, j->t, (q0 + i) * j->ldo, (q0 + i) * j->ldo, d.hd) : 0;
 	}
 }
@@ -548,7 +552,7 @@ INLINE vf pair_grad(const struct keys *x, const struct ax_attn *a, size_t at, vf
 {
 	vf s = load(x->s, AX_F32, at), slope = { 0 }, p;
 
-	p = vexp((cap ? score_of(s, a, &slope) : s * a->scale) - lse);
+	p = vexp2((cap ? score_of(s, a, &slope) : s * (a->scale * LOG2E)) - lse);
 	if (mask)
 		p = pick(seen(pos, (int32_t)key, a->window), p, splat(0));
 	*ds = p * (load(x->dp, AX_F32, at) - delta) * a->scale;

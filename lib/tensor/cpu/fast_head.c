@@ -27,12 +27,26 @@ struct head {
 	size_t at, n, padded; /* the chunk: rows row[at..at+n), padded to so many */
 };
 
-static size_t chunk_rows(size_t n, size_t V)
+static size_t round_rows(size_t n)
 {
-	size_t rows = CHUNK_BYTES / (V * sizeof(float)) / ROW_STEP * ROW_STEP, all = (n + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+	return (n + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+}
+
+/* Rows that a chunk may have. */
+static size_t chunk_limit(size_t n, size_t V)
+{
+	size_t rows = CHUNK_BYTES / (V * sizeof(float)) / ROW_STEP * ROW_STEP, all = round_rows(n);
 
 	rows = rows < 2 * ROW_STEP ? 2 * ROW_STEP : rows;
 	return rows < all ? rows : all;
+}
+
+/* Rows of each of the fewest chunks of equal size. */
+static size_t chunk_rows(size_t n, size_t limit)
+{
+	size_t chunks = (n + limit - 1) / limit;
+
+	return chunks ? round_rows((n + chunks - 1) / chunks) : limit;
 }
 
 static size_t round64(size_t n)
@@ -42,7 +56,7 @@ static size_t round64(size_t n)
 
 static size_t shared_bytes(size_t N, size_t C, size_t V)
 {
-	size_t chunk = chunk_rows(N, V);
+	size_t chunk = chunk_limit(N, V);
 
 	return round64(N * sizeof(int32_t)) + round64(chunk * sizeof(double)) + 2 * round64(chunk * C * sizeof(float)) + chunk * V * sizeof(float);
 }
@@ -61,7 +75,7 @@ static bool lay_out(struct head *h, size_t N)
 {
 	char *p;
 
-	h->chunk = chunk_rows(N, h->V);
+	h->chunk = chunk_limit(N, h->V);
 	if (!ax_cpu_scratch(h->c, shared_bytes(N, h->C, h->V), 0))
 		return false;
 	p = h->c->shared;
@@ -150,6 +164,7 @@ static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float
 	for (int n = 0; n < N; n++)
 		if (target[n] >= 0 || logits)
 			h.row[h.n_row++] = n;
+	h.chunk = chunk_rows(h.n_row, h.chunk);
 	if (dx)
 		memset(dx, 0, (size_t)N * h.C * act_size(&h));
 	for (h.at = 0; h.at < h.n_row; h.at += h.n) {

@@ -6,6 +6,7 @@
 
 #define TILE_ROWS 288 /* at most: enough to pay for the packing of B, few enough to keep a core's L2 */
 #define TILE_COLS 512
+#define WIDE      8192 /* from this many columns on (an output head) tiles are cut from B, which is then packed once */
 
 struct product {
 	struct ax_cpu *c;
@@ -98,11 +99,12 @@ static bool prepare(struct product *p)
 static void cut_and_run(struct product *p)
 {
 	bool columns = p->s.ta || p->s.m < 128; /* dW is tall and wide; few rows leave threads idle */
+	bool wide = p->s.n >= WIDE && p->s.out == AX_F32;
 
 	if (p->s.m < 1 || p->s.n < 1)
 		return;
-	p->tile_m = tile_len((size_t)p->s.m, TILE_ROWS);
-	p->tile_n = columns && (size_t)p->s.n > 2 * TILE_COLS ? tile_len((size_t)p->s.n, TILE_COLS) : (size_t)p->s.n;
+	p->tile_m = wide && p->s.m <= 2 * TILE_ROWS ? (size_t)p->s.m : tile_len((size_t)p->s.m, TILE_ROWS);
+	p->tile_n = wide || (columns && (size_t)p->s.n > 2 * TILE_COLS) ? tile_len((size_t)p->s.n, wide ? 4 * TILE_COLS : TILE_COLS) : (size_t)p->s.n;
 	p->tiles_m = ceil_div((size_t)p->s.m, p->tile_m);
 	p->tiles_n = ceil_div((size_t)p->s.n, p->tile_n);
 	if (p->s.out != p->out_type)

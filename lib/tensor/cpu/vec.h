@@ -218,6 +218,27 @@ INLINE vf vexp(vf x)
 #endif
 }
 
+/* 2^x for x <= 0 or so: polynomial of degree 6 on [-1/2, 1/2]. NaN stays NaN, -infinity gives 0. */
+INLINE vf vexp2(vf x)
+{
+#if defined(__AVX512F__) && VL == 16
+	vf v = (vf)_mm512_max_ps(_mm512_set1_ps(-150), (__m512)x), n = (vf)_mm512_roundscale_ps((__m512)v, 0), r = v - n, p;
+#else
+	const vf magic = splat(12582912.0f);
+	vf t = x + magic, n = t - magic, r = x - n, p;
+#endif
+
+	p = (r * 1.5403530e-4f + 1.33335581e-3f) * r + 9.61812911e-3f;
+	p = ((p * r + 5.55041087e-2f) * r + 2.40226507e-1f) * r + 6.93147181e-1f;
+	p = p * r + 1.0f;
+#if defined(__AVX512F__) && VL == 16
+	return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+	p = (vf)((vi)p + (((vi)t - (vi)magic) << 23));
+	return pick(x < -125.9f, splat(0), pick(x != x, x, p));
+#endif
+}
+
 /* tanh: an odd polynomial near 0, where 1 - 2/(e^2x + 1) would cancel. */
 INLINE vf vtanh(vf x)
 {
