@@ -42,7 +42,7 @@ run_case() {
 	cp -R "$dir" "$scratch/work"
 	input=/dev/null
 	[ -f "$dir/stdin" ] && input=$dir/stdin
-	(cd "$scratch/work" && rm -f stdin stdout stderr exit needs && exec timeout "${AX_CASE_TIMEOUT:-60}" sh ./cmd) \
+	(cd "$scratch/work" && rm -f cmd stdin stdout stderr exit needs && exec timeout "${AX_CASE_TIMEOUT:-60}" sh "$dir/cmd") \
 		<"$input" >"$scratch/out" 2>"$scratch/err"
 	status=$?
 	want=0
