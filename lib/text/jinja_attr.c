@@ -44,7 +44,7 @@ static int macro_attr(struct axj *r, const struct axj_macro *m, const struct axj
 	} else if (axj_is_str(key, "catch_varargs")) {
 		*out = axj_bool(m->node->params->varargs);
 	} else if (axj_is_str(key, "arguments")) {
-		AX_TRY(axj_new_list(r, AXJ_LIST, 0, out));
+		AX_TRY(axj_new_list(r, AXJ_TUPLE, 0, out));
 		for (size_t i = 0; i < m->node->params->n; i++) {
 			s.u.s = r->t->sym[m->node->params->sym[i]];
 			AX_TRY(axj_append(r, out->u.l, s));
@@ -71,6 +71,10 @@ int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct 
 	if (v.t == AXJ_LOOP) {
 		AX_TRY(axj_loop_attr(r, v.u.loop, name, out));
 		return out->t ? 0 : method(r, v, name, out);
+	}
+	if (v.t == AXJ_CYCLER && name->n == 7 && memcmp(name->p, "current", 7) == 0) {
+		*out = v.u.cycler->items->v[v.u.cycler->at];
+		return 0;
 	}
 	if (v.t == AXJ_MACRO)
 		return macro_attr(r, v.u.macro, name, out);

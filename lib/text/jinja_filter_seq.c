@@ -305,7 +305,7 @@ AXJ_BUILTIN(axj_f_reverse)
 		return self.t == AXJ_UNDEF ? axj_new_list(r, AXJ_LIST, 0, out)
 					   : axj_raise(r, "FilterArgumentError", "argument must be iterable");
 	if (self.t != AXJ_ITER)
-		return axj_new_iter(r, self.t == AXJ_LIST ? "list_reverseiterator" : self.t == AXJ_DICT ? "dict_reversekeyiterator" : "reversed",
+		return axj_new_iter(r, self.t == AXJ_LIST ? "list_reverseiterator" : self.t == AXJ_DICT ? "dict_reversekeyiterator" : "reverse_iterator",
 				    make_reversed, self, args, out);
 	AX_TRY(axj_items(r, self, &l));
 	AX_TRY(axj_new_list(r, AXJ_LIST, l->n, out));

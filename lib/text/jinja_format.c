@@ -297,7 +297,7 @@ static int field_value(struct axj *r, struct format *p, struct axj_val *v)
 		if (name.u.s->n == 0)
 			n = p->next++;
 		if ((uint64_t)n >= p->args->n_pos)
-			return axj_raise(r, "IndexError", "Replacement index %lld out of range for positional args tuple", (long long)n);
+			return axj_raise(r, "IndexError", "tuple index out of range");
 		*v = p->args->pos[n];
 	} else {
 		const struct axj_named *kw = NULL;
@@ -420,8 +420,8 @@ int axj_format(struct axj *r, const struct axj_str *fmt, struct axj_args *args, 
 		if (p.at < fmt->n && fmt->p[p.at] == ch) {
 			AX_TRY(axj_put_sub(r, fmt, p.at, p.at + 1));
 			p.at++;
-		} else if (ch == '}') {
-			return axj_raise(r, "ValueError", "Single '}' encountered in format string");
+		} else if (ch == '}' || p.at == fmt->n) {
+			return axj_raise(r, "ValueError", "Single '%c' encountered in format string", ch);
 		} else {
 			AX_TRY(format_one(r, &p));
 		}

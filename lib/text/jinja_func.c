@@ -21,8 +21,11 @@ static int fn_range(struct axj *r, struct axj_val self, const struct axj_val *a,
 	struct axj_range x = {0, 0, 1, 0};
 	int64_t v[3] = {0, 0, 1}, span;
 
-	if (args->n_pos < 1 || args->n_pos > 3 || args->n_kw)
-		return axj_raise(r, "TypeError", "range expected 1 to 3 arguments, got %zu", args->n_pos);
+	if (args->n_kw)
+		return axj_raise(r, "TypeError", "safe_range() got an unexpected keyword argument '%.80s'", args->kw[0].name->p);
+	if (args->n_pos < 1 || args->n_pos > 3)
+		return axj_raise(r, "TypeError", "range expected at %s argument%s, got %zu", args->n_pos ? "most 3" : "least 1",
+				 args->n_pos ? "s" : "", args->n_pos);
 	for (size_t i = 0; i < args->n_pos; i++)
 		AX_TRY(need_int(r, args->pos[i], &v[i]));
 	x.start = args->n_pos > 1 ? v[0] : 0;

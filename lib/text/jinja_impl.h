@@ -2,11 +2,12 @@
  * Inside of the template engine, shared by lib/text/jinja_*.c only.
  *
  * jinja_lex.c     text -> tokens                     jinja_value.c   constructors, truth, equality, containers
- * jinja_parse.c   tokens -> statements               jinja_str.c     strings with provenance: cut, join, append
+ * jinja_tree.c    nodes, what parsers share          jinja_str.c     strings with provenance: cut, join, append
+ * jinja_parse.c   tokens -> statements               jinja_call.c    arguments, macros
  * jinja_expr.c    tokens -> expressions              jinja_repr.c    str() and repr()
  * jinja_exec.c    statements                         jinja_ops.c     operators, comparison, subscripts
  * jinja_eval.c    expressions                        jinja_attr.c    attributes, iteration
- * jinja_call.c    arguments, macros, functions       jinja_filter*.c jinja_test.c jinja_method*.c  the library
+ * jinja_filter*.c jinja_test.c jinja_method*.c jinja_func.c jinja_json.c jinja_format.c jinja_case.c   the library
  *
  * Values are small structs passed by value; what they point to lives in the render's arena (constants: in the
  * template's) and is never freed singly. Functions return 0 or a negative ax_code after axj_raise; statements also return
@@ -245,9 +246,14 @@ int axj_parse(struct axj_parser *p, struct axj_body *body);
 /* Filters and tests that do not exist are an error where they stand, unless inside an if (`soft`): then when reached. */
 int axj_check_names(struct axj_parser *p, const struct axj_body *body, bool soft);
 int axj_parse_expr(struct axj_parser *p, struct axj_node **out);
-/* An expression, or several with commas: a tuple. `stop`: a name that ends it ("in", "recursive"), or NULL. */
-int axj_parse_tuple(struct axj_parser *p, bool cond, const char *stop, bool parens, struct axj_node **out);
-int axj_parse_target(struct axj_parser *p, const char *stop, bool with_ns, struct axj_node **out);
+/* An expression, or several with commas: a tuple. cond: `x if y` is allowed; parens: it stands in them and may be empty. */
+int axj_parse_tuple(struct axj_parser *p, bool cond, bool parens, struct axj_node **out);
+int axj_parse_target(struct axj_parser *p, bool with_ns, struct axj_node **out);
+int axj_parse_unary(struct axj_parser *p, bool with_filter, struct axj_node **out);
+int axj_parse_primary(struct axj_parser *p, struct axj_node **out);
+int axj_parse_name(struct axj_parser *p, struct axj_node **out);
+int axj_operator(struct axj_parser *p, enum axj_op op, uint32_t line, struct axj_node *a, struct axj_node *b, struct axj_node **out);
+struct axj_str *axj_text(struct axj_parser *p, const char *s, size_t n);
 int axj_parse_filter(struct axj_parser *p, struct axj_node *in, bool inline_start, struct axj_node **out);
 struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, uint32_t line);
 int axj_push(struct axj_parser *p, struct axj_body *b, struct axj_node *n);

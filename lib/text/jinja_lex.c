@@ -6,7 +6,7 @@
 
 struct lexer {
 	struct ax_jinja *t;
-	const char *p, *end; /* p moves over the normalised source */
+	const char *begin, *p, *end; /* p moves over the normalised source */
 	uint32_t line;
 	bool line_start; /* the last thing consumed ended in a newline, or nothing was */
 	struct axj_tokens *out;
@@ -42,6 +42,18 @@ const char *axj_token_name(int t)
 static int fail_at(struct lexer *x, const char *what)
 {
 	return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: %s", x->line, what);
+}
+
+static int bad_char(struct lexer *x)
+{
+	char quote = *x->p == '\'' ? '"' : '\'';
+	size_t at = 0, len;
+
+	axj_get_char(x->p, (size_t)(x->end - x->p), &len);
+	for (const char *p = x->begin; p < x->p; p++)
+		at += ((unsigned char)*p & 0xc0) != 0x80;
+	return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: unexpected char %c%.*s%c at %zu", x->line, quote, (int)len, x->p,
+		       quote, at);
 }
 
 static int no_memory(struct lexer *x)
@@ -348,7 +360,7 @@ static int lex_string(struct lexer *x)
 	while (end < x->end && *end != quote)
 		end += *end == '\\' && end + 1 < x->end ? 2 : 1;
 	if (end >= x->end)
-		return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: unexpected char \"%c\"", x->line, quote);
+		return bad_char(x);
 	o = text = ax_arena_alloc(&x->t->mem, (size_t)(end - p) + 1);
 	if (!text)
 		return no_memory(x);
@@ -397,7 +409,7 @@ static int lex_operator(struct lexer *x)
 		advance(x, x->p + n);
 		return 0;
 	}
-	return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: unexpected char '%c'", x->line, *x->p);
+	return bad_char(x);
 }
 
 /* Inside a tag, up to and with its end. `var`: "{{", else "{%". */
@@ -501,7 +513,7 @@ int axj_lex(struct ax_jinja *t, const char *src, size_t n, struct axj_tokens *ou
 	x.out = out;
 	x.line = 1;
 	x.line_start = true;
-	x.p = normalise(t, src, n, &len);
+	x.begin = x.p = normalise(t, src, n, &len);
 	if (!x.p)
 		return no_memory(&x);
 	x.end = x.p + len;

@@ -1,0 +1,126 @@
+/* Equality and order of Python values. */
+#include <math.h>
+#include <string.h>
+
+#include "text/jinja_impl.h"
+
+static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth);
+
+static bool lists_equal(struct axj *r, struct axj_list *x, struct axj_list *y, int depth)
+{
+	if (x == y)
+		return true;
+	if (axj_fill_list(r, x) || axj_fill_list(r, y) || x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++)
+		if (!equal(r, x->v[i], y->v[i], depth + 1))
+			return false;
+	return true;
+}
+
+static bool dicts_equal(struct axj *r, struct axj_dict *x, struct axj_dict *y, int depth)
+{
+	if (x == y)
+		return true;
+	if (axj_fill_dict(r, x) || axj_fill_dict(r, y) || x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++) {
+		size_t at = 0;
+
+		if (axj_dict_find(r, y, x->kv[i].k, &at) || at == y->n || !equal(r, x->kv[i].v, y->kv[at].v, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth)
+{
+	r->steps++;
+	if (axj_is_num(x) && axj_is_num(y)) {
+		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+			return axj_as_int(x) == axj_as_int(y);
+		return axj_as_float(x) == axj_as_float(y);
+	}
+	if (x.t != y.t || depth > AXJ_NESTED)
+		return false;
+	switch ((enum axj_type)x.t) {
+	case AXJ_ABSENT:
+	case AXJ_UNDEF:
+	case AXJ_NONE:
+		return true;
+	case AXJ_STR:
+		return axj_str_eq(x.u.s, y.u.s);
+	case AXJ_LIST:
+	case AXJ_TUPLE:
+		return lists_equal(r, x.u.l, y.u.l, depth);
+	case AXJ_DICT:
+		return dicts_equal(r, x.u.d, y.u.d, depth);
+	case AXJ_RANGE:
+		return x.u.range->n == y.u.range->n &&
+		       (x.u.range->n == 0 || (x.u.range->start == y.u.range->start &&
+					      (x.u.range->n == 1 || x.u.range->step == y.u.range->step)));
+	case AXJ_VIEW:
+		return x.u.d == y.u.d && x.sub == y.sub;
+	case AXJ_FUNC:
+		return x.sub == y.sub;
+	default:
+		return x.u.it == y.u.it;
+	}
+}
+
+bool axj_equal(struct axj *r, struct axj_val x, struct axj_val y)
+{
+	return equal(r, x, y, 0);
+}
+
+static bool holds(enum axj_cmp op, int c)
+{
+	return op == AXJ_LT ? c < 0 : op == AXJ_LE ? c <= 0 : op == AXJ_GT ? c > 0 : c >= 0;
+}
+
+static int order_lists(struct axj *r, enum axj_cmp op, struct axj_list *x, struct axj_list *y, int depth, bool *out);
+
+static int order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, int depth, bool *out)
+{
+	static const char *const names[] = {"==", "!=", "<", "<=", ">", ">="};
+
+	AX_TRY(axj_step(r, 1));
+	if (axj_is_num(x) && axj_is_num(y)) {
+		double fx = axj_as_float(x), fy = axj_as_float(y);
+
+		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+			*out = holds(op, (axj_as_int(x) > axj_as_int(y)) - (axj_as_int(x) < axj_as_int(y)));
+		else
+			*out = !isnan(fx) && !isnan(fy) && holds(op, (fx > fy) - (fx < fy));
+		return 0;
+	}
+	if (x.t == AXJ_STR && y.t == AXJ_STR) {
+		size_t n = x.u.s->n < y.u.s->n ? x.u.s->n : y.u.s->n;
+		int c = memcmp(x.u.s->p, y.u.s->p, n); /* UTF-8 sorts as its code points */
+
+		*out = holds(op, c ? c : (x.u.s->n > y.u.s->n) - (x.u.s->n < y.u.s->n));
+		return 0;
+	}
+	if (x.t == y.t && (x.t == AXJ_LIST || x.t == AXJ_TUPLE) && depth < AXJ_NESTED)
+		return order_lists(r, op, x.u.l, y.u.l, depth, out);
+	if (x.t == AXJ_UNDEF || y.t == AXJ_UNDEF)
+		return axj_raise_undef(r, x.t == AXJ_UNDEF ? x : y);
+	return axj_raise(r, "TypeError", "'%s' not supported between instances of '%s' and '%s'", names[op], axj_type_name(x),
+			 axj_type_name(y));
+}
+
+static int order_lists(struct axj *r, enum axj_cmp op, struct axj_list *x, struct axj_list *y, int depth, bool *out)
+{
+	AX_TRY(axj_fill_list(r, x));
+	AX_TRY(axj_fill_list(r, y));
+	for (size_t i = 0; i < x->n && i < y->n; i++)
+		if (!equal(r, x->v[i], y->v[i], depth + 1))
+			return order(r, op, x->v[i], y->v[i], depth + 1, out);
+	*out = holds(op, (x->n > y->n) - (x->n < y->n));
+	return 0;
+}
+
+int axj_order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, bool *out)
+{
+	return order(r, op, x, y, 0, out);
+}
