@@ -23,6 +23,23 @@ static int to_writer(void *ctx, const struct ax_row *row, uint32_t n, struct ax_
 	return ax_pack_write(&f->w, row, n, e);
 }
 
+/* A switch that the keys already hold, or that is off against its default, takes the value in force. */
+static bool put_switch(struct ax_arena *a, struct ax_val *keys, const char *key, bool on)
+{
+	return (on && !ax_val_get(keys, key)) || ax_val_set(a, keys, key, ax_val_bool(a, on));
+}
+
+/* The settings in the header are those in force now: later tools read them there. */
+static bool put_keys(struct ax_arena *a, struct ax_val *h, const struct ax_packer_opt *o)
+{
+	const struct ax_val *old = ax_val_get(h, "keys");
+	struct ax_val *keys = old && old->type == AX_MAP ? ax_val_copy(a, old) : ax_val_map(a);
+
+	return keys && ax_val_set(a, keys, "sequence_len", ax_val_int(a, o->capacity)) &&
+	       put_switch(a, keys, "sample_packing", !o->single[AX_SPLIT_TRAIN]) &&
+	       put_switch(a, keys, "eval_sample_packing", !o->single[AX_SPLIT_EVAL]) && ax_val_set(a, h, "keys", keys);
+}
+
 /* The output's header: the input's, with the length of the packs. */
 static int make_header(struct flow *f, struct ax_val **out, struct ax_err *e)
 {
@@ -36,7 +53,7 @@ static int make_header(struct flow *f, struct ax_val **out, struct ax_err *e)
 	ok = ok && ax_val_set(a, h, "sequence_len", ax_val_int(a, j->opt.capacity));
 	ok = ok && ax_val_set(a, how, "window", ax_val_int(a, j->opt.window));
 	ok = ok && ax_val_set(a, how, "overflow", ax_val_str(a, o, strlen(o)));
-	ok = ok && ax_val_set(a, h, "pack", how);
+	ok = ok && ax_val_set(a, h, "pack", how) && put_keys(a, h, &j->opt);
 	ok = ok && ax_header_provenance(a, h, j->provenance, "ax-pack", j->argc, j->argv, NULL);
 	*out = h;
 	return ok ? 0 : ax_fail(e, AX_EMEM, "out of memory");
