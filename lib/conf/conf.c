@@ -99,6 +99,24 @@ out:
 	return rc;
 }
 
+/*
+ * Resolved keys hold what followed from other keys where the header was made. Where such a source is given anew, its
+ * consequence must be drawn anew: another base_model brings its own tokenizer.
+ */
+static void drop_derived(const struct ax_conf *c, struct ax_val *header)
+{
+	static const char *const from[][2] = {
+	    {"base_model", "base_model_config"},
+	    {"base_model", "tokenizer_config"},
+	    {"sample_packing", "eval_sample_packing"},
+	    {"chat_template_jinja", "chat_template"},
+	};
+
+	for (size_t i = 0; i < sizeof(from) / sizeof(*from); i++)
+		if (ax_val_get(c->cli, from[i][0]) || ax_val_get(c->file, from[i][0]))
+			ax_val_remove(header, from[i][1]);
+}
+
 int ax_conf_header(struct ax_conf *c, const struct ax_val *keys, struct ax_err *e)
 {
 	static const unsigned data = AX_TOOL_TOKENIZE | AX_TOOL_PACK | AX_TOOL_SHARD;
@@ -117,6 +135,7 @@ int ax_conf_header(struct ax_conf *c, const struct ax_val *keys, struct ax_err *
 	}
 	if (!kept)
 		return oom(e);
+	drop_derived(c, kept);
 	c->header = kept;
 	return ax_conf_resolve(c, e);
 }

@@ -219,6 +219,17 @@ static void test_header(void **state)
 	assert_string_equal(ax_conf_str(&d, "special_tokens.pad_token"), "p");
 	assert_true(ax_val_num_or(ax_val_get(ax_conf_get(&d, "optim_args"), "eps"), 0) == 1e-6);
 	assert_true(ax_val_get(ax_conf_get(&d, "optim_args"), "amsgrad")->type == AX_BOOL);
+	/* What follows from a key follows from its new value. */
+	assert_true(ax_val_set(&c.arena, keys, "base_model", ax_val_str(&c.arena, "old", 3)));
+	assert_true(ax_val_set(&c.arena, keys, "tokenizer_config", ax_val_str(&c.arena, "old", 3)));
+	ax_conf_release(&d);
+	assert_int_equal(START(&d, &e, "--base-model", "new"), 0);
+	assert_int_equal(ax_conf_header(&d, keys, &e), 0);
+	assert_string_equal(ax_conf_str(&d, "tokenizer_config"), "new");
+	ax_conf_release(&d);
+	assert_int_equal(START(&d, &e, "x"), 0);
+	assert_int_equal(ax_conf_header(&d, keys, &e), 0);
+	assert_string_equal(ax_conf_str(&d, "tokenizer_config"), "old");
 	assert_true(ax_val_set(&c.arena, keys, "sequence_len", ax_val_str(&c.arena, "x", 1)));
 	assert_int_equal(ax_conf_header(&d, keys, &e), AX_EDATA);
 	ax_conf_release(&c);
