@@ -95,19 +95,46 @@ void ax_cset_release(struct ax_cset *s)
 	memset(s, 0, sizeof(*s));
 }
 
+#define BLOCK 128 /* code points of one second-stage table */
+#define MAX_BLOCKS 1024
+
+enum { UNSEEN, MIXED, ALL_IN, ALL_OUT };
+
+/* Is every code point of the block that starts at c in the class, or none? */
+static int block_kind(uint32_t c, uint32_t gcm, uint32_t mask)
+{
+	size_t in = 0;
+
+	for (uint32_t i = 0; i < BLOCK; i++)
+		in += (ax_uni_gc_bit(c + i) & gcm) || (ax_uni(c + i) & mask);
+	return in == BLOCK ? ALL_IN : in ? MIXED : ALL_OUT;
+}
+
 void ax_cset_add_props(struct ax_cset *s, uint32_t gcm, uint32_t mask)
 {
+	unsigned char kind[MAX_BLOCKS] = { UNSEEN }; /* by second-stage table: most are shared by many blocks */
 	uint32_t first = 0;
 	bool in = false;
 
-	for (uint32_t c = 0; c <= 0x10FFFF; c++) {
-		bool hit = (ax_uni_gc_bit(c) & gcm) || (ax_uni(c) & mask);
+	for (uint32_t c = 0; c <= 0x10FFFF; c += BLOCK) {
+		uint16_t id = ax_uni_stage1[c / BLOCK];
+		int k = id < MAX_BLOCKS ? kind[id] : UNSEEN;
 
-		if (hit && !in)
-			first = c;
-		if (!hit && in)
-			ax_cset_add(s, first, c - 1);
-		in = hit;
+		if (k == UNSEEN)
+			k = block_kind(c, gcm, mask);
+		if (id < MAX_BLOCKS)
+			kind[id] = (unsigned char)k;
+		if ((k == ALL_IN && in) || (k == ALL_OUT && !in))
+			continue;
+		for (uint32_t i = c; i < c + BLOCK; i++) {
+			bool hit = (ax_uni_gc_bit(i) & gcm) || (ax_uni(i) & mask);
+
+			if (hit && !in)
+				first = i;
+			if (!hit && in)
+				ax_cset_add(s, first, i - 1);
+			in = hit;
+		}
 	}
 	if (in)
 		ax_cset_add(s, first, 0x10FFFF);

@@ -32,6 +32,13 @@ void ax_vocab_release(struct ax_vocab *v);
 /* A known string moves to the new id (the last one of a JSON object counts). */
 int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struct ax_err *e);
 uint32_t ax_vocab_find(const struct ax_vocab *v, const char *p, size_t n); /* AX_TOK_NONE: absent */
+/*
+ * The same in steps, so that many look-ups can wait for memory at once: the hash; touch its slot; touch what the slot
+ * names, and then its string; find.
+ */
+uint64_t ax_vocab_hash(const char *p, size_t n);
+void ax_vocab_touch(const struct ax_vocab *v, uint64_t hash, int step);
+uint32_t ax_vocab_find_hashed(const struct ax_vocab *v, const char *p, size_t n, uint64_t hash);
 
 struct ax_merge {
 	uint32_t left, right; /* left == AX_TOK_NONE: a free slot */
@@ -65,8 +72,25 @@ struct ax_bpe {
 	uint64_t *joins; /* NULL: never cut */
 };
 
-/* From the JSON text of "model"; byte_level says how the pieces will come. */
-int ax_bpe_load(struct ax_bpe *m, struct ax_slice model, bool byte_level, struct ax_err *e);
+/* What reading leaves for finishing: the merges in the order of their ranks, and parts of the text to read again. */
+struct ax_bpe_raw {
+	struct ax_merge *merge;
+	size_t n, cap;
+	const char *start; /* of the file, for offsets in messages; set by the caller */
+	struct ax_slice vocab, merges;
+	bool has_vocab, again;
+};
+
+/*
+ * Read the value of "model" at *s; then, when it is known how pieces will come, finish. The text must live until then.
+ * Start from zeroed structs; release both in any case.
+ */
+int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e);
+int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, struct ax_err *e);
+void ax_bpe_raw_release(struct ax_bpe_raw *raw);
+/* Parts of these two: the list of merges, and the table of them. */
+int ax_bpe_read_merges(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e);
+int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e);
 void ax_bpe_release(struct ax_bpe *m);
 
 /* The byte that a character of the byte-level spelling stands for, or -1; and the other way round. */
@@ -88,13 +112,16 @@ int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, 
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);
 
+/* Where the search for a pair starts. */
+static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint32_t left, uint32_t right)
+{
+	return (size_t)((((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15)) >> m->merge_shift);
+}
+
 /* The merge of a pair, or NULL. */
 static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	uint64_t h = ((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
-	size_t i = (size_t)(h >> m->merge_shift);
-
-	for (;; i = (i + 1) & (m->n_merge_slot - 1)) {
+	for (size_t i = ax_bpe_merge_slot(m, left, right);; i = (i + 1) & (m->n_merge_slot - 1)) {
 		const struct ax_merge *g = &m->merge[i];
 
 		if (g->left == left && g->right == right)

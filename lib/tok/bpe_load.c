@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "text/json.h"
 #include "text/unicode.h"
 #include "tok/bpe.h"
 
@@ -46,147 +45,32 @@ void ax_bpe_release(struct ax_bpe *m)
 	memset(m, 0, sizeof(*m));
 }
 
-static int load_vocab(struct ax_bpe *m, struct ax_slice text, struct ax_err *e)
+static int load_vocab(struct ax_bpe *m, struct ax_scan *s, struct ax_err *e)
 {
-	struct ax_scan s = { text.p, text.p + text.n, text.p };
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice key;
 	uint32_t id;
 	bool more;
 	int rc;
 
-	AX_TRY(ax_vocab_init(&m->vocab, text.n / 18, e));
-	AX_GOTO(ax_scan_open(&s, '{', &more, e));
+	if (ax_scan_peek(s) == '[')
+		return ax_fail(e, AX_EDATA, "the vocabulary is a list (Unigram); only BPE is supported");
+	ax_vocab_release(&m->vocab);
+	AX_TRY(ax_vocab_init(&m->vocab, (size_t)(s->end - s->p) / 128, e));
+	AX_GOTO(ax_scan_open(s, '{', &more, e));
 	while (more) {
-		AX_GOTO(ax_scan_key(&s, &key, &b, e));
-		AX_GOTO(ax_scan_u32(&s, &id, e));
+		AX_GOTO(ax_scan_key(s, &key, &b, e));
+		AX_GOTO(ax_scan_u32(s, &id, e));
 		AX_GOTO(ax_vocab_add(&m->vocab, key.p, key.n, id, e));
-		AX_GOTO(ax_scan_next(&s, '}', &more, e));
+		AX_GOTO(ax_scan_next(s, '}', &more, e));
 	}
 out:
 	ax_buf_release(&b);
 	return rc;
 }
 
-struct merges {
-	struct ax_merge *m;
-	size_t n, cap;
-	struct ax_buf joined;
-};
-
-/* One merge of the strings a and b: both and what they make must be in the vocabulary. */
-static int add_merge(const struct ax_bpe *m, struct merges *g, struct ax_slice a, struct ax_slice b, struct ax_err *e)
-{
-	size_t skip = m->prefix ? strlen(m->prefix) : 0;
-	struct ax_merge x = { ax_vocab_find(&m->vocab, a.p, a.n), ax_vocab_find(&m->vocab, b.p, b.n), (uint32_t)g->n, 0 };
-	const struct ax_slice *missing = x.left == AX_TOK_NONE ? &a : x.right == AX_TOK_NONE ? &b : NULL;
-
-	if (b.n < skip)
-		return ax_fail(e, AX_EDATA, "merge %zu: its right side is shorter than continuing_subword_prefix", g->n + 1);
-	ax_buf_reset(&g->joined);
-	ax_buf_add(&g->joined, a.p, a.n);
-	ax_buf_add(&g->joined, b.p + skip, b.n - skip);
-	if (g->joined.oom)
-		return ax_fail(e, AX_EMEM, "out of memory for merges");
-	x.id = ax_vocab_find(&m->vocab, g->joined.p, g->joined.n);
-	if (missing || x.id == AX_TOK_NONE) {
-		struct ax_slice j = missing ? *missing : (struct ax_slice){ g->joined.p, g->joined.n };
-
-		return ax_fail(e, AX_EDATA, "merge %zu: token \"%.*s\" is not in the vocabulary", g->n + 1, (int)(j.n < 80 ? j.n : 80), j.p);
-	}
-	if (g->n >= UINT32_MAX - 1 || !AX_GROW(g->m, g->n, g->cap))
-		return ax_fail(e, AX_EMEM, "out of memory for merges");
-	g->m[g->n++] = x;
-	return 0;
-}
-
-/* "a b" */
-static int legacy_merge(const struct ax_bpe *m, struct merges *g, struct ax_slice line, struct ax_err *e)
-{
-	const char *space = memchr(line.p, ' ', line.n);
-	struct ax_slice a, b;
-
-	if (line.n >= 8 && !memcmp(line.p, "#version", 8))
-		return 0;
-	if (!space || memchr(space + 1, ' ', line.n - (size_t)(space + 1 - line.p)))
-		return ax_fail(e, AX_EDATA, "merge %zu: \"%.*s\" is not two tokens with one space between", g->n + 1,
-			       (int)(line.n < 80 ? line.n : 80), line.p);
-	a = (struct ax_slice){ line.p, (size_t)(space - line.p) };
-	b = (struct ax_slice){ space + 1, line.n - a.n - 1 };
-	return add_merge(m, g, a, b, e);
-}
-
-static int parse_merges(const struct ax_bpe *m, struct merges *g, struct ax_slice text, struct ax_err *e)
-{
-	struct ax_scan s = { text.p, text.p + text.n, text.p };
-	struct ax_buf b1 = AX_BUF_INIT, b2 = AX_BUF_INIT;
-	struct ax_slice x, y;
-	char kind = 0;
-	bool more, inner;
-	int rc;
-
-	AX_GOTO(ax_scan_open(&s, '[', &more, e));
-	while (more) {
-		char c = ax_scan_peek(&s);
-
-		if (kind && c != kind) {
-			rc = ax_fail(e, AX_EDATA, "merge %zu: merges of two kinds, \"a b\" and [\"a\", \"b\"]", g->n + 1);
-			goto out;
-		}
-		kind = c;
-		if (c == '"') {
-			AX_GOTO(ax_scan_string(&s, &x, &b1, e));
-			AX_GOTO(legacy_merge(m, g, x, e));
-		} else {
-			AX_GOTO(ax_scan_open(&s, '[', &inner, e));
-			AX_GOTO(ax_scan_string(&s, &x, &b1, e));
-			AX_GOTO(ax_scan_next(&s, ']', &inner, e));
-			if (inner) {
-				AX_GOTO(ax_scan_string(&s, &y, &b2, e));
-				AX_GOTO(ax_scan_next(&s, ']', &more, e));
-			}
-			if (!inner || more) {
-				rc = ax_fail(e, AX_EDATA, "merge %zu: not a pair of tokens", g->n + 1);
-				goto out;
-			}
-			AX_GOTO(add_merge(m, g, x, y, e));
-		}
-		AX_GOTO(ax_scan_next(&s, ']', &more, e));
-	}
-out:
-	ax_buf_release(&b1);
-	ax_buf_release(&b2);
-	return rc;
-}
-
-/* The table of merges; of a pair that is listed twice the last rank counts. */
-static int build_merges(struct ax_bpe *m, const struct merges *g, struct ax_err *e)
-{
-	size_t slots = 16;
-	unsigned bits = 4;
-
-	for (; slots < g->n + g->n / 2 + 1; slots *= 2)
-		bits++;
-	m->merge = ax_malloc(slots * sizeof(*m->merge));
-	if (!m->merge)
-		return ax_fail(e, AX_EMEM, "out of memory for merges");
-	memset(m->merge, 0xFF, slots * sizeof(*m->merge));
-	m->n_merge_slot = slots;
-	m->merge_shift = 64 - bits;
-	for (size_t k = 0; k < g->n; k++) {
-		const struct ax_merge *x = &g->m[k];
-		size_t i = (size_t)((((uint64_t)x->left << 32 | x->right) * UINT64_C(0x9E3779B97F4A7C15)) >> m->merge_shift);
-
-		while (m->merge[i].left != AX_TOK_NONE && (m->merge[i].left != x->left || m->merge[i].right != x->right))
-			i = (i + 1) & (slots - 1);
-		m->n_merge += m->merge[i].left == AX_TOK_NONE;
-		m->merge[i] = *x;
-	}
-	return 0;
-}
-
 /* Is no merge made of a <0xNN> token or the unknown token? Then what characters say about cuts is the truth. */
-static bool operands_are_text(const struct ax_bpe *m, const struct merges *g)
+static bool operands_are_text(const struct ax_bpe *m, const struct ax_bpe_raw *g)
 {
 	bool ok = true;
 	unsigned char *odd = ax_calloc(m->vocab.id_end, 1);
@@ -198,12 +82,12 @@ static bool operands_are_text(const struct ax_bpe *m, const struct merges *g)
 	if (m->unk != AX_TOK_NONE)
 		odd[m->unk] = 1;
 	for (size_t i = 0; ok && i < g->n; i++)
-		ok = !odd[g->m[i].left] && !odd[g->m[i].right];
+		ok = !odd[g->merge[i].left] && !odd[g->merge[i].right];
 	ax_free(odd);
 	return ok;
 }
 
-static int build_joins(struct ax_bpe *m, const struct merges *g, struct ax_err *e)
+static int build_joins(struct ax_bpe *m, const struct ax_bpe_raw *g, struct ax_err *e)
 {
 	if (m->byte_level || m->prefix || m->suffix || m->ignore_merges || !m->fallback_all || !operands_are_text(m, g))
 		return 0;
@@ -211,7 +95,7 @@ static int build_joins(struct ax_bpe *m, const struct merges *g, struct ax_err *
 	if (!m->joins)
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
 	for (size_t i = 0; i < g->n; i++) {
-		const struct ax_vocab_str *l = &m->vocab.str[g->m[i].left], *r = &m->vocab.str[g->m[i].right];
+		const struct ax_vocab_str *l = &m->vocab.str[g->merge[i].left], *r = &m->vocab.str[g->merge[i].right];
 		size_t len;
 		uint32_t x, y;
 		uint64_t h;
@@ -297,28 +181,24 @@ static int build_lengths(struct ax_bpe *m, struct ax_err *e)
 	return 0;
 }
 
-struct model_keys {
-	struct ax_slice vocab, merges;
-	struct ax_arena arena;
-};
-
-/* A string key, "" counting as none. */
-static int opt_string(struct model_keys *k, struct ax_slice v, char **out, bool keep_empty, const char *name, struct ax_err *e)
+/* A string key, "" counting as none unless keep_empty. */
+static int opt_string(struct ax_slice v, char **out, bool keep_empty, const char *name, struct ax_err *e)
 {
-	struct ax_val *x;
+	struct ax_scan s = { v.p, v.p + v.n, v.p };
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_slice x;
+	int rc = 0;
 
-	AX_TRY(ax_json_parse(&k->arena, v.p, v.n, &x, e));
-	if (x->type == AX_NULL)
-		return 0;
-	if (x->type != AX_STR)
-		return ax_fail(e, AX_EDATA, "%s is not a string", name);
-	if (!x->n && !keep_empty)
-		return 0;
-	if (memchr(x->u.s, 0, x->n))
-		return ax_fail(e, AX_EDATA, "%s holds a NUL", name);
 	ax_free(*out);
-	*out = ax_strndup(x->u.s, x->n);
-	return *out ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	*out = NULL;
+	if (ax_slice_is(v, "null"))
+		return 0;
+	if (ax_scan_string(&s, &x, &b, NULL) || memchr(x.p, 0, x.n))
+		rc = ax_fail(e, AX_EDATA, "%s is not a string, or holds a NUL", name);
+	else if ((x.n || keep_empty) && !(*out = ax_strndup(x.p, x.n)))
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+	ax_buf_release(&b);
+	return rc;
 }
 
 static int opt_bool(struct ax_slice v, bool *out, const char *name, struct ax_err *e)
@@ -329,89 +209,101 @@ static int opt_bool(struct ax_slice v, bool *out, const char *name, struct ax_er
 	return 0;
 }
 
-static int check_dropout(struct model_keys *k, struct ax_slice v, struct ax_err *e)
+/* null, or zero in any spelling. */
+static int check_dropout(struct ax_slice v, struct ax_err *e)
 {
-	struct ax_val *x;
+	bool zero = ax_slice_is(v, "null") || (v.n && v.p[0] == '0');
 
-	AX_TRY(ax_json_parse(&k->arena, v.p, v.n, &x, e));
-	if (x->type != AX_NULL && ax_val_num_or(x, 1) != 0)
-		return ax_fail(e, AX_EDATA, "dropout is not supported: it would make ids random");
-	return 0;
+	for (size_t i = 0; zero && i < v.n && v.p[i] != 'e' && v.p[i] != 'E' && v.p[0] != 'n'; i++)
+		zero = v.p[i] == '0' || v.p[i] == '.';
+	return zero ? 0 : ax_fail(e, AX_EDATA, "dropout is not supported: it would make ids random");
 }
 
-static int read_key(struct ax_bpe *m, struct model_keys *k, struct ax_slice key, struct ax_slice v, struct ax_err *e)
+static int read_option(struct ax_bpe *m, struct ax_slice key, struct ax_slice v, struct ax_err *e)
 {
-	if (ax_slice_is(key, "vocab"))
-		k->vocab = v;
-	else if (ax_slice_is(key, "merges"))
-		k->merges = v;
-	else if (ax_slice_is(key, "type") && !ax_slice_is(v, "\"BPE\""))
+	if (ax_slice_is(key, "type") && !ax_slice_is(v, "\"BPE\""))
 		return ax_fail(e, AX_EDATA, "model of type %.*s is not supported; BPE is", (int)(v.n < 40 ? v.n : 40), v.p);
-	else if (ax_slice_is(key, "dropout"))
-		return check_dropout(k, v, e);
-	else if (ax_slice_is(key, "unk_token"))
-		return opt_string(k, v, &m->unk_token, true, "unk_token", e);
-	else if (ax_slice_is(key, "continuing_subword_prefix"))
-		return opt_string(k, v, &m->prefix, false, "continuing_subword_prefix", e);
-	else if (ax_slice_is(key, "end_of_word_suffix"))
-		return opt_string(k, v, &m->suffix, false, "end_of_word_suffix", e);
-	else if (ax_slice_is(key, "fuse_unk"))
+	if (ax_slice_is(key, "dropout"))
+		return check_dropout(v, e);
+	if (ax_slice_is(key, "unk_token"))
+		return opt_string(v, &m->unk_token, true, "unk_token", e);
+	if (ax_slice_is(key, "continuing_subword_prefix"))
+		return opt_string(v, &m->prefix, false, "continuing_subword_prefix", e);
+	if (ax_slice_is(key, "end_of_word_suffix"))
+		return opt_string(v, &m->suffix, false, "end_of_word_suffix", e);
+	if (ax_slice_is(key, "fuse_unk"))
 		return opt_bool(v, &m->fuse_unk, "fuse_unk", e);
-	else if (ax_slice_is(key, "byte_fallback"))
+	if (ax_slice_is(key, "byte_fallback"))
 		return opt_bool(v, &m->byte_fallback, "byte_fallback", e);
-	else if (ax_slice_is(key, "ignore_merges"))
+	if (ax_slice_is(key, "ignore_merges"))
 		return opt_bool(v, &m->ignore_merges, "ignore_merges", e);
 	return 0;
 }
 
-static int read_model(struct ax_bpe *m, struct model_keys *k, struct ax_slice text, struct ax_err *e)
+/*
+ * Vocabulary and merges are read where they stand; merges in front of the vocabulary, or of a prefix, are only marked and
+ * read again at the end.
+ */
+int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e)
 {
-	struct ax_scan s = { text.p, text.p + text.n, text.p };
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice key, v;
-	bool more;
+	bool more, again = false, typed = false;
 	int rc;
 
-	AX_GOTO(ax_scan_open(&s, '{', &more, e));
+	AX_GOTO(ax_scan_open(s, '{', &more, e));
 	while (more) {
-		AX_GOTO(ax_scan_key(&s, &key, &b, e));
-		AX_GOTO(ax_scan_skip(&s, &v, e));
-		AX_GOTO(read_key(m, k, key, v, e));
-		AX_GOTO(ax_scan_next(&s, '}', &more, e));
+		AX_GOTO(ax_scan_key(s, &key, &b, e));
+		ax_scan_peek(s);
+		if (ax_slice_is(key, "vocab") && typed) {
+			AX_GOTO(load_vocab(m, s, e));
+			again |= raw->merges.p != NULL;
+			raw->has_vocab = true;
+		} else if (ax_slice_is(key, "vocab")) { /* no type yet: it may be another model's */
+			AX_GOTO(ax_scan_skip(s, &raw->vocab, e));
+			again |= raw->merges.p != NULL;
+		} else if (ax_slice_is(key, "merges")) {
+			raw->merges = (struct ax_slice){ s->p, (size_t)(s->end - s->p) };
+			again |= !raw->has_vocab;
+			AX_GOTO(raw->has_vocab ? ax_bpe_read_merges(m, raw, s, e) : ax_scan_skip(s, &v, e));
+		} else {
+			typed |= ax_slice_is(key, "type");
+			again |= raw->merges.p && ax_slice_is(key, "continuing_subword_prefix");
+			AX_GOTO(ax_scan_skip(s, &v, e));
+			AX_GOTO(read_option(m, key, v, e));
+		}
+		AX_GOTO(ax_scan_next(s, '}', &more, e));
 	}
-	if (!k->vocab.p)
+	raw->again = again;
+	if (!raw->has_vocab && !raw->vocab.p)
 		rc = ax_fail(e, AX_EDATA, "model without vocab");
-	else if (!k->merges.p)
+	else if (!raw->merges.p)
 		rc = ax_fail(e, AX_EDATA, "model without merges; only BPE is supported");
-	else if (k->vocab.p[0] != '{')
-		rc = ax_fail(e, AX_EDATA, "the vocabulary is a list (Unigram); only BPE is supported");
 out:
 	ax_buf_release(&b);
 	return rc;
 }
 
-int ax_bpe_load(struct ax_bpe *m, struct ax_slice model, bool byte_level, struct ax_err *e)
+int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, struct ax_err *e)
 {
-	struct model_keys k = { { NULL, 0 }, { NULL, 0 }, { 0 } };
-	struct merges g = { NULL, 0, 0, AX_BUF_INIT };
-	int rc;
+	struct ax_scan s = { raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start };
 
-	memset(m, 0, sizeof(*m));
-	ax_arena_init(&k.arena, (size_t)1 << 20);
-	AX_GOTO(read_model(m, &k, model, e));
+	if (!raw->has_vocab)
+		AX_TRY(load_vocab(m, &s, e));
+	if (raw->again) {
+		s = (struct ax_scan){ raw->merges.p, raw->merges.p + raw->merges.n, raw->start };
+		AX_TRY(ax_bpe_read_merges(m, raw, &s, e));
+	}
 	m->byte_level = byte_level && !m->prefix && !m->suffix && !m->byte_fallback;
-	AX_GOTO(load_vocab(m, k.vocab, e));
-	AX_GOTO(parse_merges(m, &g, k.merges, e));
 	m->unk = m->unk_token ? ax_vocab_find(&m->vocab, m->unk_token, strlen(m->unk_token)) : AX_TOK_NONE;
-	AX_GOTO(build_merges(m, &g, e));
-	AX_GOTO(build_symbols(m, e));
-	AX_GOTO(build_lengths(m, e));
-	AX_GOTO(build_joins(m, &g, e));
-out:
-	ax_arena_release(&k.arena);
-	ax_buf_release(&g.joined);
-	ax_free(g.m);
-	if (rc)
-		ax_bpe_release(m);
-	return rc;
+	AX_TRY(ax_bpe_build_merges(m, raw, e));
+	AX_TRY(build_symbols(m, e));
+	AX_TRY(build_lengths(m, e));
+	return build_joins(m, raw, e);
+}
+
+void ax_bpe_raw_release(struct ax_bpe_raw *raw)
+{
+	ax_free(raw->merge);
+	memset(raw, 0, sizeof(*raw));
 }

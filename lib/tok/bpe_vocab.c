@@ -40,11 +40,35 @@ static uint64_t *slot_of(const struct ax_vocab *v, const char *p, size_t n, uint
 	}
 }
 
-uint32_t ax_vocab_find(const struct ax_vocab *v, const char *p, size_t n)
+uint64_t ax_vocab_hash(const char *p, size_t n)
+{
+	return ax_hash64(p, n);
+}
+
+uint32_t ax_vocab_find_hashed(const struct ax_vocab *v, const char *p, size_t n, uint64_t hash)
 {
 	if (!v->n_slot)
 		return AX_TOK_NONE;
-	return (uint32_t)*slot_of(v, p, n, ax_hash64(p, n)) - 1; /* a free slot gives AX_TOK_NONE */
+	return (uint32_t)*slot_of(v, p, n, hash) - 1; /* a free slot gives AX_TOK_NONE */
+}
+
+uint32_t ax_vocab_find(const struct ax_vocab *v, const char *p, size_t n)
+{
+	return ax_vocab_find_hashed(v, p, n, ax_vocab_hash(p, n));
+}
+
+void ax_vocab_touch(const struct ax_vocab *v, uint64_t hash, int step)
+{
+	const uint64_t *s = &v->slot[hash & (v->n_slot - 1)];
+
+	if (!v->n_slot)
+		return;
+	if (step == 0)
+		__builtin_prefetch(s);
+	else if (*s && step == 1)
+		__builtin_prefetch(&v->str[(uint32_t)*s - 1]);
+	else if (*s)
+		__builtin_prefetch(v->text + v->str[(uint32_t)*s - 1].off);
 }
 
 static int grow_slots(struct ax_vocab *v, struct ax_err *e)

@@ -172,10 +172,11 @@ static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct 
 struct file {
 	struct ax_arena arena;
 	struct ax_val *added, *norm, *pre, *post;
-	struct ax_slice model;
+	struct ax_bpe_raw raw;
+	bool model;
 };
 
-static int read_top(struct file *f, const char *p, size_t n, struct ax_err *e)
+static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_t n, struct ax_err *e)
 {
 	struct ax_scan s = { p, p + n, p };
 	struct ax_buf b = AX_BUF_INIT;
@@ -193,20 +194,26 @@ static int read_top(struct file *f, const char *p, size_t n, struct ax_err *e)
 		     : ax_slice_is(key, "pre_tokenizer")  ? &f->pre
 		     : ax_slice_is(key, "post_processor") ? &f->post
 							  : NULL;
+		if (ax_slice_is(key, "model")) {
+			rc = f->model ? ax_fail(e, AX_EDATA, "two models") : ax_bpe_read(&t->bpe, &f->raw, &s, e);
+			if (rc)
+				goto out;
+			f->model = true;
+			AX_GOTO(ax_scan_next(&s, '}', &more, e));
+			continue;
+		}
 		AX_GOTO(ax_scan_skip(&s, &v, e));
 		if (ax_slice_is(key, "version") && !ax_slice_is(v, "\"1.0\"")) {
 			rc = ax_fail(e, AX_EDATA, "unknown tokenizer version %.*s", (int)(v.n < 40 ? v.n : 40), v.p);
 			goto out;
 		}
-		if (ax_slice_is(key, "model"))
-			f->model = v;
 		if (to)
 			AX_GOTO(ax_json_parse(&f->arena, v.p, v.n, to, e));
 		AX_GOTO(ax_scan_next(&s, '}', &more, e));
 	}
 	if (ax_scan_peek(&s) || s.p < s.end)
 		rc = ax_fail(e, AX_EDATA, "byte %zu: text behind the end", (size_t)(s.p - s.start));
-	else if (!f->model.p)
+	else if (!f->model)
 		rc = ax_fail(e, AX_EDATA, "no model");
 out:
 	ax_buf_release(&b);
@@ -252,10 +259,11 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 		rc = ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
 		goto out;
 	}
-	AX_GOTO(read_top(&f, p, n, e));
+	f.raw.start = p;
+	AX_GOTO(read_top(t, &f, p, n, e));
 	AX_GOTO(ax_normalizers_load(&t->norm, f.norm, e));
 	AX_GOTO(ax_pretok_load(&t->pre, f.pre, e));
-	AX_GOTO(ax_bpe_load(&t->bpe, f.model, t->pre.byte_level, e));
+	AX_GOTO(ax_bpe_finish(&t->bpe, &f.raw, t->pre.byte_level, e));
 	if (t->bpe.byte_level)
 		t->pre.stage[t->pre.n - 1].spell = false;
 	t->spaces = writes_spaces(t);
@@ -265,6 +273,7 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(hash_parts(t, &f, e));
 	rc = build_tries(t, e);
 out:
+	ax_bpe_raw_release(&f.raw);
 	ax_arena_release(&f.arena);
 	return rc;
 }

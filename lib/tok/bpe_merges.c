@@ -1,0 +1,174 @@
+/*
+ * The list of merges: read, looked up and put into the table. Half a million merges are one and a half million look-ups
+ * in a vocabulary larger than the caches; they are done in batches whose misses overlap.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "tok/bpe.h"
+
+#define BATCH 48
+
+struct batch {
+	struct item {
+		size_t off;         /* in text: left, right, and what they make, one after the other */
+		uint32_t n[3];
+		uint64_t hash[3];
+	} item[BATCH];
+	size_t n;
+	struct ax_buf text, left, right;
+};
+
+static const char *word(const struct batch *b, const struct item *x, int k)
+{
+	return b->text.p + x->off + (k > 0 ? x->n[0] : 0) + (k > 1 ? x->n[1] : 0);
+}
+
+static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const struct batch *b, const struct item *x, struct ax_err *e)
+{
+	uint32_t id[3];
+
+	for (int k = 0; k < 3; k++) {
+		id[k] = ax_vocab_find_hashed(&m->vocab, word(b, x, k), x->n[k], x->hash[k]);
+		if (id[k] == AX_TOK_NONE)
+			return ax_fail(e, AX_EDATA, "merge %zu: token \"%.*s\" is not in the vocabulary", raw->n + 1,
+				       (int)(x->n[k] < 80 ? x->n[k] : 80), word(b, x, k));
+	}
+	if (raw->n >= UINT32_MAX - 1 || !AX_GROW(raw->merge, raw->n, raw->cap))
+		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	raw->merge[raw->n] = (struct ax_merge){ id[0], id[1], (uint32_t)raw->n, id[2] };
+	raw->n++;
+	return 0;
+}
+
+static int flush(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_err *e)
+{
+	if (b->text.oom)
+		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	for (size_t i = 0; i < b->n; i++)
+		for (int k = 0; k < 3; k++)
+			b->item[i].hash[k] = ax_vocab_hash(word(b, &b->item[i], k), b->item[i].n[k]);
+	for (int step = 0; step < 3; step++)
+		for (size_t i = 0; i < b->n; i++)
+			for (int k = 0; k < 3; k++)
+				ax_vocab_touch(&m->vocab, b->item[i].hash[k], step);
+	for (size_t i = 0; i < b->n; i++)
+		AX_TRY(finish_item(m, raw, b, &b->item[i], e));
+	b->n = 0;
+	ax_buf_reset(&b->text);
+	return 0;
+}
+
+/* One merge of the strings x and y. */
+static int add(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_slice x, struct ax_slice y, struct ax_err *e)
+{
+	size_t skip = m->prefix ? strlen(m->prefix) : 0;
+	struct item *it = &b->item[b->n++];
+
+	if (y.n < skip)
+		return ax_fail(e, AX_EDATA, "merge %zu: its right side is shorter than continuing_subword_prefix", raw->n + b->n);
+	if (x.n + y.n > UINT32_MAX)
+		return ax_fail(e, AX_EDATA, "merge %zu: too long", raw->n + b->n);
+	*it = (struct item){ b->text.n, { (uint32_t)x.n, (uint32_t)y.n, (uint32_t)(x.n + y.n - skip) }, { 0 } };
+	ax_buf_add(&b->text, x.p, x.n);
+	ax_buf_add(&b->text, y.p, y.n);
+	ax_buf_add(&b->text, x.p, x.n);
+	ax_buf_add(&b->text, y.p + skip, y.n - skip);
+	return b->n == BATCH ? flush(m, raw, b, e) : 0;
+}
+
+/* "a b" */
+static int legacy(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_scan *s, struct ax_err *e)
+{
+	struct ax_slice line;
+	const char *space;
+
+	AX_TRY(ax_scan_string(s, &line, &b->left, e));
+	if (line.n >= 8 && !memcmp(line.p, "#version", 8))
+		return 0;
+	space = memchr(line.p, ' ', line.n);
+	if (!space || memchr(space + 1, ' ', line.n - (size_t)(space + 1 - line.p)))
+		return ax_fail(e, AX_EDATA, "merge %zu: \"%.*s\" is not two tokens with one space between", raw->n + b->n + 1,
+			       (int)(line.n < 80 ? line.n : 80), line.p);
+	return add(m, raw, b, (struct ax_slice){ line.p, (size_t)(space - line.p) },
+		   (struct ax_slice){ space + 1, line.n - (size_t)(space - line.p) - 1 }, e);
+}
+
+/* ["a", "b"] */
+static int pair(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_scan *s, struct ax_err *e)
+{
+	struct ax_slice x, y;
+	bool more;
+
+	AX_TRY(ax_scan_open(s, '[', &more, e));
+	if (more) {
+		AX_TRY(ax_scan_string(s, &x, &b->left, e));
+		AX_TRY(ax_scan_next(s, ']', &more, e));
+	}
+	if (more) {
+		AX_TRY(ax_scan_string(s, &y, &b->right, e));
+		AX_TRY(ax_scan_next(s, ']', &more, e));
+		if (!more)
+			return add(m, raw, b, x, y, e);
+	}
+	return ax_fail(e, AX_EDATA, "merge %zu: not a pair of tokens", raw->n + b->n + 1);
+}
+
+int ax_bpe_read_merges(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e)
+{
+	struct batch *b = ax_calloc(1, sizeof(*b));
+	char kind = 0;
+	bool more;
+	int rc;
+
+	raw->n = 0;
+	if (!b)
+		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	AX_GOTO(ax_scan_open(s, '[', &more, e));
+	while (more) {
+		char c = ax_scan_peek(s);
+
+		if (kind && c != kind) {
+			rc = ax_fail(e, AX_EDATA, "merge %zu: merges of two kinds, \"a b\" and [\"a\", \"b\"]", raw->n + b->n + 1);
+			goto out;
+		}
+		kind = c;
+		AX_GOTO(c == '"' ? legacy(m, raw, b, s, e) : pair(m, raw, b, s, e));
+		AX_GOTO(ax_scan_next(s, ']', &more, e));
+	}
+	rc = flush(m, raw, b, e);
+out:
+	ax_buf_release(&b->text);
+	ax_buf_release(&b->left);
+	ax_buf_release(&b->right);
+	ax_free(b);
+	return rc;
+}
+
+/* Of a pair that is listed twice the last rank counts. */
+int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e)
+{
+	size_t slots = 16;
+	unsigned bits = 4;
+
+	for (; slots < raw->n + raw->n / 2 + 1; slots *= 2)
+		bits++;
+	m->merge = ax_malloc(slots * sizeof(*m->merge));
+	if (!m->merge)
+		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	memset(m->merge, 0xFF, slots * sizeof(*m->merge));
+	m->n_merge_slot = slots;
+	m->merge_shift = 64 - bits;
+	for (size_t k = 0; k < raw->n; k++) {
+		const struct ax_merge *x = &raw->merge[k];
+		size_t i = ax_bpe_merge_slot(m, x->left, x->right);
+
+		if (k + 16 < raw->n)
+			__builtin_prefetch(&m->merge[ax_bpe_merge_slot(m, raw->merge[k + 16].left, raw->merge[k + 16].right)], 1);
+		while (m->merge[i].left != AX_TOK_NONE && (m->merge[i].left != x->left || m->merge[i].right != x->right))
+			i = (i + 1) & (slots - 1);
+		m->n_merge += m->merge[i].left == AX_TOK_NONE;
+		m->merge[i] = *x;
+	}
+	return 0;
+}
