@@ -143,7 +143,7 @@ int tk_print_finish(struct tk_sink *s, struct ax_err *e)
 		s->json.p[n] = '\0';
 		while (i >= end)
 			AX_TRY(next_range(s, &begin, &end, e));
-		if (i >= begin) {
+		if (i >= begin && !strstr(s->json.p, "\"dropped\": ")) {
 			recount(s, s->json.p, n);
 			s->json.n -= 2;
 			ax_buf_adds(&s->json, ", \"split\": \"eval\"}\n");

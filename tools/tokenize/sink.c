@@ -95,39 +95,43 @@ static int emit_group(struct tk_sink *s, const char *bytes, size_t n, bool eval,
 
 		ax_row_take(&p, &r);
 		r.split = eval ? AX_SPLIT_EVAL : AX_SPLIT_TRAIN;
-		AX_TRY(!eval && s->opt->shuffle && !s->opt->print ? shuffle_row(s, &r, e) : write_row(s, &r, e));
+		AX_TRY(!eval && s->opt->shuffle ? shuffle_row(s, &r, e) : write_row(s, &r, e));
 	}
 	return 0;
 }
 
-/* Decide the split of the rows in s->group, and pass on what is decided. */
-static int split_group(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, struct ax_err *e)
+static uint64_t split_hash(const struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r)
 {
-	const struct tk_opt *o = s->opt;
-	uint64_t hash = ax_split_hash(s->plan->seed, AX_SPLIT_EVAL_SET, b->entry->source, r->number);
-	bool eval = b->entry->eval || (o->eval_share > 0 && ax_split_unit(hash) < o->eval_share);
+	return ax_split_hash(s->plan->seed, AX_SPLIT_EVAL_SET, b->entry->source, r->number);
+}
 
+/* Is the record for evaluation, as far as that can be said before the last one? */
+static bool is_eval(const struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r)
+{
+	return b->entry->eval || (s->opt->eval_share > 0 && ax_split_unit(split_hash(s, b, r)) < s->opt->eval_share);
+}
+
+/* Pass on the rows in s->group, those of one record, or hold them back until the split is known. */
+static int pass_group(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, struct ax_err *e)
+{
 	if (s->group.n == 0)
 		return 0;
-	if (b->entry->eval || !o->eval_count) {
-		if (o->print)
-			AX_TRY(tk_print_group(s, (unsigned char *)s->group.p, s->group.n, eval, NULL, e));
-		return emit_group(s, s->group.p, s->group.n, eval, e);
-	}
-	if (o->print) {
-		uint64_t first = s->n_line;
-
-		/* the heap remembers which lines these are: the rows themselves are not needed again */
-		AX_TRY(tk_print_group(s, (unsigned char *)s->group.p, s->group.n, false, NULL, e));
-		AX_TRY(emit_group(s, s->group.p, s->group.n, false, e));
-		ax_buf_reset(&s->group);
-		ax_buf_add_u64(&s->group, first);
-		ax_buf_add_u64(&s->group, s->n_line);
-		return s->group.oom ? no_memory(e) :
-				      ax_hold_push(&s->hold, hash, b->entry->source, r->number, &s->group, &s->out_group, e);
-	}
-	AX_TRY(ax_hold_push(&s->hold, hash, b->entry->source, r->number, &s->group, &s->out_group, e));
+	if (b->entry->eval || !s->opt->eval_count)
+		return emit_group(s, s->group.p, s->group.n, is_eval(s, b, r), e);
+	AX_TRY(ax_hold_push(&s->hold, split_hash(s, b, r), b->entry->source, r->number, &s->group, &s->out_group, e));
 	return emit_group(s, s->out_group.p, s->out_group.n, false, e);
+}
+
+/* --print with a count: the heap remembers which lines a record became, from `first` on. */
+static int hold_lines(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, uint64_t first,
+		      struct ax_err *e)
+{
+	ax_buf_reset(&s->group);
+	ax_buf_add_u64(&s->group, first);
+	ax_buf_add_u64(&s->group, s->n_line);
+	if (s->group.oom)
+		return no_memory(e);
+	return ax_hold_push(&s->hold, split_hash(s, b, r), b->entry->source, r->number, &s->group, &s->out_group, e);
 }
 
 /* --- filters --- */
@@ -162,23 +166,41 @@ static int filter(struct tk_sink *s, const struct tk_batch *b, const struct tk_r
 	return 0;
 }
 
+static int print_row(struct tk_sink *s, const struct ax_row *r, bool eval, const char *dropped, struct ax_err *e)
+{
+	ax_buf_reset(&s->out_group);
+	ax_row_put(&s->out_group, r);
+	if (s->out_group.oom)
+		return no_memory(e);
+	return tk_print_group(s, (unsigned char *)s->out_group.p, s->out_group.n, eval, dropped, e);
+}
+
 static int drop_row(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, const struct ax_row *r,
 		    const char *why, const char *detail, struct ax_err *e)
 {
 	tk_count_drop(s, b, rec, r->split, why, detail);
 	if (!s->opt->print)
 		return 0;
-	if (!s->opt->all)
-		return tk_print_dropped(s, why, NULL, e);
-	ax_buf_reset(&s->out_group);
-	ax_row_put(&s->out_group, r);
-	if (s->out_group.oom)
-		return no_memory(e);
-	return tk_print_group(s, (unsigned char *)s->out_group.p, s->out_group.n, b->entry->eval, why, e);
+	return s->opt->all ? print_row(s, r, b->entry->eval, why, e) : tk_print_dropped(s, why, NULL, e);
+}
+
+/* A row that is kept: into the record's group, or printed at once. */
+static int keep_row(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, struct ax_row *r,
+		    struct ax_err *e)
+{
+	if (!s->opt->print) {
+		ax_row_put(&s->group, r);
+		return s->group.oom ? no_memory(e) : 0;
+	}
+	r->split = is_eval(s, b, rec) ? AX_SPLIT_EVAL : AX_SPLIT_TRAIN;
+	AX_TRY(print_row(s, r, r->split == AX_SPLIT_EVAL, NULL, e));
+	return write_row(s, r, e);
 }
 
 static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, struct ax_err *e)
 {
+	uint64_t first = s->n_line;
+	size_t kept = 0;
 	char detail[64];
 	const char *why;
 
@@ -196,14 +218,17 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 			continue;
 		}
 		tk_count_note(s, b, rec, b->made.row[i].note);
-		ax_row_put(&s->group, &r);
+		AX_TRY(keep_row(s, b, rec, &r, e));
+		kept++;
 	}
 	if (rec->n_row == 0) {
 		tk_count_drop(s, b, rec, b->entry->eval, "empty", NULL);
 		if (s->opt->print)
 			AX_TRY(tk_print_dropped(s, "empty", NULL, e));
 	}
-	return s->group.oom ? no_memory(e) : split_group(s, b, rec, e);
+	if (s->opt->print && kept && s->opt->eval_count && !b->entry->eval)
+		return hold_lines(s, b, rec, first, e);
+	return pass_group(s, b, rec, e);
 }
 
 /* A message that begins "line L, column C: " is told with the file's own line. */
