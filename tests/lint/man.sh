@@ -51,8 +51,7 @@ for dir in tools/*/; do
 	any=$bin
 	why=
 	if [ ! -f "$page" ]; then
-		skip "$tool: help and page" "no $page yet"
-		continue
+		why="no $page"
 	else
 		why=$(differ "-h" "$(help_options "$bin" own)" "$page" "$(page_options "$page")")
 		summary=$("$bin" -h | sed -n "s/^$tool - //p")
@@ -86,6 +85,6 @@ why=$(for page in man/*.[1-8]; do
 		esac
 	done
 done)
-if [ "$(ls man/*.[1-8] | wc -l)" -lt 13 ]; then skip "references between pages" "pages are missing"; else result "references between pages"; fi
+result "references between pages"
 echo "1..$n"
 exit $bad
