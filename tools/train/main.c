@@ -36,11 +36,12 @@ static bool is_own_key(const struct ax_val *keys, const char *key, const struct 
 	return !strcmp(key, "seed");
 }
 
+/* The resolved value of a key that this run gives: the shards hold resolved values too. */
 static const struct ax_val *set_here(const struct tool *t, const char *key)
 {
-	const struct ax_val *v = ax_val_get(t->conf.cli, key);
+	bool given = ax_val_get(t->conf.cli, key) || ax_val_get(t->conf.file, key);
 
-	return v ? v : ax_val_get(t->conf.file, key);
+	return given ? ax_val_get(t->conf.val, key) : NULL;
 }
 
 /* One warning with both values; then the shards win: they are what is trained on. */
