@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text/jinja_impl.h"
+#include "text/unicode.h"
 
 #define MAX_SOURCE ((size_t)4 << 20)
 
@@ -39,6 +40,8 @@ int ax_jinja_compile(struct ax_jinja **out, const char *src, size_t n, unsigned 
 	*out = NULL;
 	if (n > MAX_SOURCE)
 		return ax_fail(e, AX_EMEM, "a template of more than %zu bytes", MAX_SOURCE);
+	if (ax_utf8_check(src, n) != n)
+		return ax_fail(e, AX_EDATA, "byte %zu of the template is not UTF-8", ax_utf8_check(src, n));
 	t = ax_calloc(1, sizeof(*t));
 	if (!t)
 		return ax_fail(e, AX_EMEM, "out of memory while compiling a template");

@@ -214,7 +214,7 @@ int axj_items(struct axj *r, struct axj_val v, struct axj_list **out)
 		*out = v.u.l;
 		return axj_fill_list(r, v.u.l);
 	}
-	AX_TRY(axj_new_list(r, AXJ_LIST, 0, &made));
+	AX_TRY(axj_new_list(r, AXJ_LIST, v.t == AXJ_RANGE ? (size_t)v.u.range->n : 0, &made));
 	*out = made.u.l;
 	switch ((enum axj_type)v.t) {
 	case AXJ_UNDEF:

@@ -105,7 +105,8 @@ int axj_loop_next(struct axj *r, struct axj_loop *l, size_t index, bool *is)
 		if (l->node->c) {
 			struct axj_frame *saved = r->frame;
 
-			AX_TRY(axj_push_frame(r, l->outer));
+			r->frame = l->test;
+			r->frame->n = 0;
 			AX_TRY(axj_assign(r, l->node->a, v));
 			AX_TRY(axj_eval(r, l->node->c, &test));
 			r->frame = saved;
@@ -207,12 +208,16 @@ static int loop_new(struct axj *r, const struct axj_node *n, struct axj_val over
 		return 0;
 	}
 	l->kept = ax_mul_size(l->items->n + 1, sizeof(*l->kept), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
-	return l->kept ? 0 : axj_oom(r);
+	l->test = ax_arena_calloc(r->mem, 1, sizeof(*l->test));
+	if (!l->kept || !l->test)
+		return axj_oom(r);
+	l->test->up = outer;
+	return 0;
 }
 
 int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, int64_t depth0, struct axj_frame *outer)
 {
-	struct axj_frame *saved = r->frame;
+	struct axj_frame *saved = r->frame, *scope;
 	struct axj_val loop;
 	struct axj_loop *l;
 	bool more;
@@ -220,12 +225,15 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 
 	AX_TRY(loop_new(r, n, over, depth0, outer, &loop));
 	l = loop.u.loop;
+	AX_TRY(axj_push_frame(r, outer));
+	scope = r->frame; /* one for all turns, emptied at each: as in Python, a macro kept from a turn sees the last one */
 	for (l->index0 = 0;; l->index0++) {
 		AX_TRY(axj_loop_next(r, l, (size_t)l->index0, &more));
 		if (!more)
 			break;
 		AX_TRY(axj_step(r, 1));
-		AX_TRY(axj_push_frame(r, outer));
+		r->frame = scope;
+		scope->n = 0;
 		AX_TRY(axj_bind(r, r->t->sym_loop, loop));
 		AX_TRY(axj_assign(r, n->a, l->kept[l->index0]));
 		rc = axj_exec(r, &n->body);
@@ -235,6 +243,7 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 		if (rc == AXJ_BREAK)
 			break;
 	}
+	r->frame = saved;
 	if (l->n_kept || !n->other.n)
 		return 0;
 	AX_TRY(axj_push_frame(r, outer));

@@ -300,6 +300,7 @@ struct axj_loop {
 	struct axj_frame *outer;
 	struct axj_list *items; /* of the iterable, unfiltered */
 	size_t at;              /* next one to look at */
+	struct axj_frame *test; /* scope of the filter */
 	struct axj_val *kept;   /* those that passed the filter, as far as read */
 	size_t n_kept, cap_kept;
 	int64_t index0;
