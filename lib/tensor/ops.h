@@ -12,6 +12,8 @@
  * same; gradients of weights are f32; statistics (rstd, lse) are f32. Sums are taken in f32 at least, in an order that
  * depends on shapes alone. "assign" overwrites, "accumulate" adds to what is there.
  *
+ * The bf16 products of AVX-512 round to nearest even and take denormals as zeros (their own rule, not MXCSR's).
+ *
  * Ops return nothing: arguments are checked by the model when it is built. A device failure is sticky and reported by
  * sync().
  */

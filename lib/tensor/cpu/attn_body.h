@@ -97,40 +97,38 @@ INLINE void micro(int nv, size_t K, struct operand a, const unit *b, size_t b_st
 			store(c, AX_F32, (size_t)r * ldc + (size_t)v * VL, x[r][v]);
 }
 
-#define MICRO(n)                                                                                                       \
-	static void micro_##n(size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate) \
+/* A strip: nv vectors of all M rows. */
+#define STRIP(nv)                                                                                                      \
+	static void strip_##nv(size_t M, size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate) \
 	{                                                                                                              \
-		if (accumulate)                                                                                        \
-			micro(n, K, a, b, b_step, c, ldc, true);                                                       \
-		else                                                                                                   \
-			micro(n, K, a, b, b_step, c, ldc, false);                                                      \
+		for (size_t m = 0; m < M; m += MR, a.p += MR * a.row, c += MR * ldc)                                   \
+			if (accumulate)                                                                                \
+				micro(nv, K, a, b, b_step, c, ldc, true);                                              \
+			else                                                                                           \
+				micro(nv, K, a, b, b_step, c, ldc, false);                                             \
 	}
 
-MICRO(1)
-MICRO(2)
+STRIP(1)
+STRIP(2)
 #if NV == 4
-MICRO(3)
-MICRO(4)
+STRIP(3)
+STRIP(4)
 #endif
 
 /* C (M, lanes) = or += A (M, K) B (K, lanes); M a multiple of MR, lanes of VL. */
 static void block(size_t M, size_t lanes, size_t K, struct operand a, const unit *b, size_t b_step, float *c, size_t ldc, bool accumulate)
 {
-	static void (*const run[])(size_t, struct operand, const unit *, size_t, float *, size_t, bool) = {
-		NULL, micro_1, micro_2,
+	static void (*const run[])(size_t, size_t, struct operand, const unit *, size_t, float *, size_t, bool) = {
+		NULL, strip_1, strip_2,
 #if NV == 4
-		micro_3, micro_4,
+		strip_3, strip_4,
 #endif
 	};
 
 	for (size_t n = 0; n < lanes; n += NV * VL) {
 		size_t nv = (lanes - n) / VL < NV ? (lanes - n) / VL : NV;
 
-		for (size_t m = 0; m < M; m += MR) {
-			struct operand am = { a.p + m * a.row, a.row, a.step };
-
-			run[nv](K, am, b + n, b_step, c + m * ldc + n, ldc, accumulate);
-		}
+		run[nv](M, K, a, b + n, b_step, c + n, ldc, accumulate);
 	}
 }
 

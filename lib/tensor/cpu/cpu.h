@@ -96,8 +96,9 @@ bool ax_cpu_wide(struct ax_cpu *c, size_t bytes);
  * shared scratch.
  */
 void ax_cpu_mm(struct ax_cpu *c, const struct ax_mm_shape *s, const void *a, const void *b, const void *bias, void *out);
-/* Bytes of a slot that products of at most n columns use. */
-size_t ax_cpu_mm_slot(int n);
+/* Bytes of a slot, and of widened operands, that the products of these shapes use. */
+size_t ax_cpu_mm_slot(const struct ax_shape *s);
+size_t ax_cpu_mm_wide(const struct ax_cpu *c, const struct ax_shape *s);
 
 /* Override what the fast table does better, a file each. */
 void ax_fast_elem(struct ax_ops *o);
@@ -107,7 +108,7 @@ void ax_fast_head(struct ax_ops *o);
 void ax_fast_attn(struct ax_ops *o);
 size_t ax_fast_head_shared(const struct ax_shape *s);
 size_t ax_fast_attn_shared(const struct ax_shape *s);
-size_t ax_fast_attn_slot(const struct ax_shape *s);
+size_t ax_fast_attn_slot(const struct ax_cpu *c, const struct ax_shape *s);
 
 /* Fill the table with the reference, a file each. */
 void ax_ref_elem(struct ax_ops *o);

@@ -129,31 +129,29 @@ static size_t max_size(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
-static int widest(const struct ax_shape *s)
-{
-	int n = s->C > 2 * s->F ? s->C : 2 * s->F;
-
-	return n > s->O ? n : s->O;
-}
-
 static size_t shared_need(const struct ax_shape *s)
 {
 	return max_size(ax_fast_head_shared(s), ax_fast_attn_shared(s));
 }
 
-static size_t slot_need(const struct ax_shape *s)
+static size_t slot_need(const struct ax_cpu *c, const struct ax_shape *s)
 {
-	return max_size(ax_cpu_mm_slot(widest(s)), ax_fast_attn_slot(s));
+	return max_size(ax_cpu_mm_slot(s), ax_fast_attn_slot(c, s));
 }
 
 static size_t fast_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
 {
-	return shared_need(s) + (size_t)ax_cpu_of(d)->n_threads * slot_need(s);
+	const struct ax_cpu *c = ax_cpu_of(d);
+
+	return shared_need(s) + (size_t)c->n_threads * slot_need(c, s) + ax_cpu_mm_wide(c, s);
 }
 
 static int fast_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e)
 {
-	ax_cpu_scratch(ax_cpu_of(d), shared_need(s), slot_need(s));
+	struct ax_cpu *c = ax_cpu_of(d);
+
+	if (ax_cpu_scratch(c, shared_need(s), slot_need(c, s)))
+		ax_cpu_wide(c, ax_cpu_mm_wide(c, s));
 	return cpu_sync(d, e);
 }
 

@@ -210,9 +210,9 @@ size_t ax_fast_attn_shared(const struct ax_shape *s)
 	return tiles_bytes((size_t)s->N) + 2 * part_bytes((size_t)s->n_head, (size_t)(s->Nk > s->N ? s->Nk : s->N), (size_t)s->head_dim);
 }
 
-size_t ax_fast_attn_slot(const struct ax_shape *s)
+size_t ax_fast_attn_slot(const struct ax_cpu *c, const struct ax_shape *s)
 {
-	return ax_attn_base.slot_bytes(s->head_dim, s->N); /* f32 units: the largest of the variants, but for their rounding */
+	return kern_of(c)->slot_bytes(s->head_dim, s->N);
 }
 
 void ax_fast_attn(struct ax_ops *o)

@@ -166,9 +166,25 @@ static bool widen_operands(struct product *p)
 	return true;
 }
 
-size_t ax_cpu_mm_slot(int n)
+static size_t widest(const struct ax_shape *s)
 {
-	return (size_t)TILE_ROWS * (size_t)n * sizeof(float) + ((size_t)2 << 20);
+	int n = s->C > 2 * s->F ? s->C : 2 * s->F;
+
+	return (size_t)(n > s->O ? n : s->O);
+}
+
+/* A tile in f32, where oneDNN or widening needs one, and the buffers that oneDNN packs operands into. */
+size_t ax_cpu_mm_slot(const struct ax_shape *s)
+{
+	return TILE_ROWS * widest(s) * sizeof(float) + ((size_t)2 << 20);
+}
+
+size_t ax_cpu_mm_wide(const struct ax_cpu *c, const struct ax_shape *s)
+{
+	size_t rows = widest(s) > (size_t)s->V ? widest(s) : (size_t)s->V, heads = (size_t)s->n_head * (size_t)s->head_dim;
+	size_t cols = (size_t)s->C > heads ? (size_t)s->C : heads;
+
+	return c->act == AX_BF16 && !c->native_bf16 ? ((size_t)s->N * widest(s) + rows * cols) * sizeof(float) : 0;
 }
 
 void ax_cpu_mm(struct ax_cpu *c, const struct ax_mm_shape *s, const void *a, const void *b, const void *bias, void *out)
