@@ -4,7 +4,7 @@
  *	static const struct ax_opt opts[] = { ... };                 // the tool's own options
  *	static const struct ax_tool_spec spec = { "ax-pack", AX_TOOL_PACK, ... };
  *
- *	rc = ax_conf_init(&c, &spec, argc, argv, &e);                // may set c.done: -h, -V, --print-config were served
+ *	rc = ax_conf_init(&c, &spec, argc, argv, &e);                // c.done: -h, -V or --print-config was served
  *	rc = ax_conf_header(&c, header_keys, &e);                    // resolved data keys of the input stream, if any
  *	rc = ax_conf_check(&c, &e);                                  // refused keys, ranges, required keys of this tool
  *	n = ax_conf_int(&c, "sequence_len");                         // default of the key table if unset
@@ -87,7 +87,8 @@ void ax_conf_release(struct ax_conf *c);
 
 /* Key getters: value in force, typed by the key's row. _str returns NULL when unset and without a default. */
 const struct ax_val *ax_conf_get(const struct ax_conf *c, const char *key); /* NULL: unset and no default */
-bool ax_conf_is_set(const struct ax_conf *c, const char *key);              /* set by any source, not by a default */
+/* Given by a source: not by a default, nor by what follows from other keys. `--key null` takes a setting back. */
+bool ax_conf_is_set(const struct ax_conf *c, const char *key);
 bool ax_conf_bool(const struct ax_conf *c, const char *key);
 int64_t ax_conf_int(const struct ax_conf *c, const char *key);
 double ax_conf_num(const struct ax_conf *c, const char *key);
