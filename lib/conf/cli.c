@@ -141,15 +141,46 @@ static int set_own(struct parser *p, const struct ax_opt *o, const char *shown, 
 	return ax_val_push(a, list, v) ? 0 : ax_fail(p->e, AX_EMEM, "out of memory");
 }
 
+/* "datasets.0.path" -> "datasets[].path": the name of the row. */
+static void row_name(const char *path, char out[WORD_MAX])
+{
+	size_t n = 0;
+
+	for (const char *s = path; *s && n < WORD_MAX - 4;) {
+		size_t m = strcspn(s, ".");
+
+		if (m > 0 && strspn(s, "0123456789") == m && n > 0) {
+			n--;
+			memcpy(out + n, "[]", 2), n += 2;
+		} else {
+			m = m < WORD_MAX - 4 - n ? m : WORD_MAX - 4 - n;
+			memcpy(out + n, s, m), n += m;
+		}
+		s += m;
+		if (*s == '.')
+			out[n++] = *s++;
+	}
+	out[n] = '\0';
+}
+
+/* Does the path name the row itself, and not an element or a member of its value? */
+static bool is_row_path(const struct ax_key *k, const char *path)
+{
+	char name[WORD_MAX];
+
+	row_name(path, name);
+	return ax_key_find(name, strlen(name)) == k;
+}
+
 /* The text as the row's type would be written on a command line: a plain string needs no quotes. */
-static int key_value(struct parser *p, const struct ax_key *k, const char *text, struct ax_val **v)
+static int key_value(struct parser *p, const struct ax_key *k, const char *path, const char *text, struct ax_val **v)
 {
 	struct ax_arena *a = &p->c->arena;
-	bool listed = k->type & (AX_KEY_STRS | AX_KEY_LIST);
+	bool whole = is_row_path(k, path), listed = whole && k->type & (AX_KEY_STRS | AX_KEY_LIST);
 
 	if (strcmp(text, "null") == 0)
 		*v = ax_val_null(a);
-	else if (k->type == AX_KEY_STR)
+	else if (whole && k->type == AX_KEY_STR)
 		*v = ax_val_str(a, text, strlen(text));
 	else
 		AX_TRY(ax_yaml_scalar(a, text, v, p->e));
@@ -178,29 +209,7 @@ static int add_key(struct parser *p, const char *path, struct ax_val *v)
 	return p->c->cli ? 0 : ax_fail(p->e, AX_EMEM, "out of memory");
 }
 
-/* "datasets.0.path" -> "datasets[].path": the name of the row. */
-static void row_name(const char *path, char out[WORD_MAX])
-{
-	size_t n = 0;
-
-	for (const char *s = path; *s && n < WORD_MAX - 4;) {
-		size_t m = strcspn(s, ".");
-
-		if (m > 0 && strspn(s, "0123456789") == m && n > 0) {
-			n--;
-			memcpy(out + n, "[]", 2), n += 2;
-		} else {
-			m = m < WORD_MAX - 4 - n ? m : WORD_MAX - 4 - n;
-			memcpy(out + n, s, m), n += m;
-		}
-		s += m;
-		if (*s == '.')
-			out[n++] = *s++;
-	}
-	out[n] = '\0';
-}
-
-/* The row for a path, or for the nearest mapping with free content above it ("chat_template_kwargs.x"). */
+/* The row for a path, or for the nearest list or mapping with free content above it ("chat_template_kwargs.x"). */
 static const struct ax_key *path_row(const char *path)
 {
 	char name[WORD_MAX];
@@ -208,10 +217,19 @@ static const struct ax_key *path_row(const char *path)
 	row_name(path, name);
 	const struct ax_key *k = ax_key_find(name, strlen(name));
 
-	for (char *dot = strrchr(name, '.'); !k && dot; dot = strrchr(name, '.')) {
-		*dot = '\0';
+	while (!k) {
+		char *dot = strrchr(name, '.');
+		size_t n = strlen(name);
+		bool index = n > 2 && strcmp(name + n - 2, "[]") == 0;
+
+		if (index)
+			name[n - 2] = '\0';
+		else if (dot)
+			*dot = '\0';
+		else
+			return NULL;
 		k = ax_key_find(name, strlen(name));
-		if (k && (ax_key_has_members(k) || !(k->type & (AX_KEY_MAP | AX_KEY_LIST | AX_KEY_STRS))))
+		if (k && ((!index && ax_key_has_members(k)) || !(k->type & (AX_KEY_MAP | AX_KEY_LIST | AX_KEY_STRS))))
 			return NULL;
 	}
 	return k;
@@ -284,7 +302,7 @@ static int long_key(struct parser *p, const char *shown, const char *name, const
 		} else
 			value = "true";
 	}
-	AX_TRY(key_value(p, k, value, &v));
+	AX_TRY(key_value(p, k, path, value, &v));
 	return add_key(p, path, v);
 }
 

@@ -113,8 +113,8 @@ static void test_keys_as_options(void **state)
 			       "--no-train-on-inputs", "--learning-rate", "2e-5", "--fsdp-config.offload-params",
 			       "true", "--seq-len", "64", "--bf16", "--tokens", "<|a|>", "--set",
 			       "chat_template_kwargs.x=[1, no]", "--set", "datasets.0.path=p", "--set",
-			       "datasets.0.type=alpaca", "--gradient-checkpointing", "offload", "--resume-from-checkpoint",
-			       "auto", "--lora-r", "null"),
+			       "datasets.0.type=alpaca", "--gradient-checkpointing", "offload",
+			       "--resume-from-checkpoint", "auto", "--lora-r", "null"),
 			 0);
 	assert_int_equal(ax_conf_int(&c, "micro_batch_size"), 3);
 	assert_true(ax_conf_bool(&c, "sample_packing"));
@@ -135,6 +135,18 @@ static void test_keys_as_options(void **state)
 	assert_false(ax_conf_is_set(&c, "lr_scheduler"));
 	ax_conf_release(&c);
 
+	write_yaml("tokens: [a, b]\ndatasets:\n- path: p\n");
+	assert_int_equal(START(&c, &e, "-c", YAML, "--tokens.1", "x", "--set", "tokens.2=y", "--set",
+			       "datasets.0={type: t}", "--set", "datasets.1={path: q, typ: z}"),
+			 AX_EUSAGE);
+	assert_non_null(strstr(e.msg, "datasets[].typ: unknown key"));
+	assert_int_equal(
+	    START(&c, &e, "-c", YAML, "--tokens.1", "x", "--set", "tokens.2=y", "--set", "datasets.0={type: t}"), 0);
+	assert_int_equal(ax_val_len(ax_conf_get(&c, "tokens")), 3);
+	assert_true(ax_val_is(ax_val_at(ax_conf_get(&c, "tokens"), 1), "x"));
+	assert_true(ax_val_is(ax_val_get(ax_val_at(ax_conf_get(&c, "datasets"), 0), "path"), "p"));
+	assert_true(ax_val_is(ax_val_get(ax_val_at(ax_conf_get(&c, "datasets"), 0), "type"), "t"));
+	ax_conf_release(&c);
 	REFUSES("--micro-batch-size: expected an integer at least 1, got 0", "--micro-batch-size", "0");
 	REFUSES("--learning-rate: expected a number", "--learning-rate", "fast");
 	REFUSES("not true or false", "--no-learning-rate");
