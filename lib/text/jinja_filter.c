@@ -29,8 +29,6 @@ static AXJ_BUILTIN(f_default)
 
 static AXJ_BUILTIN(f_abs)
 {
-	if (self.t == AXJ_UNDEF)
-		return axj_raise_undef(r, self);
 	if (!axj_is_num(self))
 		return axj_raise(r, "TypeError", "bad operand type for abs(): '%s'", axj_type_name(self));
 	if (self.t == AXJ_FLOAT) {
@@ -170,8 +168,6 @@ static AXJ_BUILTIN(f_round)
 
 	if (a[1].t && !ceiling && !floored && !axj_is_str(a[1], "common"))
 		return axj_raise(r, "FilterArgumentError", "method must be common, ceil or floor");
-	if (self.t == AXJ_UNDEF)
-		return axj_raise_undef(r, self);
 	if (!axj_is_num(self))
 		return axj_raise(r, "TypeError", "type %s doesn't define __round__ method", axj_type_name(self));
 	x = axj_as_float(self);

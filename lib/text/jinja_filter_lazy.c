@@ -16,6 +16,7 @@ int axj_new_iter(struct axj *r, const char *name, int (*make)(struct axj *, stru
 		return axj_oom(r);
 	*it->args = *args;
 	it->name = name;
+	it->type = make == axj_make_reversed ? name : "generator";
 	it->make = make;
 	it->value = value;
 	out->t = AXJ_ITER;

@@ -284,7 +284,7 @@ AXJ_BUILTIN(axj_f_sum)
 	return 0;
 }
 
-static int make_reversed(struct axj *r, struct axj_iter *it, struct axj_list *out)
+int axj_make_reversed(struct axj *r, struct axj_iter *it, struct axj_list *out)
 {
 	struct axj_list *l;
 
@@ -301,12 +301,11 @@ AXJ_BUILTIN(axj_f_reverse)
 
 	if (self.t == AXJ_STR)
 		return axj_slice(r, self, axj_none, axj_none, axj_int(-1), out);
-	if (self.t == AXJ_UNDEF || !axj_iterable(self))
-		return self.t == AXJ_UNDEF ? axj_new_list(r, AXJ_LIST, 0, out)
-					   : axj_raise(r, "FilterArgumentError", "argument must be iterable");
+	if (!axj_iterable(self))
+		return axj_raise(r, "FilterArgumentError", "argument must be iterable");
 	if (self.t != AXJ_ITER)
-		return axj_new_iter(r, self.t == AXJ_LIST ? "list_reverseiterator" : self.t == AXJ_DICT ? "dict_reversekeyiterator" : "reverse_iterator",
-				    make_reversed, self, args, out);
+		return axj_new_iter(r, self.t == AXJ_LIST ? "list_reverseiterator" : self.t == AXJ_DICT ? "dict_reversekeyiterator" : "reversed",
+				    axj_make_reversed, self, args, out);
 	AX_TRY(axj_items(r, self, &l));
 	AX_TRY(axj_new_list(r, AXJ_LIST, l->n, out));
 	for (size_t i = l->n; i-- > 0;)

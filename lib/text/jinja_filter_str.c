@@ -121,6 +121,10 @@ AXJ_BUILTIN(axj_f_indent)
 
 	if (self.t == AXJ_UNDEF)
 		return axj_raise_undef(r, self);
+	if (self.t == AXJ_LIST)
+		return axj_raise(r, "AttributeError", "'list' object has no attribute 'splitlines'");
+	if (self.t == AXJ_TUPLE)
+		return axj_raise(r, "TypeError", "can only concatenate tuple (not \"str\") to tuple");
 	if (self.t != AXJ_STR)
 		return axj_raise(r, "TypeError", "unsupported operand type(s) for +=: '%s' and 'str'", axj_type_name(self));
 	if (axj_is_int(a[0]))
@@ -163,24 +167,26 @@ static int64_t int_or(struct axj_val v, int64_t dflt)
 
 AXJ_BUILTIN(axj_f_truncate)
 {
-	int64_t length = int_or(a[0], 255), leeway = int_or(a[3], 5), keep;
+	int64_t length = int_or(a[0], 255), leeway = int_or(a[3], 5), keep, n;
 	struct axj_str *s, *end;
 	struct axj_capture c;
 	struct axj_val dots;
 	size_t cut;
 
 	AX_TRY(axj_strz(r, "...", &dots));
-	if (self.t != AXJ_STR)
+	if (!axj_len(r, self, &n))
 		return axj_raise(r, "TypeError", "object of type '%s' has no len()", axj_type_name(self));
+	if (n <= length + leeway) { /* short enough: anything that has a length stays what it is */
+		*out = self;
+		return 0;
+	}
+	if (self.t != AXJ_STR)
+		return axj_raise(r, "AttributeError", "'%s' object has no attribute 'rsplit'", axj_type_name(self));
 	s = self.u.s;
 	end = a[2].t == AXJ_STR ? a[2].u.s : dots.u.s;
 	keep = length - (int64_t)axj_len_chars(end);
 	if (keep < 0 || leeway < 0)
 		return axj_raise(r, "AssertionError", "expected length >= %zu, got %lld", axj_len_chars(end), (long long)length);
-	if ((int64_t)axj_len_chars(s) <= length + leeway) {
-		*out = self;
-		return 0;
-	}
 	cut = axj_char_off(s, (size_t)keep);
 	if (!axj_truth(a[1])) {
 		size_t space = cut;

@@ -127,7 +127,8 @@ struct axj_args;
 
 /* A generator: `make` fills the list at the first use. */
 struct axj_iter {
-	const char *name; /* "generator object do_map", ... for repr and type names */
+	const char *name; /* of the function, for repr */
+	const char *type; /* "generator", or that of another lazy iterator: then it is its name too */
 	int (*make)(struct axj *r, struct axj_iter *it, struct axj_list *out);
 	struct axj_val value;
 	struct axj_args *args;

@@ -53,6 +53,8 @@ AXJ_BUILTIN(axj_f_slice);
 int axj_path(struct axj *r, struct axj_val v, struct axj_val attr, struct axj_val dflt, struct axj_val *out);
 /* The same for one item's sort key; strings in lower case unless `cased`. */
 int axj_key(struct axj *r, struct axj_val v, struct axj_val attr, struct axj_val dflt, bool cased, struct axj_val *out);
+/* The items of a reversed iterator, which is no generator. */
+int axj_make_reversed(struct axj *r, struct axj_iter *it, struct axj_list *out);
 /* A generator with a copy of its arguments. */
 int axj_new_iter(struct axj *r, const char *name, int (*make)(struct axj *, struct axj_iter *, struct axj_list *),
 		 struct axj_val value, struct axj_args *args, struct axj_val *out);

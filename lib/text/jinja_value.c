@@ -63,7 +63,7 @@ const char *axj_type_name(struct axj_val v)
 	case AXJ_VIEW:
 		return views[v.sub];
 	case AXJ_ITER:
-		return strstr(v.u.it->name, "iterator") ? v.u.it->name : "generator";
+		return v.u.it->type;
 	case AXJ_NS:
 		return "Namespace";
 	case AXJ_LOOP:
