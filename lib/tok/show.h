@@ -1,26 +1,19 @@
 /*
- * A token row for people's eyes: its text with what is trained standing out, or a list of its tokens.
+ * Token ids for people's eyes.
  *
- *	ax_show_row(&b, tok, &row, AX_SHOW_COLOUR);            // the text, trained tokens in green, others plain
- *	ax_show_row(&b, tok, &row, 0);                         // the same with trained runs in [[ ]]
- *	ax_show_row(&b, tok, &row, AX_SHOW_LIST);              // a line a token: position, id, mask, label, piece
+ *	ax_show_tokens(&b, tok, row.id + from, n);     // the text of n tokens of one mask, on one line
  *
- * Nothing of the text can drive the terminal: control characters but newline, and bytes that are no UTF-8, are written
- * as \xNN; a newline is written as \n and a real one. A character that is split over tokens of one colour is shown whole.
+ * Nothing of the text can drive a terminal: control characters, marks that turn the direction of a line, and bytes that
+ * are no UTF-8 are written as escapes (\n, \t, \xNN; a backslash as \\). A character that is split over several of the
+ * tokens is shown whole, so show tokens that belong together in one call.
  */
 #ifndef AX_TOK_SHOW_H
 #define AX_TOK_SHOW_H
 
 #include "base/buf.h"
-#include "fmt/block.h"
 #include "tok/tokenizer.h"
 
-enum ax_show_flags {
-	AX_SHOW_COLOUR = 1 << 0,
-	AX_SHOW_LIST = 1 << 1,
-};
-
-/* Append the row; ends with a newline. `t` may be NULL: ids are shown as <123>. Out of memory: b->oom. */
-void ax_show_row(struct ax_buf *b, const struct ax_tokenizer *t, const struct ax_row *r, unsigned flags);
+/* Append the text; an id without a token is <123>. Out of memory: b->oom. */
+void ax_show_tokens(struct ax_buf *b, const struct ax_tokenizer *t, const uint32_t *id, size_t n);
 
 #endif

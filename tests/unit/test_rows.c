@@ -29,6 +29,24 @@ static struct ax_val *json(const char *s)
 	return v;
 }
 
+/* The row's text with what is trained in [[ ]]. */
+static void show(struct ax_buf *b, const struct ax_row *r)
+{
+	struct ax_buf run = AX_BUF_INIT;
+
+	for (uint32_t i = 0, from = 0; i < r->n; from = i) {
+		while (i < r->n && r->mask[i] == r->mask[from])
+			i++;
+		ax_buf_reset(&run);
+		ax_show_tokens(&run, eff->tok, r->id + from, i - from);
+		ax_buf_adds(b, r->mask[from] ? "[[" : "");
+		if (run.n)
+			ax_buf_add(b, run.p, run.n);
+		ax_buf_adds(b, r->mask[from] ? "]]" : "");
+	}
+	ax_buf_release(&run);
+}
+
 struct setup {
 	enum ax_mask_mode mask;
 	uint32_t sequence_len;
@@ -59,9 +77,7 @@ static void check_with(struct setup u, const char *entry, const char *row, const
 
 		ax_made_get(&made, i, &out);
 		ax_buf_adds(&b, i ? "|" : "");
-		ax_show_row(&b, eff->tok, &out, 0);
-		b.n--;
-		b.p[b.n] = '\0';
+		show(&b, &out);
 		if (made.row[i].note)
 			ax_buf_addf(&b, "!%u", made.row[i].note);
 	}
@@ -81,7 +97,7 @@ static void check(const char *entry, const char *row, const char *want)
 
 #define CHAT "{\"type\":\"chat_template\"}"
 #define M(role, content) "{\"role\":\"" role "\",\"content\":\"" content "\"}"
-#define TURN(role) "<|im_start|>" role "\\n\n"
+#define TURN(role) "<|im_start|>" role "\\n"
 #define END "<|im_end|>"
 
 static void test_texts(void **state)
@@ -102,9 +118,9 @@ static void test_prompts(void **state)
 {
 	const char *none = "{\"type\":\"alpaca_instruct.load_no_prompt\"}", *row = "{\"instruction\":\"Q\",\"output\":\"A\"}";
 
-	check(none, row, "<s>### Instruction:\\n\nQ\\n\n\\n\n### Response:\\n\n[[A<|im_end|>]]");
-	check_with((struct setup){ .train_on_inputs = true }, none, row, "[[<s>### Instruction:\\n\nQ\\n\n\\n\n### Response:\\n\nA<|im_end|>]]");
-	check(none, "{\"instruction\":\"Q\"}", "<s>### Instruction:\\n\nQ\\n\n\\n\n### Response:\\n");
+	check(none, row, "<s>### Instruction:\\nQ\\n\\n### Response:\\n[[A<|im_end|>]]");
+	check_with((struct setup){ .train_on_inputs = true }, none, row, "[[<s>### Instruction:\\nQ\\n\\n### Response:\\nA<|im_end|>]]");
+	check(none, "{\"instruction\":\"Q\"}", "<s>### Instruction:\\nQ\\n\\n### Response:\\n");
 	check_with((struct setup){ .sequence_len = 4 }, "{\"type\":{}}", "{\"instruction\":\"abcdef\",\"output\":\"A\"}", "<s>abc[[A<|im_end|>]]!8");
 	check("{\"type\":\"metharme\"}", "{\"prompt\":\"p\",\"generation\":\"g\"}", "<s>p[[g<|im_end|><|im_end|><|im_end|>]]");
 	check("{\"type\":{\"format\":\"{instruction}={input}\"}}", "{\"instruction\":\"a\",\"input\":\"b\",\"output\":\"<s>c\"}",
@@ -126,20 +142,20 @@ static void test_ids(void **state)
 static void test_chat(void **state)
 {
 	check(CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1]]") "," M("user", "Go") "," M("assistant", "Ok") "]}",
-	      TURN("user") "Hi" END "\\n\n" TURN("assistant") "[[[[1]]" END "]]\\n\n" TURN("user") "Go" END "\\n\n"
+	      TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1]]" END "]]\\n" TURN("user") "Go" END "\\n"
 	      TURN("assistant") "[[Ok" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"roles_to_train\":[\"user\"],\"train_on_eos\":\"none\"}",
 	      "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}",
-	      TURN("user") "[[Hi]]" END "\\n\n" TURN("assistant") "Yo" END "\\n");
+	      TURN("user") "[[Hi]]" END "\\n" TURN("assistant") "Yo" END "\\n");
 	check("{\"type\":\"chat_template\",\"train_on_eos\":\"all\"}", "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}",
-	      TURN("user") "Hi[[" END "]]\\n\n" TURN("assistant") "[[Yo" END "]]\\n");
+	      TURN("user") "Hi[[" END "]]\\n" TURN("assistant") "[[Yo" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"train_on_eos\":\"last\"}",
 	      "{\"messages\":[" M("assistant", "a") "," M("assistant", "b") "," M("user", "c") "]}",
-	      TURN("assistant") "[[a]]" END "\\n\n" TURN("assistant") "[[b" END "]]\\n\n" TURN("user") "c" END "\\n");
+	      TURN("assistant") "[[a]]" END "\\n" TURN("assistant") "[[b" END "]]\\n" TURN("user") "c" END "\\n");
 	check_with((struct setup){ .eot = "[\"<|im_start|>\"]" }, CHAT, "{\"messages\":[" M("assistant", "a") "," M("user", "c") "]}",
-		   TURN("assistant") "[[a" END "\\n\n<|im_start|>]]user\\n\nc" END "\\n");
+		   TURN("assistant") "[[a" END "\\n<|im_start|>]]user\\nc" END "\\n");
 	check(CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "") "]}",
-	      TURN("user") "Hi" END "\\n\n" TURN("assistant") END "\\n!2");
+	      TURN("user") "Hi" END "\\n" TURN("assistant") END "\\n!2");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"chatml\"}", "{\"messages\":[{\"role\":\"user\"}," M("assistant", "x") "]}",
 	      "!UndefinedError: 'dict object' has no attribute 'content'");
 }
@@ -147,11 +163,11 @@ static void test_chat(void **state)
 static void test_reasoning_and_calls(void **state)
 {
 	check(CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"}]}",
-	      TURN("assistant") "[[<think>\\n\nr\\n\n</think>\\n\na" END "]]\\n");
+	      TURN("assistant") "[[<think>\\nr\\n</think>\\na" END "]]\\n");
 	check(CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]}]}",
-	      TURN("assistant") "[[\\n\n<call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</call>" END "]]\\n");
+	      TURN("assistant") "[[\\n<call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</call>" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"split_thinking\":true}", "{\"messages\":[" M("assistant", "<think>r</think>a") "]}",
-	      TURN("assistant") "[[<think>\\n\nr\\n\n</think>\\n\na" END "]]\\n");
+	      TURN("assistant") "[[<think>\\nr\\n</think>\\na" END "]]\\n");
 }
 
 static void test_parts(void **state)
@@ -170,7 +186,7 @@ static void test_parts(void **state)
 	      TURN("assistant") "[[x]] model[[" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"message_field_training\":\"t\"}",
 	      "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"t\":1},{\"role\":\"assistant\",\"content\":\"b\",\"t\":\"false\"}]}",
-	      TURN("user") "[[a" END "]]\\n\n" TURN("assistant") "b" END "\\n");
+	      TURN("user") "[[a" END "]]\\n" TURN("assistant") "b" END "\\n");
 }
 
 static void test_templates(void **state)
@@ -197,25 +213,25 @@ static void test_axolotl(void **state)
 	struct setup u = { .mask = AX_MASK_AXOLOTL };
 
 	check_with(u, CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "Hello") "," M("user", "Go") "," M("assistant", "Ok") "]}",
-		   TURN("user") "Hi" END "\\n\n" TURN("assistant") "[[Hello" END "]]\\n\n" TURN("user") "Go" END "\\n\n"
+		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[Hello" END "]]\\n" TURN("user") "Go" END "\\n"
 		   TURN("assistant") "[[Ok" END "]]\\n");
 	check_with(u, CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1, 2]]") "]}",
-		   TURN("user") "Hi" END "\\n\n" TURN("assistant") "[[[[1, 2]]]][[" END "]]\\n");
+		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1, 2]]]][[" END "]]\\n");
 }
 
 static void test_show(void **state)
 {
-	uint32_t id[] = { 71, 198, 220, 400 };
-	uint8_t mask[] = { 0, 1, 1, 0 };
-	int32_t label[] = { -100, 5, 220, -100 };
-	struct ax_row r = { .n = 4, .id = id, .mask = mask, .label = label };
+	static const uint32_t text[] = { 71, 198, 59, 400, 9999 }, split[] = { 127, 102 }, half[] = { 127 };
 	struct ax_buf b = AX_BUF_INIT;
 
-	ax_show_row(&b, NULL, &r, AX_SHOW_COLOUR);
-	assert_string_equal(b.p, "<71>\033[32m<198><220>\033[0m<400>\n");
+	ax_show_tokens(&b, eff->tok, text, 5);
+	assert_string_equal(b.p, "h\\n\\\\<s><9999>");
 	ax_buf_reset(&b);
-	ax_show_row(&b, eff->tok, &r, AX_SHOW_LIST);
-	assert_string_equal(b.p, "     0      71 - |h|\n     1     198 + label 5 |\\n|\n     2     220 + | |\n     3     400 - |<s>|\n");
+	ax_show_tokens(&b, eff->tok, split, 2);
+	assert_string_equal(b.p, "\xc3\xa9");
+	ax_buf_reset(&b);
+	ax_show_tokens(&b, eff->tok, half, 1);
+	assert_string_equal(b.p, "\\xc3");
 	ax_buf_release(&b);
 }
 

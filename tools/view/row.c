@@ -33,10 +33,14 @@ void view_row_short(struct view *v, const struct ax_row *r, uint64_t k)
 	for (uint32_t i = 0; i < n;) {
 		bool trained = r->mask[i];
 
+		uint32_t from = i;
+
 		ax_buf_reset(&b);
-		for (; i < n && r->mask[i] == trained; i++)
-			if (!view_token(v, r->id[i], &b))
-				ax_buf_addf(&b, "%s%u", b.n ? " " : "", r->id[i]);
+		while (i < n && (bool)r->mask[i] == trained)
+			i++;
+		if (!view_tokens(v, r->id + from, i - from, &b))
+			for (uint32_t j = from; j < i; j++)
+				ax_buf_addf(&b, "%s%u", b.n ? " " : "", r->id[j]);
 		printf("%s%c %s%s\n", color(v, trained), trained ? '+' : '-', b.p ? b.p : "", plain(v));
 	}
 	if (n < r->n)
@@ -53,7 +57,7 @@ void view_row_long(struct view *v, const struct ax_row *r, uint64_t k)
 		bool trained = r->mask[i];
 
 		ax_buf_reset(&b);
-		view_token(v, r->id[i], &b);
+		view_tokens(v, &r->id[i], 1, &b);
 		printf("%s%6u %c %7u", color(v, trained), i, trained ? '+' : '-', r->id[i]);
 		if (r->label && r->label[i] != (trained ? (int32_t)r->id[i] : AX_LABEL_NONE))
 			printf(" label %d", r->label[i]);

@@ -43,6 +43,6 @@ struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_
 void view_text_open(struct view *v, const struct ax_val *header);
 void view_text_close(struct view *v);
 /* Append the token's text, safe for a terminal: control characters and stray bytes escaped. False: no tokenizer. */
-bool view_token(const struct view *v, uint32_t id, struct ax_buf *b);
+bool view_tokens(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b);
 
 #endif
