@@ -2,7 +2,7 @@
 # Fail the n-th system call on files, then the n-th allocation, of ax-pack and ax-shard, for n = 1, 2, ... until runs get
 # through (25 in a row: some allocations may fail without harm). Each failed run must end by itself with a known status and a message, leave no temporary file, and
 # leave the old output as it was. Needs a build with the failure hooks (make FAULTS=1, or any SAN= build).
-for dir in build-faults build-address-undefined build-address; do
+for dir in build-address-undefined build-address build-faults; do
 	[ -x "$dir/bin/ax-pack" ] && [ -x "$dir/bin/ax-shard" ] && break
 	dir=
 done

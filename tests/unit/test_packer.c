@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -266,6 +267,77 @@ static void test_overflow(void **state)
 	ax_packer_free(p);
 }
 
+/* Without room for the temporary file the packer says so; with room in memory it never asks. */
+static void test_no_spool(void **state)
+{
+	struct ax_packer_opt o = {.capacity = 1024, .window = 4096, .ram = 1};
+	struct ax_packer *p;
+	struct got g = {.capacity = 1024};
+	int rc = 0;
+
+	setup_rows();
+	setenv("TMPDIR", "build/no/such/folder", 1);
+	OK(ax_packer_new(&p, &o, on_pack, &g, &err));
+	for (uint64_t k = 0; k < 4000 && !rc; k++) {
+		struct ax_row r = make_row(k, 900);
+
+		rc = ax_packer_add(p, &r, &err);
+	}
+	assert_int_equal(rc, AX_EIO);
+	assert_non_null(strstr(err.msg, "build/no/such/folder"));
+	ax_packer_free(p);
+	o.ram = 0;
+	OK(ax_packer_new(&p, &o, on_pack, &g, &err));
+	for (uint64_t k = 0; k < 4000; k++) {
+		struct ax_row r = make_row(k, 900);
+
+		OK(ax_packer_add(p, &r, &err));
+	}
+	OK(ax_packer_finish(p, &err));
+	ax_packer_free(p);
+	unsetenv("TMPDIR");
+}
+
+static int on_bin(void *ctx, const uint64_t *row, uint32_t n, struct ax_err *e)
+{
+	uint64_t *sum = ctx;
+
+	for (uint32_t i = 0; i < n; i++)
+		*sum += ax_mix64(row[i]);
+	return 0;
+}
+
+/* Lengths alone give the same packs as rows. */
+static void test_lengths(void **state)
+{
+	static uint32_t len[20000];
+	struct ax_lengths_stats s;
+	struct ax_totals drops;
+	struct got g;
+
+	setup_rows();
+	for (uint32_t window = 0; window <= 4096; window = window ? window * 8 : 64) {
+		struct ax_packer_opt o = {.capacity = 1024, .window = window};
+		uint64_t want = 0, seen = 0, n = 0;
+
+		run_packer(o, 20000, 900, &g, &drops);
+		for (uint64_t k = 0; k < 20000; k++) {
+			struct ax_row r = make_row(k, 900);
+
+			if (r.split == AX_SPLIT_TRAIN)
+				len[n++] = r.n;
+		}
+		for (uint64_t k = 0; k < n; k++)
+			want += ax_mix64(k);
+		OK(ax_pack_lengths(len, n, 1024, window, on_bin, &seen, &s, &err));
+		assert_int_equal(s.packs, g.per_split[AX_SPLIT_TRAIN]);
+		assert_int_equal(seen, want);
+		assert_true(s.packs >= s.bound && s.packs <= s.bound + s.bound / 10 + 1);
+	}
+	len[7] = 1025;
+	assert_int_equal(ax_pack_lengths(len, 20, 1024, 0, NULL, NULL, &s, &err), AX_EDATA);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +345,8 @@ int main(void)
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_packer),
 		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_no_spool),
+		cmocka_unit_test(test_lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -391,6 +391,24 @@ static void test_sniff(void **state)
 	assert_int_equal(ax_sniff(DIR_TMP "/none", &k, &err), AX_EIO);
 }
 
+static void test_tail(void **state)
+{
+	struct ax_totals t;
+	uint64_t rows;
+
+	write_tokens(FILE_A, 0, 1000, 32, 0, FP);
+	write_tokens(FILE_B, 1000, 1500, 16, 2, FP);
+	append_file(FILE_A, FILE_B);
+	OK(ax_stream_tail(FILE_A, &t, &err));
+	assert_int_equal(t.sum.n, 1500);
+	assert_int_equal(t.split[0].reason[0].dropped, 6);
+	OK(read_all(FILE_A, &rows));
+	assert_int_equal(rows, 1500);
+	OK(ax_write_file(FILE_A, "too short", 9, &err));
+	assert_int_equal(ax_stream_tail(FILE_A, &t, &err), AX_EDATA);
+	assert_non_null(strstr(err.msg, "without a trailer"));
+}
+
 static int clean(void **state)
 {
 	return ax_remove_tree(DIR_TMP, NULL);
@@ -404,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_row_check),     cmocka_unit_test(test_unknown_kind),
 		cmocka_unit_test(test_unknown_column), cmocka_unit_test(test_header),
 		cmocka_unit_test(test_zstd_window),   cmocka_unit_test(test_sniff),
+		cmocka_unit_test(test_tail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, clean);
