@@ -59,7 +59,7 @@ struct ax_bpe {
 	uint32_t unk;          /* its id; AX_TOK_NONE if it is not in the vocabulary */
 	uint32_t byte_id[256]; /* byte-level: first symbol of a byte; else ASCII character; AX_TOK_NONE: none */
 	uint32_t fallback[256]; /* id of <0xNN> */
-	bool fallback_all;
+	bool no_unknown;        /* every character has a token or <0xNN> tokens */
 	uint64_t *chars;       /* other one-character strings: code point << 32 | id + 1 */
 	size_t n_char_slot;
 	uint32_t longest;      /* bytes of the longest string, as it stands in the text */

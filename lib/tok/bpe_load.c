@@ -78,7 +78,8 @@ static bool operands_are_text(const struct ax_bpe *m, const struct ax_bpe_raw *g
 	if (!odd)
 		return false;
 	for (int b = 0; b < 256; b++)
-		odd[m->fallback[b]] = 1;
+		if (m->fallback[b] != AX_TOK_NONE)
+			odd[m->fallback[b]] = 1;
 	if (m->unk != AX_TOK_NONE)
 		odd[m->unk] = 1;
 	for (size_t i = 0; ok && i < g->n; i++)
@@ -89,7 +90,7 @@ static bool operands_are_text(const struct ax_bpe *m, const struct ax_bpe_raw *g
 
 static int build_joins(struct ax_bpe *m, const struct ax_bpe_raw *g, struct ax_err *e)
 {
-	if (m->byte_level || m->prefix || m->suffix || m->ignore_merges || !m->fallback_all || !operands_are_text(m, g))
+	if (m->byte_level || m->prefix || m->suffix || m->ignore_merges || !m->no_unknown || !operands_are_text(m, g))
 		return 0;
 	m->joins = ax_calloc(16384, sizeof(*m->joins));
 	if (!m->joins)
@@ -132,9 +133,9 @@ static int build_symbols(struct ax_bpe *m, struct ax_err *e)
 		name[4] = hex[b & 15];
 		m->fallback[b] = m->byte_fallback ? ax_vocab_find(v, name, 6) : AX_TOK_NONE;
 	}
-	m->fallback_all = m->byte_fallback;
+	m->no_unknown = m->byte_fallback;
 	for (int b = 0; b < 256; b++)
-		m->fallback_all &= m->fallback[b] != AX_TOK_NONE;
+		m->no_unknown &= m->fallback[b] != AX_TOK_NONE || (b < 128 && m->byte_id[b] != AX_TOK_NONE);
 	if (m->byte_level)
 		return 0;
 	for (m->n_char_slot = 1024; m->n_char_slot < 2 * n_char; m->n_char_slot *= 2)
