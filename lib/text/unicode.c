@@ -259,48 +259,41 @@ static uint32_t ccc(uint32_t c)
 }
 
 /* Merge the sorted halves of cp[0..n) by combining class, stably. */
-static void merge_halves(uint32_t *cp, uint32_t *from, size_t half, size_t n, uint32_t *tmp)
+static void merge_halves(uint32_t *cp, size_t half, size_t n, uint32_t *tmp)
 {
 	size_t a = 0, b = half, k = 0;
 
-	while (a < half || b < n) {
-		size_t take = b >= n || (a < half && ccc(cp[a]) <= ccc(cp[b])) ? a++ : b++;
-
-		tmp[2 * k] = cp[take];
-		tmp[2 * k++ + 1] = from[take];
-	}
-	for (k = 0; k < n; k++) {
-		cp[k] = tmp[2 * k];
-		from[k] = tmp[2 * k + 1];
-	}
+	while (a < half || b < n)
+		tmp[k++] = cp[b >= n || (a < half && ccc(cp[a]) <= ccc(cp[b])) ? a++ : b++];
+	memcpy(cp, tmp, n * sizeof(*cp));
 }
 
-/* Stable sort of a run of marks: insertion while short, bottom-up merging beyond, so that long runs stay cheap. */
-static bool sort_marks(uint32_t *cp, uint32_t *from, size_t n)
+/*
+ * Stable sort of a run of marks: insertion while short, bottom-up merging beyond, so that long runs stay cheap. Where they
+ * came from is not sorted with them: the run as a whole comes from the run, and origins stay ascending.
+ */
+static bool sort_marks(uint32_t *cp, size_t n)
 {
 	uint32_t *tmp;
 	size_t step = n <= 32 ? n : 32;
 
 	for (size_t lo = 0; lo < n; lo += step)
 		for (size_t i = lo + 1; i < n && i < lo + step; i++) {
-			uint32_t c = cp[i], f = from[i];
+			uint32_t c = cp[i];
 			size_t k = i;
 
-			for (; k > lo && ccc(cp[k - 1]) > ccc(c); k--) {
+			for (; k > lo && ccc(cp[k - 1]) > ccc(c); k--)
 				cp[k] = cp[k - 1];
-				from[k] = from[k - 1];
-			}
 			cp[k] = c;
-			from[k] = f;
 		}
 	if (step == n)
 		return true;
-	tmp = ax_malloc(n * 2 * sizeof(*tmp));
+	tmp = ax_malloc(n * sizeof(*tmp));
 	if (!tmp)
 		return false;
 	for (; step < n; step *= 2)
 		for (size_t lo = 0; lo + step < n; lo += 2 * step)
-			merge_halves(cp + lo, from + lo, step, n - lo < 2 * step ? n - lo : 2 * step, tmp);
+			merge_halves(cp + lo, step, n - lo < 2 * step ? n - lo : 2 * step, tmp);
 	ax_free(tmp);
 	return true;
 }
@@ -312,7 +305,7 @@ static bool reorder(struct ax_uni_work *w)
 
 		while (k < w->n && ccc(w->cp[k]))
 			k++;
-		if (k - i > 1 && !sort_marks(w->cp + i, w->from + i, k - i))
+		if (k - i > 1 && !sort_marks(w->cp + i, k - i))
 			return false;
 		i = k + 1;
 	}

@@ -126,7 +126,8 @@ struct ax_uni_work {
 };
 
 /*
- * Normalize w in place. What a code point decomposes into keeps its `from`; a composition takes that of its first part.
+ * Normalize w in place. What a code point decomposes into keeps its `from`; a composition takes that of its first part;
+ * marks that change places do not take it along, so that ascending numbers stay ascending.
  * False when out of memory.
  */
 bool ax_uni_normalize(struct ax_uni_work *w, enum ax_uni_form form);

@@ -133,7 +133,6 @@ void ax_norm_work_release(struct ax_norm_work *w)
 static bool add_form(struct ax_nbuf *b, struct ax_uni_work *u, const struct ax_ntext *t, size_t from, size_t to,
 		     enum ax_uni_form form)
 {
-	uint32_t low = 0;
 	size_t len;
 
 	u->n = 0;
@@ -148,18 +147,15 @@ static bool add_form(struct ax_nbuf *b, struct ax_uni_work *u, const struct ax_n
 		char utf8[4];
 
 		len = ax_utf8_put(u->cp[i], utf8);
-		ax_ntext_range(t, at, at + 1, &begin, &end);
-		if (begin >= low && len == ax_utf8_len((unsigned char)t->p[at]) && !memcmp(utf8, t->p + at, len) &&
+		if (len == ax_utf8_len((unsigned char)t->p[at]) && !memcmp(utf8, t->p + at, len) &&
 		    (i == 0 || u->from[i - 1] < at) && (i + 1 == u->n || u->from[i + 1] == at + len)) { /* as it was */
 			ax_nbuf_copy(b, t, at, at + len);
 			continue;
 		}
-		/* up to where the next output character came from; marks that changed places keep ranges ascending */
-		if (i + 1 < u->n)
+		if (i + 1 < u->n) /* up to where the next output character came from */
 			next = u->from[i + 1] > at ? u->from[i + 1] : at + ax_utf8_len((unsigned char)t->p[at]);
 		ax_ntext_range(t, at, next, &begin, &end);
-		low = begin > low ? begin : low;
-		ax_nbuf_add(b, utf8, len, low, end > low ? end : low);
+		ax_nbuf_add(b, utf8, len, begin, end);
 	}
 	return true;
 }

@@ -186,10 +186,12 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 			continue;
 		if (tok->single_word && !stands_alone(t, begin, end))
 			continue;
-		if (tok->lstrip && begin > done)
-			begin = strip_left(t, begin, done);
+		if (tok->lstrip)
+			begin = begin > done ? strip_left(t, begin, done) : done;
 		if (tok->rstrip)
 			stop = strip_right(t, end);
+		if (begin >= stop) /* the token before took all of it */
+			continue;
 		if (done < begin)
 			AX_TRY(rest(j, ax_ntext_slice(*t, done, begin), e));
 		ax_ntext_range(t, begin, stop, &b, &q);
