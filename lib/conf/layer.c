@@ -91,9 +91,9 @@ static bool is_old(const struct ax_key *k, const char *name)
 	return p && (p == k->alias || p[-1] == ' ') && p[strlen(name)] == '!';
 }
 
-static const struct ax_key *find(struct reader *r, const char *name, size_t prefix_n)
+static const struct ax_key *find(struct reader *r, const char *name, size_t prefix_n, const struct ax_val *v)
 {
-	char buf[PATH_MAX_];
+	char buf[PATH_MAX_], at[PATH_MAX_ * 2];
 	const struct ax_key *k = ax_key_find(name, strlen(name));
 
 	if (k || prefix_n != 12 || strncmp(name, "fsdp_config.fsdp_", 17) != 0)
@@ -101,7 +101,7 @@ static const struct ax_key *find(struct reader *r, const char *name, size_t pref
 	snprintf(buf, sizeof(buf), "fsdp_config.%s", name + 17);
 	k = ax_key_find(buf, strlen(buf));
 	if (k && !r->told_fsdp && !r->o->quiet) {
-		ax_warn("keys inside fsdp_config need no fsdp_ prefix");
+		ax_warn("%s: keys inside fsdp_config need no fsdp_ prefix", where(r, name, v, at));
 		r->told_fsdp = true;
 	}
 	return k;
@@ -191,7 +191,7 @@ static int read_pair(struct reader *r, const char *prefix, const struct ax_pair 
 
 	if (n < 0 || (size_t)n >= sizeof(name) || strlen(p->key) != p->key_n)
 		return ax_fail(r->e, AX_EUSAGE, "%s: key too long", where(r, prefix, p->val, at));
-	const struct ax_key *k = find(r, name, strlen(prefix));
+	const struct ax_key *k = find(r, name, strlen(prefix), p->val);
 
 	if (!k)
 		return unknown(r, name, p->val);

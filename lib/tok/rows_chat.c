@@ -85,7 +85,7 @@ static int single_id(struct ax_rows *r, struct ax_tok_scratch *s, const char *to
 	if (!rc && ids.n == 1)
 		*id = ids.id[0];
 	else if (!rc)
-		rc = ax_fail(e, AX_EUSAGE, "eot_tokens: \"%s\" is %zu tokens; add it under tokens:", token, ids.n);
+		rc = ax_fail(e, AX_EUSAGE, "eot_tokens: \"%s\" is %zu tokens; add it to the list of tokens", token, ids.n);
 	ax_ids_release(&ids);
 	return rc;
 }

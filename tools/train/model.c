@@ -156,7 +156,7 @@ int tool_model(struct tool *t, bool plan, struct ax_err *e)
 /* Ends of trained turns that ax-tokenize recorded: generation must stop there. */
 static size_t turn_ends(const struct tool *t, uint32_t *id, size_t max)
 {
-	const struct ax_val *v = ax_val_path(ax_loader_shards(t->loader)->header, "tokenizer.turn_end");
+	const struct ax_val *v = ax_val_path(ax_loader_shards(t->loader)->header, "turn_ends");
 	size_t n = 0;
 
 	for (size_t i = 0; i < ax_val_len(v) && n < max; i++) {

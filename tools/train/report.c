@@ -18,7 +18,7 @@ static const char *recompute_name(enum ax_recompute r)
 	return r == AX_RECOMPUTE_NONE ? "none" : r == AX_RECOMPUTE_SELECTIVE ? "selective" : "full";
 }
 
-static void print_table(FILE *f, struct tool *t, const struct ax_train_plan *p, int n_rank)
+static void print_run(FILE *f, struct tool *t, const struct ax_train_plan *p)
 {
 	fprintf(f, "model: %s, %.1f M parameters, %d layers, width %d, vocabulary %d\n", t->desc.architecture,
 		(double)t->units.n_elem / 1e6, t->desc.n_layer, t->desc.width, t->desc.vocab);
@@ -26,6 +26,10 @@ static void print_table(FILE *f, struct tool *t, const struct ax_train_plan *p, 
 		p->n_token / t->opt.micro_batch);
 	fprintf(f, "steps: %" PRId64 " an epoch, %" PRId64 " in all, %" PRId64 " packs a step\n", p->steps_per_epoch,
 		p->total_steps, p->global_batch);
+}
+
+static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p, int n_rank)
+{
 	fprintf(f, "memory of each of %d ranks (%s, compute %s, recomputation %s):\n", n_rank, ax_strategy_name(t->opt.strategy),
 		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
 	row(f, "master weights (f32)", p->dist.master_bytes);
@@ -41,6 +45,20 @@ static void print_table(FILE *f, struct tool *t, const struct ax_train_plan *p, 
 	row(f, "total", p->total);
 }
 
+/* A schedule that cannot be is said by --plan too. */
+static int print_schedule(struct tool *t, const struct ax_train_plan *p, struct ax_err *e)
+{
+	struct ax_sched_opt o = t->opt.sched;
+	struct ax_sched s;
+
+	if (!p->total_steps || !ax_conf_get(&t->conf, "learning_rate"))
+		return 0;
+	o.total = p->total_steps;
+	AX_TRY(ax_sched_init(&s, &o, e));
+	printf("schedule: %s, peak %g, warm-up of %" PRId64 " steps\n", o.name, o.lr, s.warmup);
+	return 0;
+}
+
 int tool_print_plan(struct tool *t, struct ax_err *e)
 {
 	int n_rank = (int)ax_conf_opt_int(&t->conf, "ranks", t->comm->n_rank);
@@ -53,7 +71,9 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 		return ax_fail(e, AX_EUSAGE, "--ranks %d: must be at least 1", n_rank);
 	AX_TRY(ax_train_plan(&t->env, &t->opt, n_rank, &p, e));
 	AX_TRY(ax_disk_free(dir, &disk, e));
-	print_table(stdout, t, &p, n_rank);
+	print_run(stdout, t, &p);
+	AX_TRY(print_schedule(t, &p, e));
+	print_memory(stdout, t, &p, n_rank);
 	checkpoints = p.checkpoint_bytes * (uint64_t)keep;
 	printf("disk in %s:\n", dir);
 	row(stdout, "one checkpoint", p.checkpoint_bytes);

@@ -1,4 +1,5 @@
 /* Settings of ax-train: Axolotl keys and own options -> struct ax_train_opt. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,17 +84,35 @@ static int batch(struct tool *t, struct ax_err *e)
 	return 0;
 }
 
+/* A number, or a text that spells one: YAML 1.1 reads 1e-6 as a text. */
+static bool as_number(struct tool *t, const struct ax_val *v, double *x)
+{
+	const char *s;
+	char *end;
+
+	if (v->type != AX_STR) {
+		*x = ax_val_num_or(v, v->type == AX_BOOL ? v->u.b : (double)NAN);
+		return true;
+	}
+	s = ax_val_cstr(&t->conf.arena, v, "");
+	*x = strtod(s, &end);
+	return end != s && !*end;
+}
+
 static int sched_kwargs(struct tool *t, struct ax_err *e)
 {
 	const struct ax_val *kw = ax_conf_get(&t->conf, "lr_scheduler_kwargs");
+	double x;
 
 	for (size_t i = 0; i < ax_val_len(kw); i++) {
 		const struct ax_pair *p = &kw->u.pair[i];
 
-		if (p->val->type == AX_STR)
-			AX_TRY(ax_sched_set_str(&t->opt.sched, p->key, ax_val_cstr(&t->conf.arena, p->val, ""), e));
+		if (ax_val_is_null(p->val))
+			continue;
+		if (as_number(t, p->val, &x))
+			AX_TRY(ax_sched_set(&t->opt.sched, p->key, x, e));
 		else
-			AX_TRY(ax_sched_set(&t->opt.sched, p->key, ax_val_num_or(p->val, 0), e));
+			AX_TRY(ax_sched_set_str(&t->opt.sched, p->key, ax_val_cstr(&t->conf.arena, p->val, ""), e));
 	}
 	return 0;
 }
@@ -119,7 +138,27 @@ static int schedule(struct tool *t, struct ax_err *e)
 	return sched_kwargs(t, e);
 }
 
-/* adam_beta1 and friends, then optim_args as a map or "k=v,k=v" (betas is the pair "(a, b)" there). */
+static int optim_arg(struct tool *t, const char *key, const struct ax_val *v, struct ax_err *e)
+{
+	static const char *const name[] = {"eps", "weight_decay", "beta1", "beta2"};
+	struct ax_adamw_opt *a = &t->opt.adam;
+	double *const out[] = {&a->eps, &a->weight_decay, &a->beta1, &a->beta2};
+
+	if (!strcmp(key, "betas") && v->type == AX_LIST && v->n == 2) {
+		AX_TRY(optim_arg(t, "beta1", ax_val_at(v, 0), e));
+		return optim_arg(t, "beta2", ax_val_at(v, 1), e);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		if (strcmp(key, name[i]))
+			continue;
+		if (v->type == AX_BOOL || !as_number(t, v, out[i]) || !isfinite(*out[i]))
+			return ax_fail(e, AX_EUSAGE, "optim_args: %s is not a number", key);
+		return 0;
+	}
+	return ax_fail(e, AX_EUSAGE, "optim_args: %s is not supported; eps, weight_decay, beta1, beta2 and betas: [0.9, 0.95] are", key);
+}
+
+/* adam_beta1 and friends, then optim_args, which is a mapping by now. */
 static int optimizer(struct tool *t, struct ax_err *e)
 {
 	struct ax_adamw_opt *a = &t->opt.adam;
@@ -133,22 +172,8 @@ static int optimizer(struct tool *t, struct ax_err *e)
 	num(t, "adam_beta2", &a->beta2);
 	num(t, "adam_epsilon", &a->eps);
 	num(t, "weight_decay", &a->weight_decay);
-	for (size_t i = 0; args && args->type == AX_MAP && i < args->n; i++) {
-		const struct ax_pair *p = &args->u.pair[i];
-
-		if (!strcmp(p->key, "eps")) {
-			a->eps = ax_val_num_or(p->val, a->eps);
-		} else if (!strcmp(p->key, "betas") && ax_val_len(p->val) == 2) {
-			a->beta1 = ax_val_num_or(ax_val_at(p->val, 0), a->beta1);
-			a->beta2 = ax_val_num_or(ax_val_at(p->val, 1), a->beta2);
-		} else if (!strcmp(p->key, "weight_decay")) {
-			a->weight_decay = ax_val_num_or(p->val, a->weight_decay);
-		} else {
-			return ax_fail(e, AX_EUSAGE, "optim_args: %s is not supported", p->key);
-		}
-	}
-	if (args && args->type == AX_STR && args->n)
-		return ax_fail(e, AX_EUSAGE, "optim_args: write a mapping (betas: [0.9, 0.95], eps: 1e-8)");
+	for (size_t i = 0; i < ax_val_len(args); i++)
+		AX_TRY(optim_arg(t, args->u.pair[i].key, args->u.pair[i].val, e));
 	t->opt.max_grad_norm = 1.0;
 	num(t, "max_grad_norm", &t->opt.max_grad_norm);
 	return ax_adamw_opt_check(a, e);
