@@ -54,7 +54,7 @@ static void prefer_shards(struct tool *t, const char *key, const struct ax_val *
 	ax_buf_adds(&b, " here, ");
 	ax_json_write(&b, there, AX_JSON_SPACED);
 	ax_buf_adds(&b, " in the shards, which win");
-	if (!b.oom)
+	if (!b.oom && t->comm->rank == 0)
 		ax_warn("%s", b.p);
 	ax_buf_release(&b);
 	ax_val_remove(t->conf.cli, key);
