@@ -55,7 +55,9 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 	ax_model_shape(env->desc, p->n_token, &shape);
 	if (env->dev->ops)
 		p->device_scratch = env->dev->ops->scratch_bytes(env->dev, &shape);
+	p->program = AX_PROGRAM_BYTES;
 	p->total = p->dist.total_bytes;
+	AX_TRY(add(&p->total, p->program, e));
 	AX_TRY(add(&p->total, p->model.activation_bytes, e));
 	AX_TRY(add(&p->total, p->model.scratch_bytes, e));
 	AX_TRY(add(&p->total, p->model.input_bytes, e));

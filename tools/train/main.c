@@ -162,6 +162,16 @@ static int open_outdir(struct tool *t, struct ax_err *e)
 	return ax_outdir_resume(&t->outdir, t->comm, resume, ax_conf_opt_flag(&t->conf, "overwrite"), e);
 }
 
+/* The weights are in the masters now: unmap the model folder, so that its pages do not count on top of the plan. */
+static int open_run(struct tool *t, struct ax_train **run, struct ax_err *e)
+{
+	AX_TRY(ax_train_open(run, &t->env, &t->opt, e));
+	if (t->weights_open)
+		ax_weights_close(&t->weights);
+	t->weights_open = false;
+	return 0;
+}
+
 static int evaluate(struct tool *t, struct ax_err *e)
 {
 	struct ax_train *run;
@@ -169,7 +179,7 @@ static int evaluate(struct tool *t, struct ax_err *e)
 	double loss;
 	int rc;
 
-	AX_TRY(ax_train_open(&run, &t->env, &t->opt, e));
+	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_eval(run, &loss, &trained, e);
 	ax_train_close(run);
 	if (!rc && t->comm->rank == 0) {
@@ -190,7 +200,7 @@ static int train(struct tool *t, struct ax_err *e)
 	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
 	tool_say_start(t, &plan);
 	catch_signals();
-	AX_TRY(ax_train_open(&run, &t->env, &t->opt, e));
+	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_run(run, e);
 	if (!rc)
 		ax_info("done: ax-merge %s %s/merged makes the model folder", t->outdir.path, t->outdir.path);

@@ -42,6 +42,7 @@ static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p,
 	row(f, "scratch of the model", p->model.scratch_bytes);
 	row(f, "scratch of the device", p->device_scratch);
 	row(f, "inputs", p->model.input_bytes);
+	row(f, "program and libraries", p->program);
 	row(f, "total", p->total);
 }
 
