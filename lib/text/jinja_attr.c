@@ -88,7 +88,7 @@ static int item_or_absent(struct axj *r, struct axj_val v, struct axj_val key, s
 
 	memset(out, 0, sizeof(*out));
 	if (v.t == AXJ_DICT) {
-		if (key.t == AXJ_LIST || key.t == AXJ_DICT) /* unhashable: a TypeError that jinja2 swallows */
+		if (!axj_hashable(key)) /* a TypeError that jinja2 swallows */
 			return 0;
 		AX_TRY(axj_dict_find(r, v.u.d, key, &at));
 		if (at < v.u.d->n)

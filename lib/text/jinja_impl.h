@@ -365,6 +365,8 @@ int axj_append(struct axj *r, struct axj_list *l, struct axj_val v);
 int axj_fill_list(struct axj *r, struct axj_list *l);
 int axj_new_dict(struct axj *r, struct axj_val *out);
 int axj_fill_dict(struct axj *r, struct axj_dict *d);
+/* Can v be a key? */
+bool axj_hashable(struct axj_val v);
 /* *at: position of the key, or d->n. TypeError if it cannot be a key. */
 int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at);
 size_t axj_dict_find_str(struct axj *r, struct axj_dict *d, const char *s, size_t n);

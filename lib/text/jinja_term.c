@@ -215,6 +215,9 @@ static int parse_subscript(struct axj_parser *p, struct axj_node **out)
 		AX_TRY(axj_adopt(p, tuple, x));
 	}
 	p->tok++;
+	for (size_t i = 0; tuple->body.n > 1 && i < tuple->body.n; i++)
+		if (tuple->body.p[i]->op == AXJ_SLICE) /* x[:, 1]: what jinja2 makes of it, Python refuses */
+			return ax_fail(p->e, AX_EDATA, "line %u: SyntaxError: invalid syntax", line);
 	return axj_operator(p, AXJ_GETITEM, line, *out, tuple->body.n == 1 ? tuple->body.p[0] : tuple, out);
 }
 

@@ -331,11 +331,11 @@ int axj_fill_dict(struct axj *r, struct axj_dict *d)
 	return 0;
 }
 
-static bool hashable(struct axj_val v)
+bool axj_hashable(struct axj_val v)
 {
 	if (v.t == AXJ_TUPLE) {
 		for (size_t i = 0; i < v.u.l->n; i++)
-			if (!hashable(v.u.l->v[i]))
+			if (!axj_hashable(v.u.l->v[i]))
 				return false;
 		return true;
 	}
@@ -393,7 +393,7 @@ static int make_index(struct axj *r, struct axj_dict *d)
 int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at)
 {
 	AX_TRY(axj_fill_dict(r, d));
-	if (!hashable(k))
+	if (!axj_hashable(k))
 		return axj_raise(r, "TypeError", "unhashable type: '%s'", axj_type_name(k));
 	if (d->n < INDEX_FROM) {
 		for (*at = 0; *at < d->n; (*at)++)

@@ -81,7 +81,7 @@ def main():
         try:
             case["expected"] = env.from_string(case["template"]).render(**CONTEXT)
         except Exception as e:
-            case["error"] = f"{type(e).__name__}: {e}"
+            case["error"] = f"{type(e).__name__}: {e}".split(" (<template>")[0]
         if " at 0x" in case.get("expected", ""):
             case["expected"] = case["expected"].split(" at 0x")[0]
             case["prefix"] = True
