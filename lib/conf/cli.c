@@ -452,14 +452,18 @@ int ax_conf_print_key(struct ax_conf *c, struct ax_err *e)
 {
 	const char *name = ax_conf_opt_str(c, "get");
 	struct ax_buf b = AX_BUF_INIT;
+	const struct ax_key *row;
 	const struct ax_val *v;
 	char key[WORD_MAX];
 
 	snprintf(key, sizeof(key), "%s", name);
 	for (char *p = key; *p; p++)
 		*p = *p == '-' ? '_' : *p;
-	if (!path_row(key))
+	row = path_row(key);
+	if (!row)
 		return ax_fail(e, AX_EUSAGE, "--get %s: unknown key", name);
+	if (!strchr(key, '.')) /* by any of its names */
+		snprintf(key, sizeof(key), "%s", row->name);
 	v = walk(c->val, key);
 	v = v ? v : ax_val_get(c->dflt, key);
 	if (v && v->type == AX_STR) {

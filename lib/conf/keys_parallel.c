@@ -42,7 +42,7 @@ const struct ax_key ax_keys_parallel[] = {
 	SAME("dp_shard_size", INT, NULL, "[1,", TRAIN, "all ranks share one copy of the parameters"),
 	NO("dp_replicate_size", INT, "1", TRAIN, "copies of the sharded model (HSDP)",
 		"hybrid sharding is not built"),
-	NO("tensor_parallel_size", INT, "1", TRAIN, "ranks that share each matrix",
+	NO_ALIAS("tensor_parallel_size", "tensor_parallel_degree!", INT, "1", TRAIN, "ranks that share each matrix",
 		"tensor parallelism is not built"),
 	{"context_parallel_size", "sequence_parallel_degree!", INT, "1", "[1,", TRAIN, 0, AX_KEY_REFUSED,
 		"ranks that share each row", "context parallelism is not built"},

@@ -381,6 +381,10 @@ static int parse(struct ax_arena *a, const char *p, size_t n, struct ax_val **v,
 		return ax_fail(e, AX_EMEM, "more than %zu bytes of YAML", AX_YAML_BYTES);
 	if (!yaml_parser_initialize(&r.parser))
 		return no_memory(&r);
+	if (n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3)) { /* byte-order mark; libyaml skips it only where it guesses the encoding */
+		p += 3;
+		n -= 3;
+	}
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)p, n);
 	rc = read_stream(&r, v);

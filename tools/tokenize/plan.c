@@ -6,26 +6,9 @@
 #include "conf/hub.h"
 #include "tokenize.h"
 
-#define TEMPLATE_MAX ((size_t)4 << 20)
-
 static int no_memory(struct ax_err *e)
 {
 	return ax_fail(e, AX_EMEM, "out of memory");
-}
-
-/* chat_template_jinja may name a file. */
-static int template_text(struct ax_conf *c, const char **text, struct ax_err *e)
-{
-	const char *v = ax_conf_str(c, "chat_template_jinja");
-	struct ax_buf b = AX_BUF_INIT;
-
-	*text = v;
-	if (!v || strchr(v, '{') || !ax_path_exists(v))
-		return 0;
-	AX_TRY(ax_read_file(v, TEMPLATE_MAX, &b, e));
-	*text = ax_arena_strndup(&c->arena, b.p ? b.p : "", b.n);
-	ax_buf_release(&b);
-	return *text ? 0 : no_memory(e);
 }
 
 int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, struct ax_err *e)
@@ -44,9 +27,9 @@ int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **mode
 	spec.tokens = ax_conf_get(c, "tokens");
 	spec.added_tokens_overrides = ax_conf_get(c, "added_tokens_overrides");
 	spec.chat_template = ax_conf_str(c, "chat_template");
+	spec.chat_template_jinja = ax_conf_str(c, "chat_template_jinja");
 	spec.resize_to_32x = ax_conf_bool(c, "resize_token_embeddings_to_32x");
 	spec.shrink = ax_conf_bool(c, "shrink_embeddings");
-	AX_TRY(template_text(c, &spec.chat_template_jinja, e));
 	return ax_effective_open(eff, &spec, e);
 }
 
@@ -76,6 +59,38 @@ static int find_files(struct tk_plan *p, struct tk_entry *t, const struct ax_val
 		return ax_err_prefix(e, "%s: ", t->label);
 	for (size_t i = 0; i < n_file; i++)
 		AX_TRY(add_file(p, t, file[i], e));
+	return 0;
+}
+
+/* A folder named on the command line stands for its files, as the path of an entry does. */
+static int operand(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, const char *path, struct ax_err *e)
+{
+	struct ax_arena *a = &p->conf->arena;
+	struct ax_val *copy, *name;
+
+	if (!ax_path_is_dir(path))
+		return add_file(p, t, path, e);
+	copy = ax_val_copy(a, entry);
+	name = ax_val_str(a, path, strlen(path));
+	if (!copy || !name || !ax_val_set(a, copy, "path", name))
+		return no_memory(e);
+	ax_val_remove(copy, "data_files");
+	return find_files(p, t, copy, e);
+}
+
+static int operands(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
+{
+	const struct ax_conf *c = p->conf;
+	bool have_stdin = false;
+
+	for (size_t i = 0; i < c->n_operand; i++) {
+		bool is_stdin = !strcmp(c->operand[i], "-");
+
+		if (is_stdin && have_stdin)
+			return ax_fail(e, AX_EUSAGE, "- is named twice: stdin can be read once");
+		have_stdin |= is_stdin;
+		AX_TRY(operand(p, t, entry, c->operand[i], e));
+	}
 	return 0;
 }
 
@@ -172,12 +187,7 @@ static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *
 	for (size_t i = 0; ax_rows_warning(t->rows, i); i++)
 		ax_warn("%s: %s", label, ax_rows_warning(t->rows, i));
 	AX_TRY(read_format(p, t, entry, e));
-	if (p->conf->n_operand && !eval) {
-		for (size_t i = 0; i < p->conf->n_operand; i++)
-			AX_TRY(add_file(p, t, p->conf->operand[i], e));
-	} else {
-		AX_TRY(find_files(p, t, entry, e));
-	}
+	AX_TRY(p->conf->n_operand && !eval ? operands(p, t, entry, e) : find_files(p, t, entry, e));
 	t->hash = ax_arena_calloc(a, t->n_file + 1, sizeof(*t->hash));
 	return t->hash ? choose_records(t, entry, e) : no_memory(e);
 }

@@ -102,7 +102,8 @@ int tk_render(struct ax_conf *c, struct ax_err *e)
 		AX_GOTO(render_file(&x, file[i], e));
 	AX_GOTO(ax_out_commit(&x.out, e));
 	if (x.n_failed)
-		rc = ax_fail(e, AX_ECHECK, "%llu contexts could not be rendered", (unsigned long long)x.n_failed);
+		rc = ax_fail(e, AX_ECHECK, "%llu context%s could not be rendered", (unsigned long long)x.n_failed,
+			     x.n_failed == 1 ? "" : "s");
 out:
 	ax_out_abort(&x.out);
 	ax_jinja_free(x.tmpl);
