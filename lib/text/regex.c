@@ -23,7 +23,8 @@ struct ax_regex_work {
 /* Escapes outside classes that mean the same in both engines. */
 static bool plain_escape(char c)
 {
-	return strchr("nrtfaeAzZGbB", c) || !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+	return strchr("nrtfaeAzZGbB", c) ||
+	       !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
 }
 
 /* \xHH, \x{H..}, \uHHHH: written as PCRE2 spells a code point. */
@@ -46,7 +47,7 @@ static int copy_code_point(struct ax_buf *b, const char *p, size_t n, size_t *i,
 
 static int copy_escape(struct ax_buf *b, const char *p, size_t n, size_t *i, struct ax_err *e)
 {
-	struct ax_cset s = { 0 };
+	struct ax_cset s = {0};
 	int rc = ax_cset_parse_escape(&s, p, n, i, e);
 
 	if (rc > 0) {
@@ -64,7 +65,8 @@ static int copy_escape(struct ax_buf *b, const char *p, size_t n, size_t *i, str
 	if (p[*i + 1] == 'x' || p[*i + 1] == 'u')
 		return copy_code_point(b, p, n, i, e);
 	if (p[*i + 1] == 'b' || p[*i + 1] == 'B') { /* word borders by our \w */
-		const char *w = p[*i + 1] == 'b' ? "(?:(?<=%s)(?!%s)|(?<!%s)(?=%s))" : "(?:(?<=%s)(?=%s)|(?<!%s)(?!%s))";
+		const char *w =
+		    p[*i + 1] == 'b' ? "(?:(?<=%s)(?!%s)|(?<!%s)(?=%s))" : "(?:(?<=%s)(?=%s)|(?<!%s)(?!%s))";
 		struct ax_buf cls = AX_BUF_INIT;
 
 		ax_cset_add_props(&s, 0, AX_UNI_WORD);
@@ -93,7 +95,7 @@ static int copy_escape(struct ax_buf *b, const char *p, size_t n, size_t *i, str
 /* A group's opening, "(?...": only the kinds that both engines read alike. */
 static int copy_group(struct ax_buf *b, const char *p, size_t n, size_t *i, struct ax_err *e)
 {
-	static const char *const same[] = { "(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:" };
+	static const char *const same[] = {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:"};
 
 	if (*i + 1 >= n || p[*i + 1] != '?') {
 		ax_buf_adds(b, "(?:"); /* no captures are needed */
@@ -109,7 +111,8 @@ static int copy_group(struct ax_buf *b, const char *p, size_t n, size_t *i, stru
 			return 0;
 		}
 	}
-	return ax_fail(e, AX_EDATA, "regex: unsupported group \"%.*s\" at offset %zu", (int)(n - *i < 4 ? n - *i : 4), p + *i, *i);
+	return ax_fail(e, AX_EDATA, "regex: unsupported group \"%.*s\" at offset %zu", (int)(n - *i < 4 ? n - *i : 4),
+		       p + *i, *i);
 }
 
 #define MAX_GROUPS 64
@@ -120,8 +123,8 @@ struct atoms {
 };
 
 /*
- * An interval at p[*i]. "{,n}" is "{0,n}"; a '+' behind an interval repeats it in Ruby's syntax, while in PCRE2 it would
- * make it possessive, so the atom is put into a group.
+ * An interval at p[*i]. "{,n}" is "{0,n}"; a '+' behind an interval repeats it in Ruby's syntax, while in PCRE2 it
+ * would make it possessive, so the atom is put into a group.
  */
 static void copy_interval(struct ax_buf *b, const struct atoms *at, const char *p, size_t n, size_t *i)
 {
@@ -148,7 +151,7 @@ static void copy_interval(struct ax_buf *b, const struct atoms *at, const char *
 
 static int copy_class(struct ax_buf *b, const char *p, size_t n, size_t *i, struct ax_err *e)
 {
-	struct ax_cset s = { 0 };
+	struct ax_cset s = {0};
 	int rc = ax_cset_parse_bracket(&s, p, n, i, e);
 
 	ax_cset_sort(&s);
@@ -162,7 +165,7 @@ static int copy_class(struct ax_buf *b, const char *p, size_t n, size_t *i, stru
 /* Rewrite an Oniguruma pattern for PCRE2. */
 static int rewrite(struct ax_buf *b, const char *p, size_t n, struct ax_err *e)
 {
-	struct atoms at = { 0 };
+	struct atoms at = {0};
 
 	for (size_t i = 0; i < n;) {
 		size_t here = b->n, len;
@@ -220,8 +223,9 @@ int ax_regex_new(struct ax_regex **out, const char *pattern, size_t n, struct ax
 	if (!r->limits)
 		goto out;
 	/* '^' and '$' are line borders in Oniguruma, '.' stops at newlines only */
-	r->code = pcre2_compile((PCRE2_SPTR)(b.p ? b.p : ""), b.n, PCRE2_UTF | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK, &err,
-				&at, NULL);
+	r->code =
+	    pcre2_compile((PCRE2_SPTR)(b.p ? b.p : ""), b.n,
+			  PCRE2_UTF | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK, &err, &at, NULL);
 	if (!r->code) {
 		char why[128];
 
@@ -294,7 +298,8 @@ int ax_regex_find(const struct ax_regex *r, struct ax_regex_work *w, const char 
 		if (rc < 0)
 			return AX_EMEM;
 		v = pcre2_get_ovector_pointer(w->data);
-		if (v[0] == v[1] && it->last == v[1] + 1) { /* empty, right behind the last match: go on a character later */
+		if (v[0] == v[1] &&
+		    it->last == v[1] + 1) { /* empty, right behind the last match: go on a character later */
 			if (it->pos >= n)
 				return 0;
 			it->pos += ax_utf8_len((unsigned char)text[it->pos]);

@@ -61,7 +61,7 @@ void ax_cset_sort(struct ax_cset *s)
 
 void ax_cset_negate(struct ax_cset *s)
 {
-	struct ax_cset t = { 0 };
+	struct ax_cset t = {0};
 	uint32_t next = 0;
 
 	ax_cset_sort(s);
@@ -79,7 +79,7 @@ void ax_cset_negate(struct ax_cset *s)
 
 void ax_cset_intersect(struct ax_cset *s, const struct ax_cset *other)
 {
-	struct ax_cset o = { 0 };
+	struct ax_cset o = {0};
 
 	ax_cset_merge(&o, other);
 	ax_cset_negate(s);
@@ -95,7 +95,7 @@ void ax_cset_release(struct ax_cset *s)
 	memset(s, 0, sizeof(*s));
 }
 
-#define BLOCK 128 /* code points of one second-stage table */
+#define BLOCK	   128 /* code points of one second-stage table */
 #define MAX_BLOCKS 1024
 
 enum { UNSEEN, MIXED, ALL_IN, ALL_OUT };
@@ -112,7 +112,7 @@ static int block_kind(uint32_t c, uint32_t gcm, uint32_t mask)
 
 void ax_cset_add_props(struct ax_cset *s, uint32_t gcm, uint32_t mask)
 {
-	unsigned char kind[MAX_BLOCKS] = { UNSEEN }; /* by second-stage table: most are shared by many blocks */
+	unsigned char kind[MAX_BLOCKS] = {UNSEEN}; /* by second-stage table: most are shared by many blocks */
 	uint32_t first = 0;
 	bool in = false;
 
@@ -144,17 +144,18 @@ static const struct {
 	const char *name;
 	uint32_t gcm;
 } categories[] = {
-	{ "l", AX_GCM_L }, { "m", AX_GCM_M }, { "n", AX_GCM_N }, { "p", AX_GCM_P }, { "s", AX_GCM_S }, { "z", AX_GCM_Z },
-	{ "c", AX_GCM_C }, { "letter", AX_GCM_L }, { "mark", AX_GCM_M }, { "number", AX_GCM_N }, { "punctuation", AX_GCM_P },
-	{ "symbol", AX_GCM_S }, { "separator", AX_GCM_Z }, { "other", AX_GCM_C }, { "any", UINT32_MAX },
-	{ "lu", 1u << AX_GC_LU }, { "ll", 1u << AX_GC_LL }, { "lt", 1u << AX_GC_LT }, { "lm", 1u << AX_GC_LM },
-	{ "lo", 1u << AX_GC_LO }, { "mn", 1u << AX_GC_MN }, { "mc", 1u << AX_GC_MC }, { "me", 1u << AX_GC_ME },
-	{ "nd", 1u << AX_GC_ND }, { "nl", 1u << AX_GC_NL }, { "no", 1u << AX_GC_NO }, { "pc", 1u << AX_GC_PC },
-	{ "pd", 1u << AX_GC_PD }, { "ps", 1u << AX_GC_PS }, { "pe", 1u << AX_GC_PE }, { "pi", 1u << AX_GC_PI },
-	{ "pf", 1u << AX_GC_PF }, { "po", 1u << AX_GC_PO }, { "sm", 1u << AX_GC_SM }, { "sc", 1u << AX_GC_SC },
-	{ "sk", 1u << AX_GC_SK }, { "so", 1u << AX_GC_SO }, { "zs", 1u << AX_GC_ZS }, { "zl", 1u << AX_GC_ZL },
-	{ "zp", 1u << AX_GC_ZP }, { "cc", 1u << AX_GC_CC }, { "cf", 1u << AX_GC_CF }, { "co", 1u << AX_GC_CO },
-	{ "cn", 1u << AX_GC_CN }, { "cs", 1u << AX_GC_CS },
+    {"l", AX_GCM_L},	     {"m", AX_GCM_M},	     {"n", AX_GCM_N},		{"p", AX_GCM_P},
+    {"s", AX_GCM_S},	     {"z", AX_GCM_Z},	     {"c", AX_GCM_C},		{"letter", AX_GCM_L},
+    {"mark", AX_GCM_M},	     {"number", AX_GCM_N},   {"punctuation", AX_GCM_P}, {"symbol", AX_GCM_S},
+    {"separator", AX_GCM_Z}, {"other", AX_GCM_C},    {"any", UINT32_MAX},	{"lu", 1u << AX_GC_LU},
+    {"ll", 1u << AX_GC_LL},  {"lt", 1u << AX_GC_LT}, {"lm", 1u << AX_GC_LM},	{"lo", 1u << AX_GC_LO},
+    {"mn", 1u << AX_GC_MN},  {"mc", 1u << AX_GC_MC}, {"me", 1u << AX_GC_ME},	{"nd", 1u << AX_GC_ND},
+    {"nl", 1u << AX_GC_NL},  {"no", 1u << AX_GC_NO}, {"pc", 1u << AX_GC_PC},	{"pd", 1u << AX_GC_PD},
+    {"ps", 1u << AX_GC_PS},  {"pe", 1u << AX_GC_PE}, {"pi", 1u << AX_GC_PI},	{"pf", 1u << AX_GC_PF},
+    {"po", 1u << AX_GC_PO},  {"sm", 1u << AX_GC_SM}, {"sc", 1u << AX_GC_SC},	{"sk", 1u << AX_GC_SK},
+    {"so", 1u << AX_GC_SO},  {"zs", 1u << AX_GC_ZS}, {"zl", 1u << AX_GC_ZL},	{"zp", 1u << AX_GC_ZP},
+    {"cc", 1u << AX_GC_CC},  {"cf", 1u << AX_GC_CF}, {"co", 1u << AX_GC_CO},	{"cn", 1u << AX_GC_CN},
+    {"cs", 1u << AX_GC_CS},
 };
 
 /* \p{name}: a category or a script. */
@@ -182,7 +183,7 @@ static bool add_property(struct ax_cset *s, const char *name, size_t n)
 /* \p{..}, \P{..}, \p{^..}; *i is behind the 'p' or 'P'. */
 static int parse_property(struct ax_cset *s, const char *p, size_t n, size_t *i, bool negated, struct ax_err *e)
 {
-	struct ax_cset t = { 0 };
+	struct ax_cset t = {0};
 	size_t b = *i + 1, end;
 	const char *close;
 
@@ -194,7 +195,8 @@ static int parse_property(struct ax_cset *s, const char *p, size_t n, size_t *i,
 		b++;
 	}
 	if (!add_property(&t, p + b, end - b))
-		return ax_fail(e, AX_EDATA, "regex: unknown property \\p{%.*s}", (int)(end - b < 40 ? end - b : 40), p + b);
+		return ax_fail(e, AX_EDATA, "regex: unknown property \\p{%.*s}", (int)(end - b < 40 ? end - b : 40),
+			       p + b);
 	if (negated)
 		ax_cset_negate(&t);
 	ax_cset_merge(s, &t);
@@ -205,7 +207,7 @@ static int parse_property(struct ax_cset *s, const char *p, size_t n, size_t *i,
 
 int ax_cset_parse_escape(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
 {
-	struct ax_cset t = { 0 };
+	struct ax_cset t = {0};
 	size_t k = *i + 2;
 	char c;
 	int rc;
@@ -262,14 +264,30 @@ static int parse_char(const char *p, size_t n, size_t *i, uint32_t *c, struct ax
 		return ax_fail(e, AX_EDATA, "regex: ends in a backslash");
 	*i += 1;
 	switch (p[*i]) {
-	case 'n': *c = '\n'; break;
-	case 'r': *c = '\r'; break;
-	case 't': *c = '\t'; break;
-	case 'f': *c = '\f'; break;
-	case 'v': *c = '\v'; break;
-	case 'a': *c = '\a'; break;
-	case 'e': *c = 0x1B; break;
-	case 'b': *c = '\b'; break;
+	case 'n':
+		*c = '\n';
+		break;
+	case 'r':
+		*c = '\r';
+		break;
+	case 't':
+		*c = '\t';
+		break;
+	case 'f':
+		*c = '\f';
+		break;
+	case 'v':
+		*c = '\v';
+		break;
+	case 'a':
+		*c = '\a';
+		break;
+	case 'e':
+		*c = 0x1B;
+		break;
+	case 'b':
+		*c = '\b';
+		break;
 	case 'x':
 	case 'u': {
 		bool brace = p[*i] == 'x' && *i + 1 < n && p[*i + 1] == '{';
@@ -278,7 +296,9 @@ static int parse_char(const char *p, size_t n, size_t *i, uint32_t *c, struct ax
 		*i += brace ? 2 : 1;
 		for (*c = 0; *i < n && digits < max; digits++, *i += 1) {
 			char d = p[*i];
-			uint32_t v = d >= '0' && d <= '9' ? (uint32_t)(d - '0') : (d | 32) >= 'a' && (d | 32) <= 'f' ? (uint32_t)((d | 32) - 'a' + 10) : 16;
+			uint32_t v = d >= '0' && d <= '9'		  ? (uint32_t)(d - '0')
+				     : (d | 32) >= 'a' && (d | 32) <= 'f' ? (uint32_t)((d | 32) - 'a' + 10)
+									  : 16;
 
 			if (v == 16)
 				break;
@@ -306,8 +326,8 @@ static int parse_posix(struct ax_cset *s, const char *p, size_t n, size_t *i, st
 	static const struct {
 		const char *name;
 		uint32_t gcm, mask;
-	} known[] = { { "digit", 1u << AX_GC_ND, 0 }, { "space", 0, AX_UNI_SPACE }, { "word", 0, AX_UNI_WORD } };
-	struct ax_cset t = { 0 };
+	} known[] = {{"digit", 1u << AX_GC_ND, 0}, {"space", 0, AX_UNI_SPACE}, {"word", 0, AX_UNI_WORD}};
+	struct ax_cset t = {0};
 	size_t b = *i + 2, end;
 	bool negated = b < n && p[b] == '^';
 
@@ -363,7 +383,7 @@ static int parse_member(struct ax_cset *s, const char *p, size_t n, size_t *i, i
 /* [..], [^..], with && : *i is at the '['. */
 static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e)
 {
-	struct ax_cset all = { 0 }, part = { 0 };
+	struct ax_cset all = {0}, part = {0};
 	bool negated, first = true, any = false;
 	int rc = 0;
 

@@ -161,7 +161,7 @@ const uint32_t *ax_uni_script(const char *name, size_t n, size_t *n_range)
 
 static uint32_t form_flag(enum ax_uni_form form)
 {
-	static const uint32_t flag[] = { AX_UNI_NFC, AX_UNI_NFD, AX_UNI_NFKC, AX_UNI_NFKD };
+	static const uint32_t flag[] = {AX_UNI_NFC, AX_UNI_NFD, AX_UNI_NFKC, AX_UNI_NFKD};
 
 	return flag[form];
 }
@@ -269,8 +269,8 @@ static void merge_halves(uint32_t *cp, size_t half, size_t n, uint32_t *tmp)
 }
 
 /*
- * Stable sort of a run of marks: insertion while short, bottom-up merging beyond, so that long runs stay cheap. Where they
- * came from is not sorted with them: the run as a whole comes from the run, and origins stay ascending.
+ * Stable sort of a run of marks: insertion while short, bottom-up merging beyond, so that long runs stay cheap. Where
+ * they came from is not sorted with them: the run as a whole comes from the run, and origins stay ascending.
  */
 static bool sort_marks(uint32_t *cp, size_t n)
 {
@@ -360,7 +360,7 @@ static void compose(struct ax_uni_work *w)
 
 bool ax_uni_normalize(struct ax_uni_work *w, enum ax_uni_form form)
 {
-	struct ax_uni_work d = { 0 };
+	struct ax_uni_work d = {0};
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < w->n; i++)

@@ -5,13 +5,13 @@
 #include "base/mem.h"
 #include "text/unicode.h"
 
-#define SHORT_KEY 15         /* longest piece of a short cache entry */
+#define SHORT_KEY 15 /* longest piece of a short cache entry */
 #define SHORT_IDS 4
-#define N_SHORT ((size_t)1 << 16)
-#define LONG_KEY 62
-#define LONG_IDS 16
-#define N_LONG ((size_t)1 << 12)
-#define SCAN_MAX 40          /* up to so many symbols the best merge is found by looking at all */
+#define N_SHORT	  ((size_t)1 << 16)
+#define LONG_KEY  62
+#define LONG_IDS  16
+#define N_LONG	  ((size_t)1 << 12)
+#define SCAN_MAX  40 /* up to so many symbols the best merge is found by looking at all */
 
 /* A piece of up to 15 bytes, its length in key[15], and its ids, ended by AX_TOK_NONE if fewer than 4. */
 struct short_entry {
@@ -120,12 +120,12 @@ static uint32_t symbol_id(const struct ax_bpe *m, struct ax_bpe_work *w, const c
 
 	if (m->byte_level) {
 		*len = 1;
-		*spelled = (struct ax_slice){ p + i, 1 };
+		*spelled = (struct ax_slice){p + i, 1};
 		return m->byte_id[(unsigned char)p[i]];
 	}
 	c = ax_utf8_get((const unsigned char *)p + i, len);
 	last = i + *len == n;
-	*spelled = (struct ax_slice){ p + i, *len };
+	*spelled = (struct ax_slice){p + i, *len};
 	if ((first || !m->prefix) && (!last || !m->suffix))
 		return char_id(m, c);
 	ax_buf_reset(&w->spelled);
@@ -134,7 +134,7 @@ static uint32_t symbol_id(const struct ax_bpe *m, struct ax_bpe_work *w, const c
 	ax_buf_add(&w->spelled, p + i, *len);
 	if (last && m->suffix)
 		ax_buf_adds(&w->spelled, m->suffix);
-	*spelled = (struct ax_slice){ w->spelled.p, w->spelled.n };
+	*spelled = (struct ax_slice){w->spelled.p, w->spelled.n};
 	return ax_vocab_find(&m->vocab, w->spelled.p, w->spelled.n);
 }
 
@@ -145,7 +145,8 @@ static bool fall_back(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_s
 		if (m->fallback[(unsigned char)s.p[k]] == AX_TOK_NONE)
 			return false;
 	for (size_t k = 0; k < s.n; k++)
-		push_symbol(w, m->fallback[(unsigned char)s.p[k]], at + (k < len ? k : len), at + (k + 1 < len ? k + 1 : len));
+		push_symbol(w, m->fallback[(unsigned char)s.p[k]], at + (k < len ? k : len),
+			    at + (k + 1 < len ? k + 1 : len));
 	return true;
 }
 
@@ -177,7 +178,10 @@ static int first_symbols(const struct ax_bpe *m, struct ax_bpe_work *w, const ch
 		if (!m->unk_token)
 			continue; /* dropped: its neighbours may merge */
 		if (m->unk == AX_TOK_NONE)
-			return ax_fail(e, AX_EDATA, "a character without a token, and the unknown token \"%s\" is not in the vocabulary", m->unk_token);
+			return ax_fail(
+			    e, AX_EDATA,
+			    "a character without a token, and the unknown token \"%s\" is not in the vocabulary",
+			    m->unk_token);
 		if (unk && !m->fuse_unk)
 			push_symbol(w, m->unk, unk_begin, unk_end);
 		if (!unk || !m->fuse_unk)
@@ -260,7 +264,7 @@ static bool heap_push(struct ax_bpe_work *w, const struct ax_merge *g, uint32_t 
 		return true;
 	if (!AX_GROW(w->heap, w->n_heap, w->cap_heap))
 		return false;
-	x = (struct heap_item){ g->rank, pos, g->id, right };
+	x = (struct heap_item){g->rank, pos, g->id, right};
 	for (i = w->n_heap++; i && before(&x, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		w->heap[i] = w->heap[(i - 1) / 2];
 	w->heap[i] = x;
@@ -294,7 +298,8 @@ static int merge_by_heap(const struct ax_bpe *m, struct ax_bpe_work *w, struct a
 
 			ok = !g || AX_GROW(w->heap, w->n_heap, w->cap_heap);
 			if (ok && g)
-				w->heap[w->n_heap++] = (struct heap_item){ g->rank, (uint32_t)i, g->id, (uint32_t)(i + 1) };
+				w->heap[w->n_heap++] =
+				    (struct heap_item){g->rank, (uint32_t)i, g->id, (uint32_t)(i + 1)};
 		}
 	}
 	for (size_t i = w->n_heap / 2; ok && i-- > 0;)
@@ -399,8 +404,8 @@ static bool is_plain(const struct ax_bpe *m, const struct ax_bpe_work *w, size_t
 	return at == n;
 }
 
-static int emit_cached(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base, struct ax_ids *out,
-		       struct ax_err *e)
+static int emit_cached(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base,
+		       struct ax_ids *out, struct ax_err *e)
 {
 	AX_TRY(ax_ids_reserve(out, n, offsets, e));
 	for (size_t i = 0; i < n; i++) {
@@ -427,11 +432,11 @@ static int emit_word(const struct ax_bpe_work *w, bool offsets, uint32_t base, s
 	return 0;
 }
 
-static int encode_short(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
-			struct ax_ids *out, struct ax_err *e)
+static int encode_short(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
+			uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
 	struct short_entry *x;
-	uint64_t k[2] = { 0, 0 }, h;
+	uint64_t k[2] = {0, 0}, h;
 	size_t i, count;
 
 	memcpy(k, p, n);
@@ -459,8 +464,8 @@ static int encode_short(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 	return emit_cached(m, x->id, count, offsets, base, out, e);
 }
 
-static int encode_long(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
-		       struct ax_ids *out, struct ax_err *e)
+static int encode_long(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
+		       uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
 	struct long_entry *x;
 	uint64_t h = n;
@@ -485,8 +490,8 @@ static int encode_long(const struct ax_bpe *m, struct ax_bpe_work *w, const char
 	return emit_cached(m, x->id, x->n, offsets, base, out, e);
 }
 
-static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
-			struct ax_ids *out, struct ax_err *e)
+static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
+			uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
 	if (n <= SHORT_KEY)
 		return encode_short(m, w, p, n, offsets, base, out, e);

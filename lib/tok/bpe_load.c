@@ -26,9 +26,9 @@ int ax_byte_of_char(uint32_t c)
 	if (c < 256)
 		return byte_is_plain(c) ? (int)c : -1;
 	if (c < 256 + 33)
-		return (int)(c - 256);                 /* 00..20 */
+		return (int)(c - 256); /* 00..20 */
 	if (c < 256 + 33 + 34)
-		return (int)(c - 256 - 33 + 0x7F);     /* 7F..A0 */
+		return (int)(c - 256 - 33 + 0x7F); /* 7F..A0 */
 	return c == 256 + 33 + 34 ? 0xAD : -1;
 }
 
@@ -148,7 +148,8 @@ static int build_symbols(struct ax_bpe *m, struct ax_err *e)
 		size_t len, i;
 		uint32_t c;
 
-		if (t->n > 4 || t->n < 2 || ax_utf8_len((unsigned char)v->text[t->off]) != t->n || ax_vocab_find(v, v->text + t->off, t->n) != id)
+		if (t->n > 4 || t->n < 2 || ax_utf8_len((unsigned char)v->text[t->off]) != t->n ||
+		    ax_vocab_find(v, v->text + t->off, t->n) != id)
 			continue;
 		c = ax_utf8_get((const unsigned char *)v->text + t->off, &len);
 		for (i = c * 0x9E3779B1u & (m->n_char_slot - 1); m->chars[i]; i = (i + 1) & (m->n_char_slot - 1))
@@ -185,7 +186,7 @@ static int build_lengths(struct ax_bpe *m, struct ax_err *e)
 /* A string key, "" counting as none unless keep_empty. */
 static int opt_string(struct ax_slice v, char **out, bool keep_empty, const char *name, struct ax_err *e)
 {
-	struct ax_scan s = { v.p, v.p + v.n, v.p };
+	struct ax_scan s = {v.p, v.p + v.n, v.p};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice x;
 	int rc = 0;
@@ -223,7 +224,8 @@ static int check_dropout(struct ax_slice v, struct ax_err *e)
 static int read_option(struct ax_bpe *m, struct ax_slice key, struct ax_slice v, struct ax_err *e)
 {
 	if (ax_slice_is(key, "type") && !ax_slice_is(v, "\"BPE\""))
-		return ax_fail(e, AX_EDATA, "model of type %.*s is not supported; BPE is", (int)(v.n < 40 ? v.n : 40), v.p);
+		return ax_fail(e, AX_EDATA, "model of type %.*s is not supported; BPE is", (int)(v.n < 40 ? v.n : 40),
+			       v.p);
 	if (ax_slice_is(key, "dropout"))
 		return check_dropout(v, e);
 	if (ax_slice_is(key, "unk_token"))
@@ -242,8 +244,8 @@ static int read_option(struct ax_bpe *m, struct ax_slice key, struct ax_slice v,
 }
 
 /*
- * Vocabulary and merges are read where they stand; merges in front of the vocabulary, or of a prefix, are only marked and
- * read again at the end.
+ * Vocabulary and merges are read where they stand; merges in front of the vocabulary, or of a prefix, are only marked
+ * and read again at the end.
  */
 int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e)
 {
@@ -264,7 +266,7 @@ int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, str
 			AX_GOTO(ax_scan_skip(s, &raw->vocab, e));
 			again |= raw->merges.p != NULL;
 		} else if (ax_slice_is(key, "merges")) {
-			raw->merges = (struct ax_slice){ s->p, (size_t)(s->end - s->p) };
+			raw->merges = (struct ax_slice){s->p, (size_t)(s->end - s->p)};
 			again |= !raw->has_vocab;
 			AX_GOTO(raw->has_vocab ? ax_bpe_read_merges(m, raw, s, e) : ax_scan_skip(s, &v, e));
 		} else {
@@ -287,12 +289,14 @@ out:
 
 int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, struct ax_err *e)
 {
-	struct ax_scan s = { raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start };
+	struct ax_scan s;
 
-	if (!raw->has_vocab)
+	if (!raw->has_vocab) {
+		s = (struct ax_scan){raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start};
 		AX_TRY(load_vocab(m, &s, e));
+	}
 	if (raw->again) {
-		s = (struct ax_scan){ raw->merges.p, raw->merges.p + raw->merges.n, raw->start };
+		s = (struct ax_scan){raw->merges.p, raw->merges.p + raw->merges.n, raw->start};
 		AX_TRY(ax_bpe_read_merges(m, raw, &s, e));
 	}
 	m->byte_level = byte_level && !m->prefix && !m->suffix && !m->byte_fallback;

@@ -11,7 +11,7 @@
 
 struct batch {
 	struct item {
-		size_t off;         /* in text: left, right, and what they make, one after the other */
+		size_t off; /* in text: left, right, and what they make, one after the other */
 		uint32_t n[3];
 		uint64_t hash[3];
 	} item[BATCH];
@@ -24,7 +24,8 @@ static const char *word(const struct batch *b, const struct item *x, int k)
 	return b->text.p + x->off + (k > 0 ? x->n[0] : 0) + (k > 1 ? x->n[1] : 0);
 }
 
-static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const struct batch *b, const struct item *x, struct ax_err *e)
+static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const struct batch *b, const struct item *x,
+		       struct ax_err *e)
 {
 	uint32_t id[3];
 
@@ -36,7 +37,7 @@ static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const str
 	}
 	if (raw->n >= UINT32_MAX - 1 || !AX_GROW(raw->merge, raw->n, raw->cap))
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
-	raw->merge[raw->n] = (struct ax_merge){ id[0], id[1], (uint32_t)raw->n, id[2] };
+	raw->merge[raw->n] = (struct ax_merge){id[0], id[1], (uint32_t)raw->n, id[2]};
 	raw->n++;
 	return 0;
 }
@@ -60,16 +61,18 @@ static int flush(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b
 }
 
 /* One merge of the strings x and y. */
-static int add(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_slice x, struct ax_slice y, struct ax_err *e)
+static int add(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_slice x, struct ax_slice y,
+	       struct ax_err *e)
 {
 	size_t skip = m->prefix ? strlen(m->prefix) : 0;
 	struct item *it = &b->item[b->n++];
 
 	if (y.n < skip)
-		return ax_fail(e, AX_EDATA, "merge %zu: its right side is shorter than continuing_subword_prefix", raw->n + b->n);
+		return ax_fail(e, AX_EDATA, "merge %zu: its right side is shorter than continuing_subword_prefix",
+			       raw->n + b->n);
 	if (x.n + y.n > UINT32_MAX)
 		return ax_fail(e, AX_EDATA, "merge %zu: too long", raw->n + b->n);
-	*it = (struct item){ b->text.n, { (uint32_t)x.n, (uint32_t)y.n, (uint32_t)(x.n + y.n - skip) }, { 0 } };
+	*it = (struct item){b->text.n, {(uint32_t)x.n, (uint32_t)y.n, (uint32_t)(x.n + y.n - skip)}, {0}};
 	ax_buf_add(&b->text, x.p, x.n);
 	ax_buf_add(&b->text, y.p, y.n);
 	ax_buf_add(&b->text, x.p, x.n);
@@ -88,10 +91,10 @@ static int legacy(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *
 		return 0;
 	space = memchr(line.p, ' ', line.n);
 	if (!space || memchr(space + 1, ' ', line.n - (size_t)(space + 1 - line.p)))
-		return ax_fail(e, AX_EDATA, "merge %zu: \"%.*s\" is not two tokens with one space between", raw->n + b->n + 1,
-			       (int)(line.n < 80 ? line.n : 80), line.p);
-	return add(m, raw, b, (struct ax_slice){ line.p, (size_t)(space - line.p) },
-		   (struct ax_slice){ space + 1, line.n - (size_t)(space - line.p) - 1 }, e);
+		return ax_fail(e, AX_EDATA, "merge %zu: \"%.*s\" is not two tokens with one space between",
+			       raw->n + b->n + 1, (int)(line.n < 80 ? line.n : 80), line.p);
+	return add(m, raw, b, (struct ax_slice){line.p, (size_t)(space - line.p)},
+		   (struct ax_slice){space + 1, line.n - (size_t)(space - line.p) - 1}, e);
 }
 
 /* ["a", "b"] */
@@ -129,7 +132,8 @@ int ax_bpe_read_merges(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax
 		char c = ax_scan_peek(s);
 
 		if (kind && c != kind) {
-			rc = ax_fail(e, AX_EDATA, "merge %zu: merges of two kinds, \"a b\" and [\"a\", \"b\"]", raw->n + b->n + 1);
+			rc = ax_fail(e, AX_EDATA, "merge %zu: merges of two kinds, \"a b\" and [\"a\", \"b\"]",
+				     raw->n + b->n + 1);
 			goto out;
 		}
 		kind = c;
@@ -164,8 +168,10 @@ int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct a
 		size_t i = ax_bpe_merge_slot(m, x->left, x->right);
 
 		if (k + 16 < raw->n)
-			__builtin_prefetch(&m->merge[ax_bpe_merge_slot(m, raw->merge[k + 16].left, raw->merge[k + 16].right)], 1);
-		while (m->merge[i].left != AX_TOK_NONE && (m->merge[i].left != x->left || m->merge[i].right != x->right))
+			__builtin_prefetch(
+			    &m->merge[ax_bpe_merge_slot(m, raw->merge[k + 16].left, raw->merge[k + 16].right)], 1);
+		while (m->merge[i].left != AX_TOK_NONE &&
+		       (m->merge[i].left != x->left || m->merge[i].right != x->right))
 			i = (i + 1) & (slots - 1);
 		m->n_merge += m->merge[i].left == AX_TOK_NONE;
 		m->merge[i] = *x;

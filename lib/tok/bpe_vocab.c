@@ -116,7 +116,8 @@ int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struc
 	size_t text_n;
 
 	if (id >= AX_TOK_MAX_ID)
-		return ax_fail(e, AX_EDATA, "id %u of token \"%.*s\" is beyond the limit of %u", id, (int)(n < 40 ? n : 40), p, AX_TOK_MAX_ID);
+		return ax_fail(e, AX_EDATA, "id %u of token \"%.*s\" is beyond the limit of %u", id,
+			       (int)(n < 40 ? n : 40), p, AX_TOK_MAX_ID);
 	if (!ax_add_size(v->text_n, n, &text_n) || text_n >= UINT32_MAX)
 		return ax_fail(e, AX_EMEM, "the vocabulary's strings are longer than 4 GiB");
 	AX_TRY(grow_ids(v, id, e));
@@ -136,7 +137,7 @@ int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struc
 		memcpy(v->text + v->text_n, p, n);
 	v->n += !*slot;
 	*slot = h >> 32 << 32 | (id + 1);
-	v->str[id] = (struct ax_vocab_str){ (uint32_t)v->text_n, (uint32_t)n };
+	v->str[id] = (struct ax_vocab_str){(uint32_t)v->text_n, (uint32_t)n};
 	v->text_n = text_n;
 	return 0;
 }

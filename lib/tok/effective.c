@@ -7,7 +7,7 @@
 #include "text/json.h"
 #include "tok/effective_impl.h"
 
-#define MAX_CONFIG ((size_t)64 << 20)
+#define MAX_CONFIG    ((size_t)64 << 20)
 #define MAX_TOKENIZER ((size_t)1 << 30)
 
 static int oom(struct ax_err *e)
@@ -43,9 +43,11 @@ static int read_tokenizer(struct ax_effective *f, const char *dir, const struct 
 	if (ax_path_exists(path)) {
 		rc = ax_read_file(path, MAX_TOKENIZER, &f->files->json, e);
 		if (!rc && !ax_val_is_null(spec->added_tokens_overrides))
-			rc = ax_effective_override(&f->files->json, f->files->config, spec->added_tokens_overrides, &f->arena, e);
+			rc = ax_effective_override(&f->files->json, f->files->config, spec->added_tokens_overrides,
+						   &f->arena, e);
 		if (!rc) {
-			rc = ax_tok_build(&f->tok, f->files->json.p, f->files->json.n, f->files->config, f->files->map, e);
+			rc = ax_tok_build(&f->tok, f->files->json.p, f->files->json.n, f->files->config, f->files->map,
+					  e);
 			if (rc)
 				ax_err_prefix(e, "%s: ", path);
 		}
@@ -57,9 +59,9 @@ static int read_tokenizer(struct ax_effective *f, const char *dir, const struct 
 /* The id and text fields of a named special token; NULL for names that have none. */
 static uint32_t *id_field(struct ax_effective *f, const char *name, const char ***text)
 {
-	static const char *const names[] = { "bos_token", "eos_token", "pad_token", "unk_token" };
-	uint32_t *ids[] = { &f->bos, &f->eos, &f->pad, &f->unk };
-	const char **texts[] = { &f->bos_text, &f->eos_text, &f->pad_text, &f->unk_text };
+	static const char *const names[] = {"bos_token", "eos_token", "pad_token", "unk_token"};
+	uint32_t *ids[] = {&f->bos, &f->eos, &f->pad, &f->unk};
+	const char **texts[] = {&f->bos_text, &f->eos_text, &f->pad_text, &f->unk_text};
 
 	for (int i = 0; i < 4; i++)
 		if (!strcmp(name, names[i])) {
@@ -102,7 +104,7 @@ static int named_from_files(struct ax_effective *f, struct ax_err *e)
 
 static int add_one(struct ax_effective *f, const struct ax_val *text, bool special, const char *key, struct ax_err *e)
 {
-	struct ax_tok_added tok = { .special = special, .guarded = true };
+	struct ax_tok_added tok = {.special = special, .guarded = true};
 	const struct ax_tok_added *old;
 
 	if (!text || text->type != AX_STR || !text->n)
@@ -145,7 +147,8 @@ static int apply_special(struct ax_effective *f, const struct ax_val *map, struc
 	return 0;
 }
 
-static int apply_list(struct ax_effective *f, const struct ax_val *list, bool special, const char *key, struct ax_err *e)
+static int apply_list(struct ax_effective *f, const struct ax_val *list, bool special, const char *key,
+		      struct ax_err *e)
 {
 	if (ax_val_is_null(list))
 		return 0;
@@ -165,7 +168,8 @@ static int apply_list(struct ax_effective *f, const struct ax_val *list, bool sp
  */
 static int pad_fallback(struct ax_effective *f, struct ax_err *e)
 {
-	static const char *const llama[] = { "LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer", "CodeLlamaTokenizerFast" };
+	static const char *const llama[] = {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer",
+					    "CodeLlamaTokenizerFast"};
 	const struct ax_val *cls = ax_val_get(f->files->config, "tokenizer_class");
 	struct ax_val *text = NULL;
 
@@ -194,8 +198,10 @@ static int build_tokens(struct ax_effective *f, const struct ax_tok_spec *spec, 
 	AX_TRY(ax_tokenizer_add(f->tok, NULL, 0, e)); /* the matchers, once */
 	AX_TRY(pad_fallback(f, e));
 	f->n_tokens = (uint32_t)ax_tokenizer_size(f->tok);
-	f->add_bos = f->bos != AX_TOK_NONE && ax_tokenizer_prefix(f->tok, &n) && n && ax_tokenizer_prefix(f->tok, &n)[0] == f->bos;
-	f->add_eos = f->eos != AX_TOK_NONE && ax_tokenizer_suffix(f->tok, &n) && n && ax_tokenizer_suffix(f->tok, &n)[n - 1] == f->eos;
+	f->add_bos = f->bos != AX_TOK_NONE && ax_tokenizer_prefix(f->tok, &n) && n &&
+		     ax_tokenizer_prefix(f->tok, &n)[0] == f->bos;
+	f->add_eos = f->eos != AX_TOK_NONE && ax_tokenizer_suffix(f->tok, &n) && n &&
+		     ax_tokenizer_suffix(f->tok, &n)[n - 1] == f->eos;
 	return 0;
 }
 

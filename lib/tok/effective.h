@@ -28,10 +28,11 @@
 struct ax_tok_spec {
 	const char *model_dir;     /* config.json, generation_config.json, and the tokenizer unless tokenizer_dir is set */
 	const char *tokenizer_dir; /* tokenizer_config: another folder with the tokenizer's files */
-	const struct ax_val *special_tokens;         /* map: bos_token, eos_token, pad_token, unk_token, additional_special_tokens [..] */
+	const struct ax_val *special_tokens; /* map: bos_token, eos_token, pad_token, .., additional_special_tokens [..] */
 	const struct ax_val *tokens;                 /* list of strings */
 	const struct ax_val *added_tokens_overrides; /* map: id (integer, or a string of digits) -> string */
-	const char *chat_template;       /* "tokenizer_default", "tokenizer_default_fallback_NAME", "jinja", or a bundled name ("chatml") */
+	/* "tokenizer_default", "tokenizer_default_fallback_NAME", "jinja", or a bundled name ("chatml") */
+	const char *chat_template;
 	const char *chat_template_jinja; /* template text for chat_template "jinja" */
 	bool resize_to_32x;              /* resize_token_embeddings_to_32x */
 	bool shrink;                     /* shrink_embeddings: n_embed may be smaller than the model's */

@@ -14,7 +14,7 @@ static int oom(struct ax_err *e)
 
 int ax_json_locate(const char *p, size_t n, const char *key, struct ax_slice *value, bool *found, struct ax_err *e)
 {
-	struct ax_scan s = { p, p + n, p };
+	struct ax_scan s = {p, p + n, p};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice k, v;
 	bool more;
@@ -102,7 +102,7 @@ static int override_vocab(struct ax_buf *json, uint32_t id, const struct ax_val 
 		AX_TRY(ax_json_locate(model.p, model.n, "vocab", &vocab, &found, e));
 	if (!found)
 		return 0;
-	s = (struct ax_scan){ vocab.p, vocab.p + vocab.n, json->p };
+	s = (struct ax_scan){vocab.p, vocab.p + vocab.n, json->p};
 	AX_GOTO(ax_scan_open(&s, '{', &more, e));
 	while (more) {
 		ax_scan_peek(&s);
@@ -151,9 +151,11 @@ int ax_effective_override(struct ax_buf *json, struct ax_val *config, const stru
 		if (end == key || *end || id < 0 || id >= AX_TOK_MAX_ID || v->type != AX_STR || !v->n)
 			return ax_fail(e, AX_EUSAGE, "added_tokens_overrides: \"%s\" is not an id with a string", key);
 		if (!override_added(list, id, ax_val_copy(a, v), a))
-			return ax_fail(e, AX_EUSAGE, "added_tokens_overrides: id %lld is not an added token of the tokenizer", id);
+			return ax_fail(e, AX_EUSAGE,
+				       "added_tokens_overrides: id %lld is not an added token of the tokenizer", id);
 		for (size_t k = 0; decoder && decoder->type == AX_MAP && k < decoder->n; k++)
-			if (strtoll(decoder->u.pair[k].key, NULL, 10) == id && !ax_val_set(a, decoder->u.pair[k].val, "content", ax_val_copy(a, v)))
+			if (strtoll(decoder->u.pair[k].key, NULL, 10) == id &&
+			    !ax_val_set(a, decoder->u.pair[k].val, "content", ax_val_copy(a, v)))
 				return oom(e);
 		AX_TRY(override_vocab(json, (uint32_t)id, v, e));
 	}
@@ -165,12 +167,12 @@ int ax_effective_override(struct ax_buf *json, struct ax_val *config, const stru
 
 static void write_flags(struct ax_buf *b, const struct ax_tok_added *t)
 {
-	static const char *const word[] = { "false", "true" };
+	static const char *const word[] = {"false", "true"};
 
 	ax_buf_adds(b, "\"content\": ");
 	ax_json_write_str(b, t->content, t->content_n, 0);
-	ax_buf_addf(b, ", \"single_word\": %s, \"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"special\": %s}", word[t->single_word],
-		    word[t->lstrip], word[t->rstrip], word[t->normalized], word[t->special]);
+	ax_buf_addf(b, ", \"single_word\": %s, \"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"special\": %s}",
+		    word[t->single_word], word[t->lstrip], word[t->rstrip], word[t->normalized], word[t->special]);
 }
 
 static void write_added(const struct ax_effective *f, struct ax_buf *b)
@@ -245,7 +247,8 @@ static int set_decoder(const struct ax_effective *f, struct ax_arena *a, struct 
  */
 static int write_config(const struct ax_effective *f, const char *dir, struct ax_err *e)
 {
-	const struct ax_val *old = f->files->config, *vars = f->template_vars, *more = ax_val_get(old, "additional_special_tokens");
+	const struct ax_val *old = f->files->config, *vars = f->template_vars,
+			    *more = ax_val_get(old, "additional_special_tokens");
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_val *config, *list;
 	struct ax_arena a;
@@ -289,7 +292,8 @@ static bool has_id(const struct ax_val *list, int64_t id)
 }
 
 /* eos_token_id: one id, or a list where there are several. */
-static bool set_eos(const struct ax_effective *f, struct ax_arena *a, struct ax_val *g, const uint32_t *turn_end, size_t n)
+static bool set_eos(const struct ax_effective *f, struct ax_arena *a, struct ax_val *g, const uint32_t *turn_end,
+		    size_t n)
 {
 	const struct ax_val *old = ax_val_get(g, "eos_token_id");
 	struct ax_val *list = old && old->type == AX_LIST ? ax_val_copy(a, old) : ax_val_list(a);
@@ -312,7 +316,8 @@ static bool set_id(struct ax_arena *a, struct ax_val *g, const char *key, uint32
 	return id == AX_TOK_NONE || ax_val_set(a, g, key, ax_val_int(a, id));
 }
 
-static int write_generation(const struct ax_effective *f, const char *dir, const uint32_t *turn_end, size_t n, struct ax_err *e)
+static int write_generation(const struct ax_effective *f, const char *dir, const uint32_t *turn_end, size_t n,
+			    struct ax_err *e)
 {
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_arena a;
@@ -323,7 +328,8 @@ static int write_generation(const struct ax_effective *f, const char *dir, const
 		return 0;
 	ax_arena_init(&a, 0);
 	g = f->files->generation ? ax_val_copy(&a, f->files->generation) : ax_val_map(&a);
-	if (!g || !set_eos(f, &a, g, turn_end, n) || !set_id(&a, g, "bos_token_id", f->bos) || !set_id(&a, g, "pad_token_id", f->pad)) {
+	if (!g || !set_eos(f, &a, g, turn_end, n) || !set_id(&a, g, "bos_token_id", f->bos) ||
+	    !set_id(&a, g, "pad_token_id", f->pad)) {
 		ax_arena_release(&a);
 		return oom(e);
 	}

@@ -102,7 +102,8 @@ void ax_nbuf_copy(struct ax_nbuf *b, const struct ax_ntext *t, size_t from, size
 
 struct ax_ntext ax_nbuf_text(const struct ax_nbuf *b)
 {
-	struct ax_ntext t = { b->text.p ? b->text.p : "", b->text.n, b->track ? b->begin : NULL, b->track ? b->end : NULL, 0 };
+	struct ax_ntext t = {b->text.p ? b->text.p : "", b->text.n, b->track ? b->begin : NULL,
+			     b->track ? b->end : NULL, 0};
 
 	return t;
 }
@@ -204,10 +205,10 @@ static void run_replace(struct ax_nbuf *b, const struct ax_normalizer *s, const 
 	ax_nbuf_copy(b, t, done, t->n);
 }
 
-static int run_regex(struct ax_nbuf *b, const struct ax_normalizer *s, struct ax_regex_work *w, const struct ax_ntext *t,
-		     struct ax_err *e)
+static int run_regex(struct ax_nbuf *b, const struct ax_normalizer *s, struct ax_regex_work *w,
+		     const struct ax_ntext *t, struct ax_err *e)
 {
-	struct ax_regex_iter it = { 0, 0 };
+	struct ax_regex_iter it = {0, 0};
 	size_t done = 0, from, to;
 	int rc;
 
@@ -254,7 +255,8 @@ static int nmt_class(uint32_t c)
 }
 
 /* One character of a step that works character by character. */
-static void run_char(struct ax_nbuf *b, enum ax_norm_kind kind, const struct ax_ntext *t, size_t i, size_t len, uint32_t c)
+static void run_char(struct ax_nbuf *b, enum ax_norm_kind kind, const struct ax_ntext *t, size_t i, size_t len,
+		     uint32_t c)
 {
 	uint32_t begin, end, low[3], f = ax_uni(c);
 	char utf8[12];
@@ -329,7 +331,8 @@ static int run_step(const struct ax_normalizer *s, struct ax_norm_work *w, struc
 	return 0;
 }
 
-int ax_normalize(const struct ax_normalizers *s, struct ax_norm_work *w, struct ax_ntext *t, bool track, struct ax_err *e)
+int ax_normalize(const struct ax_normalizers *s, struct ax_norm_work *w, struct ax_ntext *t, bool track,
+		 struct ax_err *e)
 {
 	int free_buf = 0;
 

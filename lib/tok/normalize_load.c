@@ -61,14 +61,10 @@ static const struct {
 	enum ax_norm_kind kind;
 	enum ax_uni_form form;
 } simple[] = {
-	{ "NFC", AX_NORM_FORM, AX_NFC },
-	{ "NFD", AX_NORM_FORM, AX_NFD },
-	{ "NFKC", AX_NORM_FORM, AX_NFKC },
-	{ "NFKD", AX_NORM_FORM, AX_NFKD },
-	{ "Lowercase", AX_NORM_LOWER, AX_NFC },
-	{ "StripAccents", AX_NORM_ACCENTS, AX_NFC },
-	{ "ByteLevel", AX_NORM_BYTES, AX_NFC },
-	{ "Nmt", AX_NORM_NMT, AX_NFC },
+    {"NFC", AX_NORM_FORM, AX_NFC},	  {"NFD", AX_NORM_FORM, AX_NFD},
+    {"NFKC", AX_NORM_FORM, AX_NFKC},	  {"NFKD", AX_NORM_FORM, AX_NFKD},
+    {"Lowercase", AX_NORM_LOWER, AX_NFC}, {"StripAccents", AX_NORM_ACCENTS, AX_NFC},
+    {"ByteLevel", AX_NORM_BYTES, AX_NFC}, {"Nmt", AX_NORM_NMT, AX_NFC},
 };
 
 static int load_one(struct ax_normalizers *s, const struct ax_val *v, int depth, struct ax_err *e)
@@ -105,7 +101,8 @@ static int load_one(struct ax_normalizers *s, const struct ax_val *v, int depth,
 	}
 	if (ax_val_is(type, "BertNormalizer"))
 		return load_bert(s, v, e);
-	return ax_fail(e, AX_EDATA, "normalizer of type %.*s is not supported", (int)(type->n < 40 ? type->n : 40), type->u.s);
+	return ax_fail(e, AX_EDATA, "normalizer of type %.*s is not supported", (int)(type->n < 40 ? type->n : 40),
+		       type->u.s);
 }
 
 int ax_normalizers_load(struct ax_normalizers *s, const struct ax_val *v, struct ax_err *e)

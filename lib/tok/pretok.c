@@ -78,7 +78,9 @@ static size_t match_at(const struct walk *w, size_t i)
 		return ax_uni(c) & w->s->flag ? i + len : i;
 	case AX_PRE_WORDS:
 		for (uint32_t kind = 0; i < w->n; i += len) {
-			uint32_t f = ax_uni(ax_utf8_get(p + i, &len)), now = f & AX_UNI_RWORD ? 1 : f & AX_UNI_RSPACE ? 2 : 3;
+			uint32_t f = ax_uni(ax_utf8_get(p + i, &len)), now = f & AX_UNI_RWORD	 ? 1
+									     : f & AX_UNI_RSPACE ? 2
+												 : 3;
 
 			if (now == 2 || (kind && now != kind))
 				break;
@@ -136,13 +138,13 @@ static int next_segment(struct walk *w, struct segment *out, struct ax_err *e)
 			w->begin = w->end = w->n;
 	}
 	if (w->begin > w->pos) {
-		*out = (struct segment){ w->pos, w->begin, w->s->invert };
+		*out = (struct segment){w->pos, w->begin, w->s->invert};
 		w->pos = w->begin;
 		return 1;
 	}
 	if (!w->have)
 		return 0;
-	*out = (struct segment){ w->begin, w->end, !w->s->invert };
+	*out = (struct segment){w->begin, w->end, !w->s->invert};
 	w->pos = w->end;
 	w->have = false;
 	return 1;
@@ -152,8 +154,8 @@ static int next_segment(struct walk *w, struct segment *out, struct ax_err *e)
 static int cut(const struct run *r, size_t k, const struct ax_ntext *t)
 {
 	const struct ax_pre_stage *s = &r->s->stage[k];
-	struct walk w = { s, r->w->regex[k], t->p, t->n, 0, { 0, 0 }, 0, 0, false };
-	struct segment g, held = { 0, 0, false };
+	struct walk w = {s, r->w->regex[k], t->p, t->n, 0, {0, 0}, 0, 0, false};
+	struct segment g, held = {0, 0, false};
 	bool holding = false, previous = false;
 	int rc;
 
@@ -229,7 +231,8 @@ static int metaspace(const struct run *r, size_t k, const struct ax_ntext *t)
 	size_t done = 0;
 
 	ax_nbuf_reset(b, r->track);
-	if (!(t->p[0] == ' ' || starts_with(t, s->text, s->text_n)) && (s->prepend == AX_PRE_ALWAYS || (s->prepend == AX_PRE_FIRST && start == 0)))
+	if (!(t->p[0] == ' ' || starts_with(t, s->text, s->text_n)) &&
+	    (s->prepend == AX_PRE_ALWAYS || (s->prepend == AX_PRE_FIRST && start == 0)))
 		ax_nbuf_add(b, s->text, s->text_n, start, start);
 	while ((q = memchr(t->p + done, ' ', t->n - done))) {
 		size_t at = (size_t)(q - t->p);
@@ -310,7 +313,7 @@ static int run_stage(const struct run *r, size_t k, const struct ax_ntext *t)
 int ax_pretok_run(const struct ax_pretok *s, struct ax_pre_work *w, struct ax_ntext text, bool track, ax_pre_sink sink,
 		  void *ctx, struct ax_err *e)
 {
-	struct run r = { s, w, track, sink, ctx, e };
+	struct run r = {s, w, track, sink, ctx, e};
 
 	if (!text.n)
 		return 0;

@@ -15,7 +15,8 @@ static int add(struct ax_pretok *s, enum ax_pre_kind kind, enum ax_pre_behavior 
 
 static int take_behavior(const struct ax_val *v, enum ax_pre_behavior *b, struct ax_err *e)
 {
-	static const char *const names[] = { "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
+	static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+					    "Contiguous"};
 	const struct ax_val *s = ax_val_get(v, "behavior");
 
 	if (!s)
@@ -135,7 +136,9 @@ static int load_one(struct ax_pretok *s, const struct ax_val *v, int depth, stru
 		return load_metaspace(s, v, e);
 	if (ax_val_is(type, "Digits"))
 		return load_class(s, AX_UNI_RNUM,
-				  ax_val_bool_or(ax_val_get(v, "individual_digits"), false) ? AX_PRE_ISOLATED : AX_PRE_CONTIGUOUS, &st, e);
+				  ax_val_bool_or(ax_val_get(v, "individual_digits"), false) ? AX_PRE_ISOLATED
+											    : AX_PRE_CONTIGUOUS,
+				  &st, e);
 	if (ax_val_is(type, "WhitespaceSplit"))
 		return load_class(s, AX_UNI_RSPACE, AX_PRE_REMOVED, &st, e);
 	if (ax_val_is(type, "Punctuation")) {
@@ -163,7 +166,8 @@ static int load_one(struct ax_pretok *s, const struct ax_val *v, int depth, stru
 		st->length = (size_t)ax_val_int_or(length, 5);
 		return 0;
 	}
-	return ax_fail(e, AX_EDATA, "pre_tokenizer of type %.*s is not supported", (int)(type->n < 40 ? type->n : 40), type->u.s);
+	return ax_fail(e, AX_EDATA, "pre_tokenizer of type %.*s is not supported", (int)(type->n < 40 ? type->n : 40),
+		       type->u.s);
 }
 
 int ax_pretok_load(struct ax_pretok *s, const struct ax_val *v, struct ax_err *e)

@@ -145,7 +145,8 @@ static bool stands_alone(const struct ax_ntext *t, size_t begin, size_t end)
 	const unsigned char *p = (const unsigned char *)t->p;
 	size_t len;
 
-	return (begin == 0 || !is_word(ax_utf8_before(p + begin))) && (end == t->n || !is_word(ax_utf8_get(p + end, &len)));
+	return (begin == 0 || !is_word(ax_utf8_before(p + begin))) &&
+	       (end == t->n || !is_word(ax_utf8_get(p + end, &len)));
 }
 
 static size_t strip_left(const struct ax_ntext *t, size_t begin, size_t floor)
@@ -218,8 +219,8 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 				const struct ax_tok_guard *guard, size_t n_guard, struct ax_ids *out,
 				struct ax_tok_scratch *s, struct ax_err *e)
 {
-	struct job j = { t, s, flags, guard, n_guard, out, NULL };
-	struct ax_ntext whole = { text, n, NULL, NULL, 0 };
+	struct job j = {t, s, flags, guard, n_guard, out, NULL};
+	struct ax_ntext whole = {text, n, NULL, NULL, 0};
 	size_t bad;
 
 	if (n > AX_TOK_MAX_TEXT)

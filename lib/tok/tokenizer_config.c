@@ -7,8 +7,8 @@
 #include "base/hash.h"
 #include "tok/tokenizer_impl.h"
 
-const char *const ax_tok_special_names[] = { "bos_token", "eos_token",  "unk_token",  "sep_token",
-					     "pad_token", "cls_token", "mask_token", NULL };
+const char *const ax_tok_special_names[] = {"bos_token", "eos_token", "unk_token",  "sep_token",
+					    "pad_token", "cls_token", "mask_token", NULL};
 
 const struct ax_val *ax_tok_special_text(const struct ax_val *v)
 {
@@ -20,7 +20,7 @@ const struct ax_val *ax_tok_special_text(const struct ax_val *v)
 /* Flags of an added token's map; what is absent takes transformers' defaults. */
 static struct ax_tok_added token_of(const struct ax_val *v, const struct ax_val *content, bool special)
 {
-	struct ax_tok_added tok = { .content = content->u.s, .content_n = content->n };
+	struct ax_tok_added tok = {.content = content->u.s, .content_n = content->n};
 
 	tok.special = special || ax_val_bool_or(ax_val_get(v, "special"), false);
 	tok.single_word = ax_val_bool_or(ax_val_get(v, "single_word"), false);
@@ -54,7 +54,7 @@ static int apply_decoder(struct ax_tokenizer *t, const struct ax_val *map, struc
 	if (!list)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	for (size_t i = 0; i < map->n; i++)
-		list[i] = (struct entry){ strtol(map->u.pair[i].key, NULL, 10), map->u.pair[i].val };
+		list[i] = (struct entry){strtol(map->u.pair[i].key, NULL, 10), map->u.pair[i].val};
 	qsort(list, map->n, sizeof(*list), by_id);
 	for (size_t i = 0; !rc && i < map->n; i++) {
 		const struct ax_val *content = ax_tok_special_text(list[i].v);
@@ -83,7 +83,7 @@ static int apply_named(struct ax_tokenizer *t, const struct ax_val *v, struct ax
 
 int ax_tok_apply_config(struct ax_tokenizer *t, const struct ax_val *config, const struct ax_val *map, struct ax_err *e)
 {
-	static const char *const lists[] = { "additional_special_tokens", "extra_special_tokens" };
+	static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
 	const struct ax_val *decoder = ax_val_get(config, "added_tokens_decoder");
 
 	AX_TRY(apply_decoder(t, decoder, e));
@@ -119,7 +119,8 @@ void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 
 	for (size_t i = 0; i < m->n_merge_slot; i++) /* a sum: the order in the table means nothing */
 		if (m->merge[i].left != AX_TOK_NONE)
-			merges += ax_mix64(ax_mix64((uint64_t)m->merge[i].left << 32 | m->merge[i].right) ^ m->merge[i].rank);
+			merges +=
+			    ax_mix64(ax_mix64((uint64_t)m->merge[i].left << 32 | m->merge[i].right) ^ m->merge[i].rank);
 	ax_buf_add_u64(&b, merges);
 	ax_buf_add_u64(&b, t->parts_hash);
 	ax_buf_addf(&b, "%d%d%d;", m->byte_fallback, m->fuse_unk, m->ignore_merges);
@@ -134,7 +135,8 @@ void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 	for (size_t i = 0; i < t->n_added; i++) {
 		const struct ax_tok_added *a = &t->added[i];
 
-		ax_buf_addf(&b, "%u %d%d%d%d%d ", a->id, a->special, a->lstrip, a->rstrip, a->single_word, a->normalized);
+		ax_buf_addf(&b, "%u %d%d%d%d%d ", a->id, a->special, a->lstrip, a->rstrip, a->single_word,
+			    a->normalized);
 		add_text(&b, a->content, a->content_n);
 	}
 	for (size_t i = 0; i < t->n_prefix; i++)

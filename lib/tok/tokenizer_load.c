@@ -81,12 +81,13 @@ static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 	ax_trie_release(&t->raw);
 	ax_trie_release(&t->normalized);
 	for (size_t i = 0; !rc && i < t->n_added; i++) {
-		struct ax_ntext x = { t->added[i].content, t->added[i].content_n, NULL, NULL, 0 };
+		struct ax_ntext x = {t->added[i].content, t->added[i].content_n, NULL, NULL, 0};
 
 		if (t->added[i].normalized)
 			rc = ax_normalize(&t->norm, &w, &x, false, e);
 		if (!rc)
-			rc = ax_trie_add(t->added[i].normalized ? &t->normalized : &t->raw, x.p, x.n, t->added[i].id, e);
+			rc =
+			    ax_trie_add(t->added[i].normalized ? &t->normalized : &t->raw, x.p, x.n, t->added[i].id, e);
 	}
 	ax_norm_work_release(&w);
 	return rc;
@@ -103,8 +104,9 @@ int ax_tok_add_quietly(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t 
 		}
 		tok[i].id = id_for(t, &tok[i], same);
 		if (tok[i].id >= AX_TOK_MAX_ID)
-			return ax_fail(e, AX_EDATA, "added token \"%.*s\": no id below %u is free", (int)(tok[i].content_n < 40 ? tok[i].content_n : 40),
-				       tok[i].content, AX_TOK_MAX_ID);
+			return ax_fail(e, AX_EDATA, "added token \"%.*s\": no id below %u is free",
+				       (int)(tok[i].content_n < 40 ? tok[i].content_n : 40), tok[i].content,
+				       AX_TOK_MAX_ID);
 		if (same) {
 			const char *content = same->content;
 
@@ -160,7 +162,7 @@ static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct 
 	if (list->type != AX_LIST)
 		return ax_fail(e, AX_EDATA, "added_tokens is not a list");
 	for (size_t i = 0; i < list->n; i++) {
-		struct ax_tok_added tok = { 0 };
+		struct ax_tok_added tok = {0};
 
 		AX_TRY(read_added(list->u.item[i], &tok, e));
 		AX_TRY(ax_tok_add_quietly(t, &tok, 1, e));
@@ -178,7 +180,7 @@ struct file {
 
 static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_t n, struct ax_err *e)
 {
-	struct ax_scan s = { p, p + n, p };
+	struct ax_scan s = {p, p + n, p};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice key, v;
 	bool more;
@@ -189,8 +191,8 @@ static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_
 		struct ax_val **to = NULL;
 
 		AX_GOTO(ax_scan_key(&s, &key, &b, e));
-		to = ax_slice_is(key, "added_tokens")     ? &f->added
-		     : ax_slice_is(key, "normalizer")     ? &f->norm
+		to = ax_slice_is(key, "added_tokens")	  ? &f->added
+		     : ax_slice_is(key, "normalizer")	  ? &f->norm
 		     : ax_slice_is(key, "pre_tokenizer")  ? &f->pre
 		     : ax_slice_is(key, "post_processor") ? &f->post
 							  : NULL;
@@ -249,7 +251,7 @@ static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_er
 static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,
 		 struct ax_err *e)
 {
-	struct file f = { 0 };
+	struct file f = {0};
 	size_t bad;
 	int rc;
 
@@ -278,15 +280,16 @@ out:
 	return rc;
 }
 
-int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const struct ax_val *config, const struct ax_val *map,
-		 struct ax_err *e)
+int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const struct ax_val *config,
+		 const struct ax_val *map, struct ax_err *e)
 {
 	int rc;
 
 	*out = ax_calloc(1, sizeof(**out));
 	if (!*out)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	rc = n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE) : build(*out, json, n, config, map, e);
+	rc = n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE)
+			  : build(*out, json, n, config, map, e);
 	if (rc) {
 		ax_tokenizer_free(*out);
 		*out = NULL;
@@ -319,7 +322,7 @@ int ax_tokenizer_open(struct ax_tokenizer **out, const char *path, struct ax_err
 	bool folder = ax_path_is_dir(path);
 	char *json = folder ? ax_path_join(path, "tokenizer.json") : ax_strdup(path);
 	struct ax_val *config = NULL, *map = NULL;
-	struct ax_map m = { NULL, 0 };
+	struct ax_map m = {NULL, 0};
 	struct ax_arena arena;
 	int rc;
 

@@ -9,7 +9,7 @@ static int push(struct ax_tokenizer *t, bool after, int64_t id, struct ax_err *e
 	size_t *n = after ? &t->n_suffix : &t->n_prefix;
 	uint32_t *q;
 
-	if (id < 0 || id >= AX_TOK_MAX_ID || !ax_tokenizer_piece(t, (uint32_t)id, &(size_t){ 0 }))
+	if (id < 0 || id >= AX_TOK_MAX_ID || !ax_tokenizer_piece(t, (uint32_t)id, &(size_t){0}))
 		return ax_fail(e, AX_EDATA, "post_processor: id %lld is no token", (long long)id);
 	if (*n >= 64)
 		return ax_fail(e, AX_EDATA, "post_processor: more than 64 special tokens");
@@ -35,15 +35,18 @@ static int load_template(struct ax_tokenizer *t, const struct ax_val *v, struct 
 
 		if (ax_val_get(single->u.item[i], "Sequence")) {
 			if (seen)
-				return ax_fail(e, AX_EDATA, "post_processor: a template with the text twice is not supported");
+				return ax_fail(e, AX_EDATA,
+					       "post_processor: a template with the text twice is not supported");
 			seen = true;
 			continue;
 		}
-		for (size_t k = 0; name && name->type == AX_STR && tokens && tokens->type == AX_MAP && k < tokens->n; k++)
+		for (size_t k = 0; name && name->type == AX_STR && tokens && tokens->type == AX_MAP && k < tokens->n;
+		     k++)
 			if (tokens->u.pair[k].key_n == name->n && !memcmp(tokens->u.pair[k].key, name->u.s, name->n))
 				ids = ax_val_get(tokens->u.pair[k].val, "ids");
 		if (!ids || ids->type != AX_LIST)
-			return ax_fail(e, AX_EDATA, "post_processor: the template names a special token that it does not define");
+			return ax_fail(e, AX_EDATA,
+				       "post_processor: the template names a special token that it does not define");
 		for (size_t k = 0; k < ids->n; k++)
 			AX_TRY(push(t, seen, ax_val_int_or(ids->u.item[k], -1), e));
 	}
@@ -87,7 +90,8 @@ static int load_one(struct ax_tokenizer *t, const struct ax_val *v, int depth, s
 		}
 		return 0;
 	}
-	return ax_fail(e, AX_EDATA, "post_processor of type %.*s is not supported", type && type->type == AX_STR && type->n < 40 ? (int)type->n : 1,
+	return ax_fail(e, AX_EDATA, "post_processor of type %.*s is not supported",
+		       type && type->type == AX_STR && type->n < 40 ? (int)type->n : 1,
 		       type && type->type == AX_STR ? type->u.s : "?");
 }
 

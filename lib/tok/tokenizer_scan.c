@@ -117,9 +117,9 @@ int ax_scan_string(struct ax_scan *s, struct ax_slice *out, struct ax_buf *b, st
 		ax_buf_add(b, from, (size_t)(s->p - from));
 		if (b->oom)
 			return ax_fail(e, AX_EMEM, "out of memory");
-		*out = (struct ax_slice){ b->p, b->n };
+		*out = (struct ax_slice){b->p, b->n};
 	} else {
-		*out = (struct ax_slice){ from, (size_t)(s->p - from) };
+		*out = (struct ax_slice){from, (size_t)(s->p - from)};
 	}
 	s->p++;
 	return 0;

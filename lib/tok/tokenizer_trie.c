@@ -76,7 +76,8 @@ int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, stru
 		if (!child) {
 			child = (uint32_t)t->n_node;
 			if (!new_node(t))
-				return ax_fail(e, AX_EMEM, "out of memory, or more than %zu bytes, for added tokens", MAX_NODES);
+				return ax_fail(e, AX_EMEM, "out of memory, or more than %zu bytes, for added tokens",
+					       MAX_NODES);
 			t->edge[slot_of(t, edge_key(node, u[i]))] = (uint64_t)edge_key(node, u[i]) << 32 | child;
 			t->n_edge++;
 		}
