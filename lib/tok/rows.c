@@ -76,9 +76,9 @@ int ax_made_end(struct ax_made *m, unsigned note, struct ax_err *e)
 	struct ax_made_row *r = &m->row[m->n_row];
 	size_t n = m->n - r->at;
 
-	if (n > AX_ROW_MAX) {
+	if (n > UINT32_MAX) { /* more than AX_ROW_MAX is a row too long, which the caller drops or cuts */
 		m->n = r->at;
-		return ax_fail(e, AX_EDATA, "the row has %zu tokens; the most is %u", n, AX_ROW_MAX);
+		return ax_fail(e, AX_EDATA, "the row has %zu tokens; the most is %u", n, UINT32_MAX);
 	}
 	r->n = (uint32_t)n;
 	r->note = note;

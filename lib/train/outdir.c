@@ -13,9 +13,12 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "text/json.h"
 #include "train/ckpt.h"
+#include "train/state.h"
 
 #define LOCK_NAME ".ax-train.lock"
+#define STATE_MAX ((size_t)16 << 20)
 
 static int take_lock(struct ax_outdir *d, uint64_t nonce, struct ax_err *e)
 {
@@ -125,6 +128,44 @@ static int start_fresh(const struct ax_outdir *d, bool overwrite, struct ax_err 
 	return rc;
 }
 
+/* Step of a checkpoint; -1 if it cannot be read, which opening it will explain. */
+static int64_t step_of(const char *path)
+{
+	char *file = ax_path_join(path, AX_CKPT_STATE);
+	struct ax_state s = {.step = -1};
+	struct ax_arena a;
+	struct ax_val *v;
+
+	ax_arena_init(&a, 0);
+	if (!file || ax_json_file(&a, file, STATE_MAX, &v, NULL) || ax_state_parse(&s, v, NULL))
+		s.step = -1;
+	ax_arena_release(&a);
+	ax_free(file);
+	return s.step;
+}
+
+/*
+ * Checkpoints after the one to continue are of another course of the run. Left there, they would be taken for its result,
+ * and save_total_limit would remove the new ones as the oldest.
+ */
+static int drop_newer(const struct ax_outdir *d, bool overwrite, struct ax_err *e)
+{
+	int64_t *step = NULL, from = step_of(d->resume);
+	size_t n = 0;
+	int rc = from < 0 ? 0 : ax_ckpt_list(d->path, &step, &n, e);
+
+	if (!rc && n && step[n - 1] > from && !overwrite)
+		rc = ax_fail(e, AX_EUSAGE,
+			     "%s holds checkpoint-%" PRId64 ", after the one to resume from: --resume-from-checkpoint auto "
+			     "continues it, --overwrite removes the checkpoints after step %" PRId64,
+			     d->path, step[n - 1], from);
+	for (size_t i = 0; !rc && i < n; i++)
+		if (step[i] > from)
+			rc = remove_checkpoint(d, step[i], e);
+	ax_free(step);
+	return rc;
+}
+
 static int choose(struct ax_outdir *d, const char *want, bool overwrite, struct ax_err *e)
 {
 	int64_t step = -1;
@@ -134,7 +175,9 @@ static int choose(struct ax_outdir *d, const char *want, bool overwrite, struct 
 		return start_fresh(d, overwrite, e);
 	if (strcmp(want, "auto")) {
 		snprintf(d->resume, sizeof(d->resume), "%s", want);
-		return strlen(want) < sizeof(d->resume) ? 0 : ax_fail(e, AX_EUSAGE, "path of the checkpoint is too long");
+		if (strlen(want) >= sizeof(d->resume))
+			return ax_fail(e, AX_EUSAGE, "path of the checkpoint is too long");
+		return drop_newer(d, overwrite, e);
 	}
 	AX_TRY(ax_ckpt_newest(d->path, &step, e));
 	if (step < 0)

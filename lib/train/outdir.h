@@ -26,8 +26,8 @@ int ax_outdir_open(struct ax_outdir *d, struct ax_comm *c, const char *path, str
 
 /*
  * Choose where to start. want: NULL (fresh: AX_EUSAGE if checkpoints are there, naming both choices), "auto" (newest
- * complete checkpoint, or fresh), or the path of a checkpoint. overwrite: a fresh run removes older checkpoints, each
- * named.
+ * complete checkpoint, or fresh), or the path of a checkpoint (AX_EUSAGE if dir holds later ones). overwrite: a fresh run
+ * removes older checkpoints, one that resumes from a path the later ones, each named.
  */
 int ax_outdir_resume(struct ax_outdir *d, struct ax_comm *c, const char *want, bool overwrite, struct ax_err *e);
 /* Remove all but the newest `keep` checkpoints (keep <= 0: all stay); names each. Rank 0. */

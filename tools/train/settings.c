@@ -12,7 +12,7 @@ static const struct ax_opt options[] = {
 	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto or cpu"},
 	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
 	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
-	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them"},
+	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them (those after the one to resume from)"},
 	{"on-nonfinite", 0, AX_OPT_STR, "WHAT", "stop", "stop or skip a step whose loss or gradient is not finite"},
 	{"eval-only", 0, AX_OPT_FLAG, NULL, NULL, "evaluate and print the loss; no training"},
 	{"model", 0, AX_OPT_STR, "DIR", NULL, "model folder or checkpoint to evaluate; default: base_model"},
