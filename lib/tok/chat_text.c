@@ -33,6 +33,14 @@ size_t ax_char_offset(const char *s, size_t n, size_t i)
 	return at;
 }
 
+/* Offsets far beyond any text, so that adding one to them is safe. */
+static int64_t clamp(int64_t v)
+{
+	const int64_t far = (int64_t)1 << 48;
+
+	return v < -far ? -far : v > far ? far : v;
+}
+
 int ax_parts_read(struct ax_parts *p, const struct ax_val *list, struct ax_arena *a, struct ax_err *e)
 {
 	struct ax_part *part;
@@ -49,7 +57,7 @@ int ax_parts_read(struct ax_parts *p, const struct ax_val *list, struct ax_arena
 
 		if (!b || b->type != AX_INT || !end || end->type != AX_INT || !train)
 			return ax_fail(e, AX_EDATA, "training detail %zu lacks begin_offset, end_offset or train", i + 1);
-		part[i] = (struct ax_part){ b->u.i, end->u.i, ax_val_truthy(train) };
+		part[i] = (struct ax_part){ clamp(b->u.i), clamp(end->u.i), ax_val_truthy(train) };
 	}
 	*p = (struct ax_parts){ part, list->n, true };
 	return 0;
