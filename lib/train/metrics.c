@@ -13,15 +13,19 @@
 
 #define METRICS_MAX ((size_t)1 << 30)
 
-static int64_t step_of_line(const char *line, size_t n)
+/* The line's step, INT64_MAX if it has none; its eval_loss, NaN if it has none. */
+static int64_t step_of_line(const char *line, size_t n, double *eval_loss)
 {
 	struct ax_arena a;
 	struct ax_val *v;
 	int64_t step = INT64_MAX;
 
+	*eval_loss = NAN;
 	ax_arena_init(&a, 0);
-	if (!ax_json_parse(&a, line, n, &v, NULL))
+	if (!ax_json_parse(&a, line, n, &v, NULL)) {
 		step = ax_val_int_or(ax_val_get(v, "step"), INT64_MAX);
+		*eval_loss = ax_val_num_or(ax_val_get(v, "eval_loss"), (double)NAN);
+	}
 	ax_arena_release(&a);
 	return step;
 }
@@ -31,10 +35,11 @@ static int kept_lines(const char *path, int64_t keep_to, struct ax_buf *out, str
 {
 	struct ax_buf all = AX_BUF_INIT;
 	const char *p, *end;
+	double loss;
 	int rc = ax_path_exists(path) ? ax_read_file(path, METRICS_MAX, &all, e) : 0;
 
 	for (p = all.p; !rc && p && (end = memchr(p, '\n', (size_t)(all.p + all.n - p))); p = end + 1)
-		if (step_of_line(p, (size_t)(end - p)) <= keep_to)
+		if (step_of_line(p, (size_t)(end - p), &loss) <= keep_to)
 			ax_buf_add(out, p, (size_t)(end + 1 - p));
 	ax_buf_release(&all);
 	return !rc && out->oom ? ax_fail(e, AX_EMEM, "out of memory") : rc;
@@ -115,4 +120,37 @@ void ax_metrics_close(struct ax_metrics *m)
 	ax_free(m->path);
 	m->fd = -1;
 	m->path = NULL;
+}
+
+static bool is_one_of(int64_t x, const int64_t *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == x)
+			return true;
+	return false;
+}
+
+int ax_metrics_best(const char *dir, const int64_t *step, size_t n, int64_t *best, double *eval_loss, struct ax_err *e)
+{
+	char *path = ax_path_join(dir, "metrics.jsonl");
+	struct ax_buf all = AX_BUF_INIT;
+	const char *p, *end;
+	double loss;
+	int rc = path ? ax_read_file(path, METRICS_MAX, &all, e) : ax_fail(e, AX_EMEM, "out of memory");
+
+	*best = -1;
+	for (p = all.p; !rc && p && (end = memchr(p, '\n', (size_t)(all.p + all.n - p))); p = end + 1) {
+		int64_t at = step_of_line(p, (size_t)(end - p), &loss);
+
+		if (!isnan(loss) && is_one_of(at, step, n) && (*best < 0 || loss < *eval_loss)) {
+			*best = at;
+			*eval_loss = loss;
+		}
+	}
+	if (!rc && *best < 0)
+		rc = ax_fail(e, AX_EDATA, "%s: none of the checkpoints was evaluated (evaluate when saving: eval_steps, save_steps)",
+			     path);
+	ax_buf_release(&all);
+	ax_free(path);
+	return rc;
 }

@@ -9,6 +9,7 @@
 #define AX_TRAIN_METRICS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -33,5 +34,11 @@ struct ax_metrics {
 int ax_metrics_open(struct ax_metrics *m, const char *dir, int64_t keep_to, struct ax_err *e);
 int ax_metrics_write(struct ax_metrics *m, const struct ax_metrics_row *r, struct ax_err *e);
 void ax_metrics_close(struct ax_metrics *m);
+
+/*
+ * The one of the n steps after which dir/metrics.jsonl has the lowest eval_loss, the first of equals. AX_EDATA if it has
+ * none for any of them.
+ */
+int ax_metrics_best(const char *dir, const int64_t *step, size_t n, int64_t *best, double *eval_loss, struct ax_err *e);
 
 #endif

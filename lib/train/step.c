@@ -102,5 +102,6 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	r->epoch = (double)st.batch.epoch + (double)(st.batch.pos + st.batch.n) / (double)t->plan.n_pack;
 	r->seconds = ax_now() - start;
 	t->busy_s += r->seconds;
+	t->recent_loss = r->loss;
 	return 0;
 }

@@ -168,7 +168,7 @@ int ax_train_open(struct ax_train **out, const struct ax_train_env *env, const s
 	t->opt = *o;
 	t->metrics.fd = -1;
 	t->last_saved = -1;
-	t->recent_eval = NAN;
+	t->recent_loss = t->recent_eval = NAN;
 	ax_progress_init(&t->progress, 1.0);
 	rc = ax_train_plan(env, o, env->comm->n_rank, &t->plan, e);
 	if (!rc && env->outdir && !t->plan.n_pack)
@@ -293,9 +293,11 @@ int ax_train_run(struct ax_train *t, struct ax_err *e)
 	return 0;
 }
 
-int64_t ax_train_step(const struct ax_train *t)
+void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s)
 {
-	return t->state.step;
+	*s = (struct ax_train_stats){.step = t->state.step, .total_steps = t->plan.total_steps, .tokens = t->state.tokens,
+				     .trained_tokens = t->state.trained_tokens, .loss = t->recent_loss,
+				     .eval_loss = t->recent_eval, .seconds = t->busy_s};
 }
 
 void ax_train_close(struct ax_train *t)

@@ -102,7 +102,14 @@ int ax_train_open(struct ax_train **t, const struct ax_train_env *env, const str
 int ax_train_run(struct ax_train *t, struct ax_err *e);
 /* Mean loss over all trained tokens of all eval packs. AX_EUSAGE if there are none. */
 int ax_train_eval(struct ax_train *t, double *loss, uint64_t *trained, struct ax_err *e);
-int64_t ax_train_step(const struct ax_train *t); /* steps done */
+struct ax_train_stats {
+	int64_t step, total_steps; /* steps done, and of the whole run */
+	uint64_t tokens, trained_tokens; /* since step 0 */
+	double loss, eval_loss;    /* the latest; NaN: none in this call */
+	double seconds;            /* in steps, of this call */
+};
+
+void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s);
 void ax_train_close(struct ax_train *t);
 
 #endif

@@ -6,12 +6,15 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sig.h"
 #include "conf/conf.h"
 #include "train/merge.h"
+#include "train/metrics.h"
 
 static const struct ax_opt options[] = {
 	{"dtype", 0, AX_OPT_STR, "DTYPE", "keep", "keep (each tensor's dtype in the base model), bf16, f16 or f32"},
 	{"max-shard-size", 0, AX_OPT_SIZE, "SIZE", "5000000000", "start a new file when the next tensor would pass SIZE"},
+	{"best", 0, AX_OPT_FLAG, NULL, NULL, "of an output_dir: the checkpoint with the lowest eval_loss, not the newest"},
 	{"dry-run", 'n', AX_OPT_FLAG, NULL, NULL, "check and print the plan, write nothing"},
 	{"force", 'f', AX_OPT_FLAG, NULL, NULL, "replace an existing folder that ax did not make"},
 };
@@ -40,21 +43,40 @@ static void show(void *ctx, uint64_t done, uint64_t total)
 		ax_progress_print(&s->p, "%s of %s", ax_human_bytes(done, a), ax_human_bytes(total, b));
 }
 
-/* The operand is a checkpoint, or an output_dir, whose newest checkpoint is meant. */
-static int find_checkpoint(const char *path, char **out, struct ax_err *e)
+static int best_step(const char *dir, int64_t *step, struct ax_err *e)
 {
+	int64_t *list;
+	double loss;
+	size_t n;
+	int rc;
+
+	AX_TRY(ax_ckpt_list(dir, &list, &n, e));
+	*step = -1;
+	rc = n ? ax_metrics_best(dir, list, n, step, &loss, e) : 0;
+	ax_free(list);
+	if (!rc && *step >= 0)
+		ax_info("best of %zu checkpoint%s: eval_loss %.6f after step %" PRId64, n, n > 1 ? "s" : "", loss, *step);
+	return rc;
+}
+
+/* The operand is a checkpoint, or an output_dir, whose newest or best checkpoint is meant. */
+static int find_checkpoint(struct ax_conf *c, char **out, struct ax_err *e)
+{
+	const char *path = c->operand[0];
 	char *manifest = ax_path_join(path, AX_CKPT_MANIFEST);
-	bool is_ckpt = manifest && ax_path_exists(manifest);
+	bool is_ckpt = manifest && ax_path_exists(manifest), best = ax_conf_opt_flag(c, "best");
 	int64_t step;
 
 	ax_free(manifest);
+	if (is_ckpt && best)
+		return ax_fail(e, AX_EUSAGE, "%s is one checkpoint: --best chooses among those of an output_dir", path);
 	if (is_ckpt) {
 		*out = ax_strdup(path);
 		return *out ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 	}
 	if (!ax_path_is_dir(path))
 		return ax_fail(e, AX_EIO, "%s is not a folder", path);
-	AX_TRY(ax_ckpt_newest(path, &step, e));
+	AX_TRY(best ? best_step(path, &step, e) : ax_ckpt_newest(path, &step, e));
 	if (step < 0)
 		return ax_fail(e, AX_EIO, "%s holds no complete checkpoint", path);
 	*out = ax_ckpt_path(path, step);
@@ -129,7 +151,7 @@ static int run(struct ax_conf *c, struct ax_err *e)
 	if (c->n_operand != 2)
 		return ax_fail(e, AX_EUSAGE, "give a checkpoint or output_dir, and the folder to write (%zu operands given)",
 			       c->n_operand);
-	AX_TRY(find_checkpoint(c->operand[0], &path, e));
+	AX_TRY(find_checkpoint(c, &path, e));
 	rc = ax_ckpt_open(&k, path, e);
 	if (!rc) {
 		rc = merge(c, &k, e);
@@ -147,6 +169,8 @@ int main(int argc, char **argv)
 
 	ax_log_init("ax-merge", 0);
 	rc = ax_conf_init(&c, &spec, argc, argv, &e);
+	if (!rc && !c.done)
+		rc = ax_sig_start(&e);
 	if (!rc && !c.done)
 		rc = run(&c, &e);
 	if (rc)

@@ -187,11 +187,12 @@ static int evaluate(struct tool *t, struct ax_err *e)
 		if (fflush(stdout))
 			rc = ax_fail(e, AX_EIO, "cannot write stdout:");
 	}
-	return rc;
+	return rc ? rc : tool_eval_json(t, loss, trained, e);
 }
 
 static int train(struct tool *t, struct ax_err *e)
 {
+	struct ax_train_stats stats;
 	struct ax_train_plan plan;
 	struct ax_train *run;
 	int rc;
@@ -204,8 +205,9 @@ static int train(struct tool *t, struct ax_err *e)
 	rc = ax_train_run(run, e);
 	if (!rc)
 		ax_info("done: ax-merge %s %s/merged makes the model folder", t->outdir.path, t->outdir.path);
+	ax_train_stats(run, &stats);
 	ax_train_close(run);
-	return rc;
+	return rc ? rc : tool_run_json(t, &stats, e);
 }
 
 static int run(struct tool *t, struct ax_err *e)

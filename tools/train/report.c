@@ -82,6 +82,7 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 	row(stdout, "free", disk);
 	if (fflush(stdout))
 		return ax_fail(e, AX_EIO, "cannot write stdout:");
+	AX_TRY(tool_plan_json(t, &p, n_rank, e));
 	if (disk < checkpoints)
 		ax_warn("%s has less free space than the checkpoints will take", dir);
 	if (limit && p.total > limit)

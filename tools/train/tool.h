@@ -49,6 +49,10 @@ int tool_model(struct tool *t, bool plan, struct ax_err *e);
 int tool_write_extra(void *ctx, const char *dir, struct ax_err *e);
 /* report.c: the plan as a table on stdout (--plan), or as lines on stderr. */
 int tool_print_plan(struct tool *t, struct ax_err *e);
+/* stats.c: --json FILE, if it is given. Rank 0 writes. */
+int tool_run_json(struct tool *t, const struct ax_train_stats *s, struct ax_err *e);
+int tool_eval_json(struct tool *t, double loss, uint64_t trained, struct ax_err *e);
+int tool_plan_json(struct tool *t, const struct ax_train_plan *p, int n_rank, struct ax_err *e);
 void tool_say_start(struct tool *t, const struct ax_train_plan *p);
 
 #endif
