@@ -35,7 +35,7 @@ static int fill(struct ax_zin *z, struct ax_err *e)
 
 static int start_codec(struct ax_zin *z, struct ax_err *e)
 {
-	static const unsigned char zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const unsigned char zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
 
 	AX_TRY(fill(z, e));
 	if (z->n >= 2 && z->buf[0] == 0x1f && z->buf[1] == 0x8b) {
@@ -119,8 +119,8 @@ static int step_gzip(struct ax_zin *z, unsigned char *p, size_t n, size_t *got, 
 
 static int step_zstd(struct ax_zin *z, unsigned char *p, size_t n, size_t *got, struct ax_err *e)
 {
-	ZSTD_inBuffer in = { z->buf, z->n, z->at };
-	ZSTD_outBuffer out = { p, n, 0 };
+	ZSTD_inBuffer in = {z->buf, z->n, z->at};
+	ZSTD_outBuffer out = {p, n, 0};
 	size_t rc = ZSTD_decompressStream(z->zs, &out, &in);
 
 	if (ZSTD_isError(rc))
@@ -144,7 +144,8 @@ int ax_zin_read(struct ax_zin *z, void *p, size_t n, size_t *got, struct ax_err 
 		AX_TRY(fill(z, e));
 		if (z->eof && !z->open)
 			break;
-		AX_TRY((z->codec == CODEC_GZIP ? step_gzip : step_zstd)(z, (unsigned char *)p + done, n - done, &step, e));
+		AX_TRY(
+		    (z->codec == CODEC_GZIP ? step_gzip : step_zstd)(z, (unsigned char *)p + done, n - done, &step, e));
 		done += step;
 		if (z->eof && z->open && step == 0)
 			return cut(z, e);

@@ -7,8 +7,8 @@
 #include "tok/chat_text.h"
 
 static const struct ax_chat_pair default_role[] = {
-	{ "human", "user" }, { "user", "user" },     { "assistant", "assistant" },
-	{ "gpt", "assistant" }, { "system", "system" }, { "tool", "tool" },
+    {"human", "user"},	  {"user", "user"},	{"assistant", "assistant"},
+    {"gpt", "assistant"}, {"system", "system"}, {"tool", "tool"},
 };
 
 static int no_memory(struct ax_err *e)
@@ -81,7 +81,7 @@ static int old_mapping(struct ax_chat *c, const struct ax_val *entry, const char
 				       from, c->map[i].from);
 		return 0;
 	}
-	c->map[c->n_map++] = (struct ax_chat_pair){ from, to };
+	c->map[c->n_map++] = (struct ax_chat_pair){from, to};
 	return 0;
 }
 
@@ -90,7 +90,7 @@ static void default_mapping(struct ax_chat *c, const char *name)
 	for (size_t i = 0; i < c->n_map; i++)
 		if (!strcmp(c->map[i].to, name))
 			return;
-	c->map[c->n_map++] = (struct ax_chat_pair){ name, name };
+	c->map[c->n_map++] = (struct ax_chat_pair){name, name};
 }
 
 static int read_mapping(struct ax_chat *c, const struct ax_val *entry, struct ax_err *e)
@@ -108,9 +108,8 @@ static int read_mapping(struct ax_chat *c, const struct ax_val *entry, struct ax
 		if (!from)
 			return ax_fail(e, AX_EUSAGE, "datasets: message_property_mappings.%s must be a string",
 				       m->u.pair[i].key);
-		c->map[c->n_map++] = (struct ax_chat_pair){
-			from, ax_arena_strndup(&c->arena, m->u.pair[i].key, m->u.pair[i].key_n)
-		};
+		c->map[c->n_map++] =
+		    (struct ax_chat_pair){from, ax_arena_strndup(&c->arena, m->u.pair[i].key, m->u.pair[i].key_n)};
 		if (!c->map[c->n_map - 1].to)
 			return no_memory(e);
 	}
@@ -134,7 +133,7 @@ static int add_roles(struct ax_chat *c, const struct ax_pair *p, struct ax_err *
 
 		if (!from)
 			return ax_fail(e, AX_EUSAGE, "datasets: roles.%s must be a list of source names", p->key);
-		c->role[c->n_role++] = (struct ax_chat_pair){ from, to };
+		c->role[c->n_role++] = (struct ax_chat_pair){from, to};
 	}
 	return 0;
 }

@@ -35,19 +35,19 @@ struct ax_parts {
 };
 
 struct ax_turn {
-	struct ax_val *msg;               /* as the template sees it */
-	const struct ax_val *content;     /* msg.content; NULL if absent */
-	const struct ax_val *reasoning;   /* msg[thinking key]; NULL if absent */
-	const struct ax_val *training;    /* the row's own flag; NULL: none */
+	struct ax_val *msg;		/* as the template sees it */
+	const struct ax_val *content;	/* msg.content; NULL if absent */
+	const struct ax_val *reasoning; /* msg[thinking key]; NULL if absent */
+	const struct ax_val *training;	/* the row's own flag; NULL: none */
 	struct ax_parts detail, reasoning_detail;
-	bool by_role;                     /* its role is one of roles_to_train */
+	bool by_role; /* its role is one of roles_to_train */
 };
 
 struct ax_thread {
 	struct ax_turn *turn;
 	size_t n;
 	struct ax_val *messages; /* list of the turns' msg */
-	struct ax_val *tools;    /* a non-empty list, or NULL */
+	struct ax_val *tools;	 /* a non-empty list, or NULL */
 };
 
 struct ax_chat_pair {

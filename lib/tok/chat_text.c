@@ -56,16 +56,17 @@ int ax_parts_read(struct ax_parts *p, const struct ax_val *list, struct ax_arena
 		const struct ax_val *train = ax_val_get(list->u.item[i], "train");
 
 		if (!b || b->type != AX_INT || !end || end->type != AX_INT || !train)
-			return ax_fail(e, AX_EDATA, "training detail %zu lacks begin_offset, end_offset or train", i + 1);
-		part[i] = (struct ax_part){ clamp(b->u.i), clamp(end->u.i), ax_val_truthy(train) };
+			return ax_fail(e, AX_EDATA, "training detail %zu lacks begin_offset, end_offset or train",
+				       i + 1);
+		part[i] = (struct ax_part){clamp(b->u.i), clamp(end->u.i), ax_val_truthy(train)};
 	}
-	*p = (struct ax_parts){ part, list->n, true };
+	*p = (struct ax_parts){part, list->n, true};
 	return 0;
 }
 
 static const struct ax_val *part_text(const struct ax_val *part)
 {
-	static const char *const key[] = { "text", "content", "value" };
+	static const char *const key[] = {"text", "content", "value"};
 
 	for (size_t i = 0; i < 3; i++) {
 		const struct ax_val *v = ax_val_get(part, key[i]);
@@ -120,7 +121,7 @@ int ax_parts_join(struct ax_val *msg, const char *key, struct ax_parts *p, struc
 			continue;
 		chars = (int64_t)ax_count_chars(text->u.s, text->n);
 		ax_buf_add(&b, text->u.s, text->n);
-		part[n++] = (struct ax_part){ at, at + chars - 1, train };
+		part[n++] = (struct ax_part){at, at + chars - 1, train};
 		at += chars;
 	}
 	joined = b.oom ? NULL : ax_val_str(a, b.p ? b.p : "", b.n);
@@ -128,7 +129,7 @@ int ax_parts_join(struct ax_val *msg, const char *key, struct ax_parts *p, struc
 	if (!joined || !ax_val_set(a, msg, key, joined))
 		return no_memory(e);
 	if (said)
-		*p = (struct ax_parts){ part, n, true };
+		*p = (struct ax_parts){part, n, true};
 	return 0;
 }
 
@@ -146,7 +147,7 @@ static bool is_space(char c)
 static struct slice strip_left(struct slice s)
 {
 	while (s.n && is_space(*s.p))
-		s = (struct slice){ s.p + 1, s.n - 1 };
+		s = (struct slice){s.p + 1, s.n - 1};
 	return s;
 }
 
@@ -176,23 +177,22 @@ static bool between(struct slice s, const char *open, const char *close, struct 
 	if (!b || !c || c < b + strlen(open))
 		return false;
 	b += strlen(open);
-	*in = (struct slice){ b, (size_t)(c - b) };
+	*in = (struct slice){b, (size_t)(c - b)};
 	c += strlen(close);
-	*rest = (struct slice){ c, (size_t)(s.p + s.n - c) };
+	*rest = (struct slice){c, (size_t)(s.p + s.n - c)};
 	return true;
 }
 
 int ax_split_thinking(struct ax_val *msg, const char *key, struct ax_arena *a, struct ax_err *e)
 {
-	static const char *const tag[][2] = { { "<think>", "</think>" },
-					      { "<reasoning>", "</reasoning>" },
-					      { "<|begin_of_thought|>", "<|end_of_thought|>" } };
+	static const char *const tag[][2] = {
+	    {"<think>", "</think>"}, {"<reasoning>", "</reasoning>"}, {"<|begin_of_thought|>", "<|end_of_thought|>"}};
 	const struct ax_val *v = ax_val_get(msg, "content");
 	struct slice s, think, rest, solution, after;
 
 	if (!v || v->type != AX_STR)
 		return 0;
-	s = (struct slice){ v->u.s, v->n };
+	s = (struct slice){v->u.s, v->n};
 	for (size_t i = 0; i < sizeof(tag) / sizeof(tag[0]); i++) {
 		if (!between(s, tag[i][0], tag[i][1], &think, &rest))
 			continue;

@@ -13,8 +13,8 @@
 int ax_parts_read(struct ax_parts *p, const struct ax_val *list, struct ax_arena *a, struct ax_err *e);
 
 /*
- * If msg[key] is a list of parts ({text | content | value, train | weight}), replace it by their joined text, and, if any
- * part has a flag, *p by their ranges. Parts without a flag are trained. Anything else is left as it is.
+ * If msg[key] is a list of parts ({text | content | value, train | weight}), replace it by their joined text, and, if
+ * any part has a flag, *p by their ranges. Parts without a flag are trained. Anything else is left as it is.
  */
 int ax_parts_join(struct ax_val *msg, const char *key, struct ax_parts *p, struct ax_arena *a, struct ax_err *e);
 

@@ -117,7 +117,7 @@ int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e)
 {
 	struct ax_val *list = ax_val_list(a), *user = message(a, "user", "?"), *answer = message(a, "assistant", "!");
 	struct ax_rope plain, more;
-	struct ax_err ignored = { 0 };
+	struct ax_err ignored = {0};
 
 	m->header = m->lead = "";
 	m->header_n = m->lead_n = 0;

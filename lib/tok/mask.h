@@ -37,25 +37,25 @@ struct ax_masker {
 	const struct ax_tokenizer *tok;
 	const struct ax_jinja *tmpl;
 	struct ax_jinja_opt opt;
-	const struct ax_val *vars;         /* special tokens' texts, then the user's kwargs: maps or NULL */
+	const struct ax_val *vars; /* special tokens' texts, then the user's kwargs: maps or NULL */
 	const struct ax_val *kwargs;
-	bool train_on_inputs;              /* every turn without a flag of its own is trained */
-	bool skip_system;                  /* AX_MASK_AXOLOTL: a leading system turn is never looked for (Mistral) */
+	bool train_on_inputs; /* every turn without a flag of its own is trained */
+	bool skip_system;     /* AX_MASK_AXOLOTL: a leading system turn is never looked for (Mistral) */
 	enum ax_train_end eos, eot;
-	uint32_t eos_id;                   /* AX_TOK_NONE: none */
+	uint32_t eos_id; /* AX_TOK_NONE: none */
 	const uint32_t *eot_id;
 	size_t n_eot;
 	const char *thinking_key;
-	const char *header;                /* generation prompt; "" where the template has none */
+	const char *header; /* generation prompt; "" where the template has none */
 	size_t header_n;
-	const char *lead;                  /* then: the white space that the template writes in front of an answer */
+	const char *lead; /* then: the white space that the template writes in front of an answer */
 	size_t lead_n;
 };
 
 /* What is to be reported of a conversation. */
 enum ax_mask_note {
-	AX_NOTE_NO_END = 1 << 0,    /* a trained turn whose end is not trained */
-	AX_NOTE_NO_SPAN = 1 << 1,   /* a trained turn of which nothing was found in the text */
+	AX_NOTE_NO_END = 1 << 0,  /* a trained turn whose end is not trained */
+	AX_NOTE_NO_SPAN = 1 << 1, /* a trained turn of which nothing was found in the text */
 };
 
 struct ax_mask_work {
@@ -79,11 +79,13 @@ bool ax_turn_trained(const struct ax_masker *m, const struct ax_turn *t);
 
 /* Render messages as a conversation; real_last <= 0: without real_last_index. */
 int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, const struct ax_val *tools,
-		   int64_t real_last, bool generation_prompt, struct ax_arena *a, struct ax_rope *out, struct ax_err *e);
+		   int64_t real_last, bool generation_prompt, struct ax_arena *a, struct ax_rope *out,
+		   struct ax_err *e);
 
 /*
- * header: what add_generation_prompt appends to a conversation of one user turn; "" where the template refuses it or does
- * not merely append. lead: where there is no header, the white space that an answer puts in front of its content. Both in the arena.
+ * header: what add_generation_prompt appends to a conversation of one user turn; "" where the template refuses it or
+ * does not merely append. lead: where there is no header, the white space that an answer puts in front of its content.
+ * Both in the arena.
  */
 int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e);
 

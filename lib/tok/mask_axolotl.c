@@ -7,7 +7,7 @@
 #include "tok/chat_text.h"
 
 #define NO_SPAN (-1)
-#define WINDOW 3 /* how far an end token may lie from where the turn was found to end */
+#define WINDOW	3 /* how far an end token may lie from where the turn was found to end */
 
 struct span {
 	int64_t begin, end; /* token indices; NO_SPAN both when not found */
@@ -58,7 +58,7 @@ static struct ax_val *dummy_turn(const struct ax_masker *m, const struct ax_turn
 /* The range of ids in `full` that differs from `dummy`, looked at from both ends. */
 static struct span differing(const struct ax_ids *full, const struct ax_ids *dummy)
 {
-	const struct span none = { NO_SPAN, NO_SPAN };
+	const struct span none = {NO_SPAN, NO_SPAN};
 	size_t n = full->n < dummy->n ? full->n : dummy->n, i = 0, j = 0;
 
 	while (i < n && full->id[i] == dummy->id[i])
@@ -67,7 +67,7 @@ static struct span differing(const struct ax_ids *full, const struct ax_ids *dum
 		j++;
 	if (i == n || j == n || full->n - j <= i)
 		return none;
-	return (struct span){ (int64_t)i, (int64_t)(full->n - j) };
+	return (struct span){(int64_t)i, (int64_t)(full->n - j)};
 }
 
 static int find_turn(const struct ax_masker *m, const struct ax_thread *t, size_t i, enum replace what,
@@ -75,7 +75,7 @@ static int find_turn(const struct ax_masker *m, const struct ax_thread *t, size_
 {
 	struct ax_val *dummy;
 
-	*s = (struct span){ NO_SPAN, NO_SPAN };
+	*s = (struct span){NO_SPAN, NO_SPAN};
 	if (i == 0 && m->skip_system && ax_val_is(ax_val_get(t->turn[0].msg, "role"), "system"))
 		return 0;
 	dummy = dummy_turn(m, &t->turn[i], what, a);
@@ -242,7 +242,7 @@ static int train_turn(const struct ax_masker *m, const struct ax_thread *t, size
 int ax_mask_axolotl(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		    struct ax_err *e)
 {
-	struct last_ends last = { { NO_SPAN, NO_SPAN } };
+	struct last_ends last = {{NO_SPAN, NO_SPAN}};
 
 	for (size_t i = 0; i < t->n; i++) {
 		bool trained = ax_turn_trained(m, &t->turn[i]);

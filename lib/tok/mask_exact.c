@@ -26,7 +26,7 @@ struct piece {
 	uint32_t turn;
 	enum part_kind kind;
 	size_t origin_off; /* where in the value the bytes begin */
-	bool copied;       /* they are the value's own bytes, not made from it */
+	bool copied;	   /* they are the value's own bytes, not made from it */
 };
 
 struct exact {
@@ -73,7 +73,7 @@ static void own(struct owners *o, const struct ax_val *v, uint32_t turn, enum pa
 	struct owner *s = slot_of(o, v);
 
 	if (!s->val)
-		*s = (struct owner){ v, turn, kind };
+		*s = (struct owner){v, turn, kind};
 	if (v->type == AX_MAP)
 		for (size_t i = 0; i < v->n; i++)
 			own(o, v->u.pair[i].val, turn, kind);
@@ -97,13 +97,13 @@ static int build_owners(struct exact *x, struct ax_arena *a, struct ax_err *e)
 	for (size_t i = 0; i < x->t->n; i++) {
 		const struct ax_turn *t = &x->t->turn[i];
 
-		*slot_of(&x->own, t->msg) = (struct owner){ t->msg, (uint32_t)i, PART_OTHER };
+		*slot_of(&x->own, t->msg) = (struct owner){t->msg, (uint32_t)i, PART_OTHER};
 		for (size_t k = 0; k < t->msg->n; k++) {
 			const struct ax_pair *p = &t->msg->u.pair[k];
-			enum part_kind kind = !strcmp(p->key, "role") ? PART_ROLE :
-					      p->val == t->content    ? PART_CONTENT :
-					      p->val == t->reasoning  ? PART_REASONING :
-									PART_OTHER;
+			enum part_kind kind = !strcmp(p->key, "role")  ? PART_ROLE
+					      : p->val == t->content   ? PART_CONTENT
+					      : p->val == t->reasoning ? PART_REASONING
+								       : PART_OTHER;
 
 			own(&x->own, p->val, (uint32_t)i, kind);
 		}
@@ -124,8 +124,8 @@ static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
 
 		if (!o || !o->val)
 			continue;
-		x->piece[x->n_piece++] = (struct piece){ s->begin, s->end, o->turn, o->kind, s->off,
-							 !(s->flags & AX_SPAN_TRANSFORMED) };
+		x->piece[x->n_piece++] =
+		    (struct piece){s->begin, s->end, o->turn, o->kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
 	}
 	return 0;
 }
@@ -223,7 +223,8 @@ static bool taken_from(const struct exact *x, size_t b, size_t e, const struct a
 		b++;
 	while (e > b && is_space(x->text[e - 1]))
 		e--;
-	return e > b && content && content->type == AX_STR && n <= content->n && holds(content->u.s, n, x->text + b, e - b);
+	return e > b && content && content->type == AX_STR && n <= content->n &&
+	       holds(content->u.s, n, x->text + b, e - b);
 }
 
 /*
@@ -279,12 +280,11 @@ static const struct ax_parts *parts_of(const struct ax_turn *t, enum part_kind k
 }
 
 /* Every byte of a value with parts that no trained part covers is untrained: unmask, after all trained ones are set. */
-static void unmark_gaps(struct exact *x, const struct piece *p, const struct ax_val *text,
-			const struct ax_parts *parts)
+static void unmark_gaps(struct exact *x, const struct piece *p, const struct ax_val *text, const struct ax_parts *parts)
 {
 	size_t n_chars = ax_count_chars(text->u.s, text->n);
 	struct ax_part gap[1];
-	struct ax_parts one = { gap, 1, true };
+	struct ax_parts one = {gap, 1, true};
 	int64_t at = 0;
 
 	/* parts are few: the next trained part at or behind `at` is found by looking at all */
@@ -299,7 +299,7 @@ static void unmark_gaps(struct exact *x, const struct piece *p, const struct ax_
 				end = q->end + 1;
 			}
 		}
-		gap[0] = (struct ax_part){ at, next - 1, false };
+		gap[0] = (struct ax_part){at, next - 1, false};
 		if (next > at)
 			mark_parts(x, p, text, &one, 0);
 		at = end;
@@ -419,8 +419,8 @@ static void finish(struct exact *x, const bool *seen)
 int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		  struct ax_err *e)
 {
-	struct exact x = { .m = m, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1,
-			   .last_eos = -1 };
+	struct exact x = {
+	    .m = m, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1, .last_eos = -1};
 	bool *seen = ax_arena_calloc(a, t->n + 1, sizeof(*seen));
 
 	if (!seen)

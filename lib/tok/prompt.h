@@ -7,8 +7,8 @@
  *
  * Kinds: alpaca, gpteacher, jeopardy, oasst, explainchoice, concisechoice, summarizetldr and reflection, each with an
  * optional style after a colon (instruct, chat, chatml, phi); the alpaca_chat, alpaca_instruct, alpaca_w_system and
- * context_qa families; orcamini; metharme; and formats of the user's own. The texts are those that Axolotl's kinds of the
- * same name give, so that a model sees the prompts that it was trained on.
+ * context_qa families; orcamini; metharme; and formats of the user's own. The texts are those that Axolotl's kinds of
+ *the same name give, so that a model sees the prompts that it was trained on.
  */
 #ifndef AX_TOK_PROMPT_H
 #define AX_TOK_PROMPT_H
@@ -31,15 +31,15 @@ struct ax_prompt_kind;
 struct ax_prompt {
 	const struct ax_prompt_kind *kind; /* NULL: user-defined */
 	struct ax_prompt_form form;
-	const char *system_input, *system_plain; /* fixed system texts for the two forms, or NULL */
+	const char *system_input, *system_plain;		   /* fixed system texts for the two forms, or NULL */
 	const char *f_system, *f_instruction, *f_input, *f_output; /* columns */
-	bool joined;      /* prompt and answer are tokenised as one text */
-	unsigned n_eos;   /* end tokens put behind the answer beside the usual one */
+	bool joined;						   /* prompt and answer are tokenised as one text */
+	unsigned n_eos; /* end tokens put behind the answer beside the usual one */
 };
 
 /*
- * `type` as in a datasets entry; `style` the entry's `conversation` key or NULL. AX_EUSAGE for an unknown type or style.
- * ax_prompt_known tells whether the part before ':' and '.' names an instruction kind at all.
+ * `type` as in a datasets entry; `style` the entry's `conversation` key or NULL. AX_EUSAGE for an unknown type or
+ * style. ax_prompt_known tells whether the part before ':' and '.' names an instruction kind at all.
  */
 bool ax_prompt_known(const char *type);
 int ax_prompt_init(struct ax_prompt *p, const char *type, const char *style, struct ax_err *e);

@@ -26,7 +26,6 @@ static size_t char_len(unsigned char c)
 	return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-
 static int bad(const char *format, struct ax_err *e)
 {
 	return ax_fail(e, AX_EUSAGE, "malformed format \"%.80s\"", format);
@@ -55,7 +54,7 @@ static int parse_spec(const struct field *f, struct spec *s, const char *format,
 	const char *p = f->spec, *end = p + f->spec_n;
 	size_t first = p < end ? char_len((unsigned char)*p) : 0;
 
-	*s = (struct spec){ .fill = " ", .fill_n = 1, .precision = SIZE_MAX, .align = '<' };
+	*s = (struct spec){.fill = " ", .fill_n = 1, .precision = SIZE_MAX, .align = '<'};
 	if (first < f->spec_n && is_align(p[first])) {
 		s->fill = p;
 		s->fill_n = first;
@@ -129,7 +128,7 @@ static int split_field(const char *p, size_t n, struct field *f, const char *for
 	const char *colon = memchr(p, ':', n), *bang = memchr(p, '!', colon ? (size_t)(colon - p) : n);
 	const char *head_end = colon ? colon : p + n;
 
-	*f = (struct field){ .name = p, .conversion = 's' };
+	*f = (struct field){.name = p, .conversion = 's'};
 	f->name_n = (size_t)((bang ? bang : head_end) - p);
 	f->spec = colon ? colon + 1 : p + n;
 	f->spec_n = (size_t)(p + n - f->spec);

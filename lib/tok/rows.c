@@ -31,7 +31,7 @@ void ax_made_get(const struct ax_made *m, size_t i, struct ax_row *row)
 {
 	const struct ax_made_row *r = &m->row[i];
 
-	*row = (struct ax_row){ .n = r->n, .id = m->id + r->at, .mask = m->mask + r->at };
+	*row = (struct ax_row){.n = r->n, .id = m->id + r->at, .mask = m->mask + r->at};
 	row->label = r->label_at == SIZE_MAX ? NULL : m->label + r->label_at;
 }
 
@@ -54,7 +54,7 @@ int ax_made_begin(struct ax_made *m, struct ax_err *e)
 {
 	if (!AX_GROW(m->row, m->n_row, m->cap_row))
 		return no_memory(e);
-	m->row[m->n_row] = (struct ax_made_row){ .at = m->n, .label_at = SIZE_MAX };
+	m->row[m->n_row] = (struct ax_made_row){.at = m->n, .label_at = SIZE_MAX};
 	return 0;
 }
 
@@ -188,11 +188,14 @@ const uint32_t *ax_rows_turn_ends(const struct ax_rows *r, size_t *n)
 static int unknown_type(const char *type, struct ax_err *e)
 {
 	if (!strncmp(type, "sharegpt", 8))
-		return ax_fail(e, AX_EUSAGE, "datasets: type \"%s\" is no longer a kind: use type: chat_template, "
+		return ax_fail(e, AX_EUSAGE,
+			       "datasets: type \"%s\" is no longer a kind: use type: chat_template, "
 			       "field_messages: conversations, message_property_mappings: {role: from, content: value}",
 			       type);
-	return ax_fail(e, AX_EUSAGE, "datasets: unknown type \"%s\"; known are chat_template, completion, input_output, "
-		       "alpaca and its relatives (ax-tokenize(1)), a mapping with field_* keys", type);
+	return ax_fail(e, AX_EUSAGE,
+		       "datasets: unknown type \"%s\"; known are chat_template, completion, input_output, "
+		       "alpaca and its relatives (ax-tokenize(1)), a mapping with field_* keys",
+		       type);
 }
 
 static int init_text(struct ax_rows *r, const struct ax_val *entry, bool pretrain)
@@ -320,7 +323,8 @@ static int make(const struct ax_rows *r, const struct ax_val *row, struct ax_mad
 	return ax_fail(e, AX_EDATA, "the row has no input_ids and labels, and its data set no type");
 }
 
-/* Two beginning-of-text tokens in a row: a template that writes one and a tokenizer that adds one, or a doubled text. */
+/* Two beginning-of-text tokens in a row: a template that writes one and a tokenizer that adds one, or a doubled text.
+ */
 static void note_bos(const struct ax_rows *r, struct ax_made *m, size_t first)
 {
 	uint32_t bos = r->opt.eff ? r->opt.eff->bos : AX_TOK_NONE;

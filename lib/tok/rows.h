@@ -12,15 +12,14 @@
  *	ax_made_reset(&made);
  *
  * Kinds, by the entry's `type`:
- *	(a row with input_ids and labels)  taken as it is, whatever the type; trailing padding (attention_mask 0, untrained) goes
- *	completion, pretrain    a text, ended by the end token, in pieces of sequence_len; everything is trained
- *	alpaca and relatives    tok/prompt.h: the prompt untrained, the answer and the end token trained
- *	a mapping               the same with formats of the user's own
- *	input_output            segments {label, text}, encoded one by one, nothing added
+ *	(a row with input_ids and labels)  taken as it is, whatever the type; trailing padding (attention_mask 0,
+ *untrained) goes completion, pretrain    a text, ended by the end token, in pieces of sequence_len; everything is
+ *trained alpaca and relatives    tok/prompt.h: the prompt untrained, the answer and the end token trained a mapping the
+ *same with formats of the user's own input_output            segments {label, text}, encoded one by one, nothing added
  *	chat_template, messages conversations through a chat template: tok/chat.h, tok/mask.h
  *
- * Rows are not filtered by length here. Labels are the ids themselves where the mask is 1; only rows that came with labels
- * of their own carry labels.
+ * Rows are not filtered by length here. Labels are the ids themselves where the mask is 1; only rows that came with
+ *labels of their own carry labels.
  */
 #ifndef AX_TOK_ROWS_H
 #define AX_TOK_ROWS_H
@@ -35,26 +34,26 @@
 
 /* Settings of the run. Everything must stay valid as long as the ax_rows. */
 struct ax_rows_opt {
-	const struct ax_effective *eff;        /* NULL, or without a tokenizer: only rows of ids. Its template is what
-						  an entry's tokenizer_default means, as in Axolotl */
-	const char *model_name;                /* as the user gave it; NULL: unknown */
+	const struct ax_effective *eff; /* NULL, or without a tokenizer: only rows of ids. Its template is what
+					   an entry's tokenizer_default means, as in Axolotl */
+	const char *model_name;		/* as the user gave it; NULL: unknown */
 	uint32_t sequence_len;
 	bool train_on_inputs;
 	enum ax_mask_mode mask;
 	const struct ax_val *chat_template_kwargs;
-	const struct ax_val *eot_tokens;       /* list, or NULL */
-	const struct tm *now;                  /* for strftime_now; NULL: the clock */
+	const struct ax_val *eot_tokens; /* list, or NULL */
+	const struct tm *now;		 /* for strftime_now; NULL: the clock */
 };
 
 enum ax_made_note {
 	AX_MADE_NO_END = 1 << 0,     /* a trained turn's end is not trained */
 	AX_MADE_NO_SPAN = 1 << 1,    /* a trained turn was not found in the text */
 	AX_MADE_DOUBLE_BOS = 1 << 2, /* two beginning-of-text tokens at the start */
-	AX_MADE_CUT = 1 << 3,        /* prompt or answer alone was longer than sequence_len, and was cut */
+	AX_MADE_CUT = 1 << 3,	     /* prompt or answer alone was longer than sequence_len, and was cut */
 };
 
 struct ax_made_row {
-	size_t at;       /* first token in id and mask */
+	size_t at; /* first token in id and mask */
 	uint32_t n;
 	size_t label_at; /* first label; SIZE_MAX: none of its own */
 	unsigned note;

@@ -6,7 +6,7 @@
 #include "tok/rows_priv.h"
 
 #define TEMPLATE_MAX ((size_t)4 << 20)
-#define FALLBACK "tokenizer_default_fallback_"
+#define FALLBACK     "tokenizer_default_fallback_"
 
 static int no_memory(struct ax_err *e)
 {
@@ -18,8 +18,10 @@ static int bundled(const char *name, const char **text, struct ax_err *e)
 	*text = ax_chat_template_bundled(name);
 	if (*text)
 		return 0;
-	return ax_fail(e, AX_EUSAGE, "chat_template: no template named \"%s\" is built in; give chat_template: jinja and "
-		       "chat_template_jinja: FILE", name);
+	return ax_fail(e, AX_EUSAGE,
+		       "chat_template: no template named \"%s\" is built in; give chat_template: jinja and "
+		       "chat_template_jinja: FILE",
+		       name);
 }
 
 /* The value of chat_template_jinja: a file if there is one of that name, else the template itself. */
@@ -55,14 +57,15 @@ static int choose_template(struct ax_rows *r, const struct ax_val *entry, const 
 		return 0;
 	if (strcmp(name, "tokenizer_default"))
 		return bundled(name + strlen(FALLBACK), text, e);
-	return ax_fail(e, AX_EUSAGE, "chat_template: the tokenizer has no template of its own; name one, for example "
+	return ax_fail(e, AX_EUSAGE,
+		       "chat_template: the tokenizer has no template of its own; name one, for example "
 		       "chat_template: chatml");
 }
 
 static int read_end(const struct ax_val *entry, const char *key, enum ax_train_end dflt, enum ax_train_end *out,
 		    struct ax_err *e)
 {
-	static const char *const name[] = { "turn", "all", "last", "none" };
+	static const char *const name[] = {"turn", "all", "last", "none"};
 	const struct ax_val *v = ax_val_get(entry, key);
 
 	*out = dflt;
@@ -85,7 +88,8 @@ static int single_id(struct ax_rows *r, struct ax_tok_scratch *s, const char *to
 	if (!rc && ids.n == 1)
 		*id = ids.id[0];
 	else if (!rc)
-		rc = ax_fail(e, AX_EUSAGE, "eot_tokens: \"%s\" is %zu tokens; add it to the list of tokens", token, ids.n);
+		rc = ax_fail(e, AX_EUSAGE, "eot_tokens: \"%s\" is %zu tokens; add it to the list of tokens", token,
+			     ids.n);
 	ax_ids_release(&ids);
 	return rc;
 }
@@ -112,8 +116,10 @@ static int list_eot(struct ax_rows *r, const char *text, const char ***token, si
 			continue;
 		if (want == 1 && eos && !strcmp(s, eos)) {
 			if (!strstr(text, eos) && !strstr(text, "eos_token"))
-				ax_rows_warn(r, "the chat template never writes the end token %s: no turn's end is "
-					     "trained; name the template's own in eot_tokens", eos);
+				ax_rows_warn(r,
+					     "the chat template never writes the end token %s: no turn's end is "
+					     "trained; name the template's own in eot_tokens",
+					     eos);
 		} else if (!strstr(text, s)) {
 			ax_rows_warn(r, "eot_tokens: %s does not occur in the chat template: ignored", s);
 			continue;
@@ -142,8 +148,8 @@ static int init_ends(struct ax_rows *r, const struct ax_val *entry, const char *
 		has_eos |= eos && !strcmp(token[i], eos);
 	}
 	if (has_eos && m->eos != m->eot && ax_val_len(r->opt.eot_tokens) > 1)
-		return ax_fail(e, AX_EUSAGE, "train_on_eos and train_on_eot differ, but the end token %s is among eot_tokens",
-			       eos);
+		return ax_fail(e, AX_EUSAGE,
+			       "train_on_eos and train_on_eot differ, but the end token %s is among eot_tokens", eos);
 	m->eot_id = id;
 	m->eos_id = r->opt.eff->eos;
 	return 0;
@@ -163,10 +169,14 @@ static int init_masker(struct ax_rows *r, const struct ax_val *entry, const char
 	struct ax_tok_scratch *s;
 	int rc;
 
-	*m = (struct ax_masker){ .mode = r->opt.mask, .tok = r->tok, .tmpl = r->tmpl, .vars = r->opt.eff->template_vars,
-				 .kwargs = r->opt.chat_template_kwargs, .train_on_inputs = r->opt.train_on_inputs,
-				 .skip_system = names_mistral(r->opt.model_name),
-				 .thinking_key = r->chat.thinking_key };
+	*m = (struct ax_masker){.mode = r->opt.mask,
+				.tok = r->tok,
+				.tmpl = r->tmpl,
+				.vars = r->opt.eff->template_vars,
+				.kwargs = r->opt.chat_template_kwargs,
+				.train_on_inputs = r->opt.train_on_inputs,
+				.skip_system = names_mistral(r->opt.model_name),
+				.thinking_key = r->chat.thinking_key};
 	m->opt.now = r->opt.now;
 	AX_TRY(ax_tok_scratch_new(&s, r->tok, e));
 	rc = init_ends(r, entry, text, s, e);

@@ -15,7 +15,7 @@ struct ax_rows {
 	struct ax_rows_opt opt;
 	enum ax_rows_kind kind;
 	const struct ax_tokenizer *tok; /* NULL: none */
-	const char *field;              /* AX_ROWS_TEXT */
+	const char *field;		/* AX_ROWS_TEXT */
 	struct ax_prompt prompt;
 	struct ax_chat chat;
 	struct ax_jinja *tmpl;

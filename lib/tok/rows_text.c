@@ -59,7 +59,7 @@ static int text_field(const struct ax_val *row, const char *name, const struct a
 int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 		      struct ax_err *e)
 {
-	const struct shape sh = { .eos = true };
+	const struct shape sh = {.eos = true};
 	size_t step = r->opt.sequence_len ? r->opt.sequence_len : AX_ROW_MAX, n, at = out->n;
 	const struct ax_val *v;
 	bool was_cut = false;
@@ -107,7 +107,8 @@ static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows
 
 	answer.drop_bos = true;
 	AX_TRY(ax_made_begin(out, e));
-	AX_TRY(encode(r, w->prompt.p ? w->prompt.p : "", w->prompt.n, bare, w, out, r->opt.train_on_inputs, was_cut, e));
+	AX_TRY(
+	    encode(r, w->prompt.p ? w->prompt.p : "", w->prompt.n, bare, w, out, r->opt.train_on_inputs, was_cut, e));
 	before = out->n;
 	AX_TRY(encode(r, w->answer.p ? w->answer.p : "", w->answer.n, &answer, w, out, 1, was_cut, e));
 	for (unsigned i = 0; i < r->prompt.n_eos && eos != AX_TOK_NONE && out->n > before; i++)
@@ -119,7 +120,7 @@ static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows
 int ax_rows_prompt_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 			struct ax_err *e)
 {
-	const struct shape full = { .limit = r->opt.sequence_len, .eos = true }, bare = { .limit = r->opt.sequence_len };
+	const struct shape full = {.limit = r->opt.sequence_len, .eos = true}, bare = {.limit = r->opt.sequence_len};
 	bool was_cut = false;
 
 	AX_TRY(ax_prompt_build(&r->prompt, row, &w->prompt, &w->answer, e));

@@ -200,7 +200,7 @@ static int array_end(struct ax_source *s, bool *end, struct ax_err *e)
 
 static int next_element(struct ax_source *s, struct ax_record *r, bool *end, struct ax_err *e)
 {
-	struct scan scan = { 0 };
+	struct scan scan = {0};
 	char stop;
 	int c;
 

@@ -35,8 +35,8 @@ enum ax_source_format {
 
 struct ax_record {
 	const char *p;
-	size_t n;        /* without the line's end */
-	uint64_t line;   /* 1-based line on which the record begins */
+	size_t n;	 /* without the line's end */
+	uint64_t line;	 /* 1-based line on which the record begins */
 	uint64_t number; /* 1-based count of records in this file */
 };
 

@@ -58,9 +58,11 @@ int ax_slice_parse(struct ax_slice *s, const char *text, struct ax_err *e)
 	p++;
 	if (!border(&p, &s->has_from, &s->from_percent, &s->from) || *p++ != ':' ||
 	    !border(&p, &s->has_to, &s->to_percent, &s->to) || strcmp(p, "]"))
-		return ax_fail(e, AX_EUSAGE, "split \"%s\" is malformed; expected NAME or NAME[FROM:TO], with rows or percentages",
+		return ax_fail(e, AX_EUSAGE,
+			       "split \"%s\" is malformed; expected NAME or NAME[FROM:TO], with rows or percentages",
 			       text);
-	s->needs_total = (s->has_from && (s->from_percent || s->from < 0)) || (s->has_to && (s->to_percent || s->to < 0));
+	s->needs_total =
+	    (s->has_from && (s->from_percent || s->from < 0)) || (s->has_to && (s->to_percent || s->to < 0));
 	return 0;
 }
 
@@ -114,8 +116,8 @@ void ax_row_take(const unsigned char **p, struct ax_row *r)
 	uint32_t n = ax_get_u32(*p), flags = ax_get_u32(*p + 4);
 	const unsigned char *q = *p + HEAD;
 
-	*r = (struct ax_row){ .n = n, .split = (uint8_t)(flags >> 8), .source = ax_get_u32(*p + 8),
-			      .number = ax_get_u64(*p + 16) };
+	*r = (struct ax_row){
+	    .n = n, .split = (uint8_t)(flags >> 8), .source = ax_get_u32(*p + 8), .number = ax_get_u64(*p + 16)};
 	r->id = (const uint32_t *)(const void *)q;
 	q += (size_t)n * 4;
 	if (flags & HAS_LABEL) {
@@ -192,7 +194,7 @@ static int fetch(struct ax_hold *h, const struct ax_held *x, struct ax_buf *out,
 int ax_hold_push(struct ax_hold *h, uint64_t hash, uint32_t source, uint64_t number, const struct ax_buf *rows,
 		 struct ax_buf *out, struct ax_err *e)
 {
-	struct ax_held x = { hash, number, source, 0, rows->n };
+	struct ax_held x = {hash, number, source, 0, rows->n};
 
 	ax_buf_reset(out);
 	if (h->limit == 0 || (h->n == h->limit && worse(&x, &h->heap[0]))) {
@@ -273,7 +275,7 @@ static int grow(struct ax_seen *s, struct ax_err *e)
 int ax_seen_add(struct ax_seen *s, const struct ax_row *r, bool *fresh, struct ax_err *e)
 {
 	struct ax_row bare = *r;
-	struct ax_sum sum = { 0 };
+	struct ax_sum sum = {0};
 	uint64_t *slot;
 
 	bare.split = 0;
@@ -302,7 +304,7 @@ void ax_seen_release(struct ax_seen *s)
 
 int ax_shuffle_init(struct ax_shuffle *s, uint64_t seed, size_t cap, size_t max_bytes, struct ax_err *e)
 {
-	*s = (struct ax_shuffle){ .cap = cap, .max_bytes = max_bytes, .seed = seed };
+	*s = (struct ax_shuffle){.cap = cap, .max_bytes = max_bytes, .seed = seed};
 	s->slot = ax_calloc(cap + 1, sizeof(*s->slot));
 	return s->slot ? 0 : no_memory(e);
 }

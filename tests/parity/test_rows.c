@@ -15,7 +15,7 @@
 #include "tok/source.h"
 
 #define SCRATCH "build/tmp-rows"
-#define N_TOK 64
+#define N_TOK	64
 
 /* Cases that differ on purpose: a prefix of the id, in which mode (or both), and why. */
 static const struct {
@@ -53,7 +53,7 @@ static char *text_at(const char *fmt, const char *a, const char *b)
 /* Copy a file of a tokenizer folder, unpacked. */
 static bool unpack(const char *name, const char *file)
 {
-	static const char *const suffix[] = { "", ".gz" };
+	static const char *const suffix[] = {"", ".gz"};
 	char path[512], to[512];
 	struct ax_buf b = AX_BUF_INIT;
 	gzFile z = NULL;
@@ -123,7 +123,7 @@ struct made {
 /* What decides a case's effective tokenizer, as text. */
 static char *tokenizer_key(const struct ax_val *c)
 {
-	static const char *const part[] = { "special_tokens", "tokens", "chat_template", "chat_template_jinja" };
+	static const char *const part[] = {"special_tokens", "tokens", "chat_template", "chat_template_jinja"};
 	const struct ax_val *cfg = ax_val_get(c, "config");
 	struct ax_buf b = AX_BUF_INIT;
 	char *key;
@@ -140,7 +140,7 @@ static char *tokenizer_key(const struct ax_val *c)
 static int open_effective(struct made *m, const struct ax_val *c, const char *tokenizer)
 {
 	const struct ax_val *cfg = ax_val_get(c, "config");
-	struct ax_tok_spec spec = { .model_dir = model_dir(tokenizer) };
+	struct ax_tok_spec spec = {.model_dir = model_dir(tokenizer)};
 
 	if (m->eff)
 		ax_effective_free(m->eff);
@@ -157,7 +157,7 @@ static void make_case(struct made *m, const struct ax_val *c, const char *tokeni
 	struct ax_val *cfg = (struct ax_val *)(uintptr_t)ax_val_get(c, "config");
 	struct ax_val *entry = (struct ax_val *)(uintptr_t)ax_val_at(ax_val_get(cfg, "datasets"), 0);
 	const char *today = ax_val_cstr(&arena, ax_val_get(c, "today"), NULL);
-	struct ax_rows_opt o = { .model_name = tokenizer, .mask = mode };
+	struct ax_rows_opt o = {.model_name = tokenizer, .mask = mode};
 	struct ax_rows *r = NULL;
 	struct ax_rows_work *w = NULL;
 	struct tm now;
@@ -236,7 +236,7 @@ static struct tally *tally_of(const struct ax_val *c)
 			return &tallies[i];
 	if (n_tally == 31)
 		kind = "others";
-	tallies[n_tally] = (struct tally){ .kind = kind };
+	tallies[n_tally] = (struct tally){.kind = kind};
 	return &tallies[n_tally++];
 }
 
@@ -262,18 +262,23 @@ static void show_row(const struct made *m, const struct ax_val *c)
 		ax_made_get(&m->rows, i, &r);
 		longest = r.n > ax_val_len(ids) ? r.n : (uint32_t)ax_val_len(ids);
 		for (uint32_t k = 0; k < longest && m->eff; k++) {
-			int64_t id = ax_val_int_or(ax_val_at(ids, k), -1), label = ax_val_int_or(ax_val_at(labels, k), -1);
+			int64_t id = ax_val_int_or(ax_val_at(ids, k), -1),
+				label = ax_val_int_or(ax_val_at(labels, k), -1);
 			size_t piece_n = 0;
 			const char *p = k < r.n ? ax_tokenizer_piece(m->eff->tok, r.id[k], &piece_n) : "";
 			bool want = label != AX_LABEL_NONE, have = k < r.n && r.mask[k];
 
-			printf("#   %u %lld/%d %.*s %s%s\n", k, (long long)id, k < r.n ? (int)r.id[k] : -1, (int)piece_n,
-			       p ? p : "", have ? "trained" : "-", want == have ? "" : want ? "  (Axolotl: trained)" : "  (Axolotl: -)");
+			printf("#   %u %lld/%d %.*s %s%s\n", k, (long long)id, k < r.n ? (int)r.id[k] : -1,
+			       (int)piece_n, p ? p : "", have ? "trained" : "-",
+			       want == have ? ""
+			       : want	    ? "  (Axolotl: trained)"
+					    : "  (Axolotl: -)");
 		}
 	}
 }
 
-static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum ax_mask_mode mode, unsigned *unexplained)
+static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum ax_mask_mode mode,
+		  unsigned *unexplained)
 {
 	const char *id = ax_val_cstr(&arena, ax_val_get(c, "id"), "?");
 	const char *name = mode == AX_MASK_EXACT ? "exact" : "axolotl", *why;
@@ -293,7 +298,11 @@ static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum 
 	why = reason(id, name);
 	*unexplained += !why;
 	if (!why || getenv("AX_VERBOSE"))
-		printf("# %s %s: %s%s%s\n", name, id, m->rc ? m->e.msg : refuse ? "not refused" : got ? "labels differ" : "ids differ",
+		printf("# %s %s: %s%s%s\n", name, id,
+		       m->rc	? m->e.msg
+		       : refuse ? "not refused"
+		       : got	? "labels differ"
+				: "ids differ",
 		       why ? ": known: " : "", why ? why : "");
 	if (getenv("AX_SHOW") && strstr(id, getenv("AX_SHOW")))
 		show_row(m, c);
@@ -301,10 +310,10 @@ static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum 
 
 static bool supported(const char *kind)
 {
-	static const char *const not[] = { "llama2_chat", "pygmalion", "creative_acr" };
+	static const char *const not [] = {"llama2_chat", "pygmalion", "creative_acr"};
 
 	for (int i = 0; i < 3; i++)
-		if (!strncmp(kind, not[i], strlen(not[i])))
+		if (!strncmp(kind, not [i], strlen(not [i])))
 			return false;
 	return true;
 }
@@ -322,7 +331,7 @@ static bool read_cases(const char *path)
 {
 	struct ax_source s;
 	struct ax_record r;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	bool end = false;
 
 	if (ax_source_open(&s, path, AX_SOURCE_JSON, 0, &e))
@@ -333,7 +342,7 @@ static bool read_cases(const char *path)
 		if (!AX_GROW(cases, n_case, cap_case))
 			break;
 		o = &cases[n_case];
-		*o = (struct one){ 0 };
+		*o = (struct one){0};
 		if (ax_json_parse(&arena, ax_arena_strndup(&arena, r.p, r.n), r.n, &o->c, &e))
 			break;
 		o->key = tokenizer_key(o->c);
@@ -365,15 +374,16 @@ static void run_case(struct one *o, struct made *m, unsigned bad[2])
 /* All cases, those of one effective tokenizer together. */
 static void run_cases(const char *path)
 {
-	struct made m = { 0 };
-	unsigned bad[2] = { 0, 0 };
+	struct made m = {0};
+	unsigned bad[2] = {0, 0};
 
 	check(read_cases(path), "all cases read");
 	for (size_t i = 0; i < n_case; i++) {
 		if (cases[i].done)
 			continue;
 		memset(&m.open_e, 0, sizeof(m.open_e));
-		m.open_rc = open_effective(&m, cases[i].c, ax_val_cstr(&arena, ax_val_get(cases[i].c, "tokenizer"), ""));
+		m.open_rc =
+		    open_effective(&m, cases[i].c, ax_val_cstr(&arena, ax_val_get(cases[i].c, "tokenizer"), ""));
 		for (size_t k = i; k < n_case; k++)
 			if (!cases[k].done && !strcmp(cases[k].key, cases[i].key))
 				run_case(&cases[k], &m, bad);

@@ -15,7 +15,7 @@ static struct ax_arena arena;
 static struct ax_val *json(const char *s)
 {
 	struct ax_val *v;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 
 	assert_int_equal(ax_json_parse(&arena, s, strlen(s), &v, &e), 0);
 	return v;
@@ -48,7 +48,7 @@ static void check(const char *entry, const char *template_text, const char *row,
 {
 	struct ax_chat c;
 	struct ax_thread t;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	struct ax_buf b = AX_BUF_INIT;
 	int rc = ax_chat_init(&c, json(entry), template_text, &e);
 
@@ -72,8 +72,8 @@ static void test_mapping(void **state)
 	      U "{\"role\":\"assistant\",\"content\":\"a\"}+");
 	check("{}", "{{ m.x }}", "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"x\":1,\"xy\":2}]}",
 	      "{\"role\":\"user\",\"content\":\"u\",\"x\":1}");
-	check("{\"field_messages\":\"c\",\"message_property_mappings\":{\"role\":\"from\",\"content\":\"value\"}}", "value",
-	      "{\"c\":[{\"from\":\"human\",\"value\":\"u\"}]}", U);
+	check("{\"field_messages\":\"c\",\"message_property_mappings\":{\"role\":\"from\",\"content\":\"value\"}}",
+	      "value", "{\"c\":[{\"from\":\"human\",\"value\":\"u\"}]}", U);
 	check("{\"message_field_role\":\"from\",\"message_field_content\":\"value\"}", "",
 	      "{\"messages\":[{\"from\":\"human\",\"value\":\"u\"}]}", U);
 	check("{\"message_field_role\":\"from\",\"message_property_mappings\":{\"role\":\"who\"}}", "", "{}",
@@ -86,7 +86,8 @@ static void test_mapping(void **state)
 
 static void test_system(void **state)
 {
-	const char *row = "{\"system\":\"s\",\"messages\":[" U "]}", *both = "{\"system\":\"s\",\"messages\":[{\"role\":\"system\",\"content\":\"t\"}," U "]}";
+	const char *row = "{\"system\":\"s\",\"messages\":[" U "]}",
+		   *both = "{\"system\":\"s\",\"messages\":[{\"role\":\"system\",\"content\":\"t\"}," U "]}";
 
 	check("{}", "", row, "{\"role\":\"system\",\"content\":\"s\"}" U);
 	check("{\"field_system\":\"other\"}", "", row, "{\"role\":\"system\",\"content\":\"s\"}" U);
@@ -101,14 +102,20 @@ static void test_training(void **state)
 	      "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"train\":1},"
 	      "{\"role\":\"gpt\",\"content\":\"abc\",\"td\":[{\"begin_offset\":0,\"end_offset\":1,\"train\":false}]}]}",
 	      U "t1{\"role\":\"assistant\",\"content\":\"abc\"}+d0-1:0");
-	check("{}", "", "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"text\":\"a\xc3\xa9\",\"train\":false},{\"value\":\"c\"},{\"text\":\"\"}]}]}",
-	      "{\"role\":\"assistant\",\"content\":\"a\xc3\xa9" "c\"}+d0-1:0d2-2:1");
-	check("{}", "", "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"text\":\"a\"},{\"text\":\"b\",\"weight\":null}]}]}",
+	check("{}", "",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"text\":\"a\xc3\xa9\",\"train\":false},{\"value\":\"c\"}"
+	      ",{\"text\":\"\"}]}]}",
+	      "{\"role\":\"assistant\",\"content\":\"a\xc3\xa9"
+	      "c\"}+d0-1:0d2-2:1");
+	check("{}", "",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"text\":\"a\"},{\"text\":\"b\",\"weight\":null}]}]}",
 	      "{\"role\":\"assistant\",\"content\":\"ab\"}+");
 	check("{}", "reasoning_content",
-	      "{\"messages\":[{\"role\":\"gpt\",\"content\":\"x\",\"reasoning_content\":[{\"text\":\"a\",\"weight\":0},{\"text\":\"b\",\"weight\":1}]}]}",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":\"x\",\"reasoning_content\":[{\"text\":\"a\",\"weight\":0},"
+	      "{\"text\":\"b\",\"weight\":1}]}]}",
 	      "{\"role\":\"assistant\",\"content\":\"x\",\"reasoning_content\":\"ab\"}+r0-0:0r1-1:1");
-	check("{\"message_field_training_detail\":\"td\"}", "", "{\"messages\":[{\"role\":\"user\",\"td\":[{\"train\":true}]}]}",
+	check("{\"message_field_training_detail\":\"td\"}", "",
+	      "{\"messages\":[{\"role\":\"user\",\"td\":[{\"train\":true}]}]}",
 	      "!message 1: training detail 1 lacks begin_offset, end_offset or train");
 }
 
@@ -118,18 +125,25 @@ static void test_thinking(void **state)
 
 	check(on, "", "{\"messages\":[{\"role\":\"gpt\",\"content\":\"<think>\\n a \\n</think>\\n\\n b\"}]}",
 	      "{\"role\":\"assistant\",\"content\":\"b\",\"reasoning_content\":\"a\"}+");
-	check(on, "", "{\"messages\":[{\"role\":\"gpt\",\"content\":\"<|begin_of_thought|>a<|end_of_thought|> <|begin_of_solution|> b <|end_of_solution|>\"}]}",
+	check(on, "",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":\"<|begin_of_thought|>a<|end_of_thought|> "
+	      "<|begin_of_solution|> b <|end_of_solution|>\"}]}",
 	      "{\"role\":\"assistant\",\"content\":\"b\",\"reasoning_content\":\"a\"}+");
-	check(on, "", "{\"messages\":[{\"role\":\"gpt\",\"content\":\"</think>a<think>\"},{\"role\":\"user\",\"content\":\"<think>a</think>\"}]}",
-	      "{\"role\":\"assistant\",\"content\":\"</think>a<think>\"}+{\"role\":\"user\",\"content\":\"<think>a</think>\"}");
+	check(on, "",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":\"</"
+	      "think>a<think>\"},{\"role\":\"user\",\"content\":\"<think>a</think>\"}]}",
+	      "{\"role\":\"assistant\",\"content\":\"</think>a<think>\"}+{\"role\":\"user\",\"content\":\"<think>a</"
+	      "think>\"}");
 }
 
 static void test_tools(void **state)
 {
 	check("{}", "tool_calls",
-	      "{\"tools\":\"[{\\\"function\\\":{\\\"parameters\\\":\\\"{}\\\"}}]\",\"messages\":[{\"role\":\"gpt\",\"tool_calls\":"
+	      "{\"tools\":\"[{\\\"function\\\":{\\\"parameters\\\":\\\"{}\\\"}}]\",\"messages\":[{\"role\":\"gpt\","
+	      "\"tool_calls\":"
 	      "[{\"function\":{\"arguments\":\"{\\\"a\\\":[1]}\",\"n\":null}}]}]}",
-	      "{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":{\"a\":[1]}}}]}+tools[{\"function\":{\"parameters\":{}}}]");
+	      "{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":{\"a\":[1]}}}]}+tools[{"
+	      "\"function\":{\"parameters\":{}}}]");
 	check("{}", "", "{\"tools\":{},\"messages\":[" U "]}", "!field \"tools\" is no list");
 	check("{}", "", "{\"tools\":[],\"messages\":[" U "]}", U);
 }
@@ -150,8 +164,8 @@ static void test_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mapping),	 cmocka_unit_test(test_system), cmocka_unit_test(test_training),
-		cmocka_unit_test(test_thinking), cmocka_unit_test(test_tools),	cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_mapping),  cmocka_unit_test(test_system), cmocka_unit_test(test_training),
+	    cmocka_unit_test(test_thinking), cmocka_unit_test(test_tools),  cmocka_unit_test(test_bad),
 	};
 	int rc;
 

@@ -16,7 +16,7 @@ static struct ax_arena arena;
 static struct ax_val *json(const char *s)
 {
 	struct ax_val *v;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 
 	assert_int_equal(ax_json_parse(&arena, s, strlen(s), &v, &e), 0);
 	return v;
@@ -26,7 +26,7 @@ static struct ax_val *json(const char *s)
 static void check(const char *type, const char *row, const char *want)
 {
 	struct ax_prompt p;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	struct ax_buf prompt = AX_BUF_INIT, answer = AX_BUF_INIT, got = AX_BUF_INIT;
 	int rc = *type == '{' ? ax_prompt_init_user(&p, json(type), &arena, &e) : ax_prompt_init(&p, type, NULL, &e);
 
@@ -42,7 +42,8 @@ static void check(const char *type, const char *row, const char *want)
 	ax_buf_release(&got);
 }
 
-#define NO_INPUT "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+#define NO_INPUT                                                                                                       \
+	"Below is an instruction that describes a task. Write a response that appropriately completes the request."
 
 static void test_styles(void **state)
 {
@@ -51,7 +52,8 @@ static void test_styles(void **state)
 	check("alpaca", row, NO_INPUT "\n\n### Instruction:\nGo\n\n### Response:\n=>Ok");
 	check("alpaca:chat", row, "SYSTEM: " NO_INPUT "\nUSER: Go\nASSISTANT:=>Ok");
 	check("alpaca:chatml", row,
-	      "<|im_start|>system\n" NO_INPUT "<|im_end|>\n<|im_start|>user\nGo<|im_end|>\n<|im_start|>assistant\n=>Ok");
+	      "<|im_start|>system\n" NO_INPUT
+	      "<|im_end|>\n<|im_start|>user\nGo<|im_end|>\n<|im_start|>assistant\n=>Ok");
 	check("alpaca:phi", row, "<|system|>\n" NO_INPUT "<|end|>\n<|user|>\nGo<|end|>\n<|assistant|>\n=>Ok");
 	check("alpaca:none", row, "!unknown prompt style \"none\": instruct, chat, chatml and phi are known");
 	check("alpaca_instruct:chat", row, "!dataset type \"alpaca_instruct\" has no style \"chat\"");
@@ -67,9 +69,11 @@ static void test_relatives(void **state)
 	      "USER: Q\n- \"a\"\n- \"b\"\nASSISTANT:=>why");
 	check("alpaca_w_system.load_open_orca", "{\"system_prompt\":\"\",\"question\":\"2+2?\",\"response\":4}",
 	      "### Human:\n2+2?\n### Assistant:\n=>4");
-	check("context_qa.load_v2", "{\"context\":\"\",\"question\":\"\",\"answer\":\"x\"}", "Context: \nQuestion: \n=>Answer: x");
+	check("context_qa.load_v2", "{\"context\":\"\",\"question\":\"\",\"answer\":\"x\"}",
+	      "Context: \nQuestion: \n=>Answer: x");
 	check("reflection", "{\"instruction\":\"I\",\"output\":\"o\",\"reflection\":\"r\",\"corrected\":\"c\"}",
-	      "### Instruction:\nI\n\n### Response:\n=>### Thought:\no\n\n### Agent Reflection:\nr\n\n### Final Response:\nc");
+	      "### Instruction:\nI\n\n### Response:\n=>### Thought:\no\n\n### Agent Reflection:\nr\n\n### Final "
+	      "Response:\nc");
 	check("reflection", "{\"instruction\":\"I\",\"output\":\"o\",\"reflection\":\"r\"}",
 	      "### Instruction:\nI\n\n### Response:\n=>");
 	check("metharme", "{\"prompt\":\"p\",\"generation\":\"g\"}", "p=>g");
@@ -90,7 +94,8 @@ static void test_user(void **state)
 {
 	check("{}", "{\"instruction\":\"a\",\"input\":\"b\",\"output\":\"c\"}", "a b =>c");
 	check("{}", "{\"instruction\":\"a\",\"output\":\"c\"}", "a =>c");
-	check("{\"system_prompt\":\"S\",\"system_format\":\"<<{system}>>\",\"format\":\"{{{input}}}{instruction}\",\"field_input\":\"ctx\"}",
+	check("{\"system_prompt\":\"S\",\"system_format\":\"<<{system}>>\",\"format\":\"{{{input}}}{instruction}\","
+	      "\"field_input\":\"ctx\"}",
 	      "{\"instruction\":\"{input}\",\"ctx\":\"b\",\"output\":\"c\"}", "<<S>>{b}{input}=>c");
 	check("{\"no_input_format\":\"{instruction} {input}\"}", "{\"instruction\":\"a\"}",
 	      "!format \"{instruction} {input}\" names {input}, which it may not use");
@@ -98,9 +103,9 @@ static void test_user(void **state)
 
 static void check_format(const char *format, const char *want)
 {
-	const struct ax_format_arg arg[] = { { "a", "bc\xc3\xa9", 4 }, { "q", "it's", 4 } };
+	const struct ax_format_arg arg[] = {{"a", "bc\xc3\xa9", 4}, {"q", "it's", 4}};
 	struct ax_buf b = AX_BUF_INIT;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 
 	if (ax_format(&b, format, arg, 2, &e)) {
 		ax_buf_reset(&b);
@@ -112,7 +117,8 @@ static void check_format(const char *format, const char *want)
 
 static void test_format(void **state)
 {
-	check_format("[{a:>6}|{a:*^7}|{a:-<5}|{a:6}|{a:.2}]", "[   bc\xc3\xa9|**bc\xc3\xa9**|bc\xc3\xa9--|bc\xc3\xa9   |bc]");
+	check_format("[{a:>6}|{a:*^7}|{a:-<5}|{a:6}|{a:.2}]",
+		     "[   bc\xc3\xa9|**bc\xc3\xa9**|bc\xc3\xa9--|bc\xc3\xa9   |bc]");
 	check_format("{a!r} {q!r:>8} {{}}", "'bc\xc3\xa9'   \"it's\" {}");
 	check_format("{a", "!malformed format \"{a\"");
 	check_format("a}", "!malformed format \"a}\"");
@@ -124,8 +130,8 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_styles), cmocka_unit_test(test_relatives), cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_user),   cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_styles), cmocka_unit_test(test_relatives), cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_user),   cmocka_unit_test(test_format),
 	};
 	int rc;
 

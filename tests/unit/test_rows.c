@@ -13,7 +13,9 @@
 #include "tok/rows.h"
 #include "tok/show.h"
 
-#define MODEL "tests/golden/rows/model" /* bos <s> = 400, eos <|im_end|>; its template is a chatml with reasoning and calls */
+#define MODEL                                                                                                          \
+	"tests/golden/rows/model" /* bos <s> = 400, eos <|im_end|>; its template is a chatml with reasoning and calls  \
+				   */
 
 static struct ax_arena arena;
 static struct ax_effective *eff;
@@ -21,7 +23,7 @@ static struct ax_effective *eff;
 static struct ax_val *json(const char *s)
 {
 	struct ax_val *v;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	int rc = ax_json_parse(&arena, s, strlen(s), &v, &e);
 
 	assert_string_equal(e.msg, "");
@@ -57,13 +59,15 @@ struct setup {
 /* Rows as text with [[what is trained]], separated by '|', notes as !N; or "!message". */
 static void check_with(struct setup u, const char *entry, const char *row, const char *want)
 {
-	struct ax_rows_opt o = { .eff = eff, .sequence_len = u.sequence_len ? u.sequence_len : 512, .mask = u.mask,
-				 .train_on_inputs = u.train_on_inputs };
+	struct ax_rows_opt o = {.eff = eff,
+				.sequence_len = u.sequence_len ? u.sequence_len : 512,
+				.mask = u.mask,
+				.train_on_inputs = u.train_on_inputs};
 	struct ax_rows *r = NULL;
 	struct ax_rows_work *w = NULL;
-	struct ax_made made = { 0 };
+	struct ax_made made = {0};
 	struct ax_buf b = AX_BUF_INIT;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	int rc;
 
 	o.eot_tokens = u.eot ? json(u.eot) : NULL;
@@ -92,13 +96,13 @@ static void check_with(struct setup u, const char *entry, const char *row, const
 
 static void check(const char *entry, const char *row, const char *want)
 {
-	check_with((struct setup){ 0 }, entry, row, want);
+	check_with((struct setup){0}, entry, row, want);
 }
 
-#define CHAT "{\"type\":\"chat_template\"}"
+#define CHAT		 "{\"type\":\"chat_template\"}"
 #define M(role, content) "{\"role\":\"" role "\",\"content\":\"" content "\"}"
-#define TURN(role) "<|im_start|>" role "\\n"
-#define END "<|im_end|>"
+#define TURN(role)	 "<|im_start|>" role "\\n"
+#define END		 "<|im_end|>"
 
 static void test_texts(void **state)
 {
@@ -107,24 +111,29 @@ static void test_texts(void **state)
 	check("{\"type\":\"completion\"}", "{\"text\":null}", "");
 	check("{\"type\":\"completion\",\"field\":\"body\"}", "{\"text\":\"x\"}", "!field \"body\" is missing");
 	check("{\"type\":\"pretrain\",\"text_column\":\"body\"}", "{\"body\":\"x\"}", "[[<s>x<|im_end|>]]");
-	check_with((struct setup){ .sequence_len = 3 }, "{\"type\":\"completion\"}", "{\"text\":\"abcdef\"}",
+	check_with((struct setup){.sequence_len = 3}, "{\"type\":\"completion\"}", "{\"text\":\"abcdef\"}",
 		   "[[<s>ab]]|[[cde]]|[[f<|im_end|>]]");
 	check("{\"type\":\"input_output\"}",
-	      "{\"segments\":[{\"label\":false,\"text\":\"<s>Q\"},{\"label\":true,\"text\":\"A<|im_end|>\"}]}", "<s>Q[[A<|im_end|>]]");
+	      "{\"segments\":[{\"label\":false,\"text\":\"<s>Q\"},{\"label\":true,\"text\":\"A<|im_end|>\"}]}",
+	      "<s>Q[[A<|im_end|>]]");
 	check("{\"type\":\"input_output\"}", "{\"segments\":[{\"text\":\"x\"}]}", "!segment 1 lacks a text or a label");
 }
 
 static void test_prompts(void **state)
 {
-	const char *none = "{\"type\":\"alpaca_instruct.load_no_prompt\"}", *row = "{\"instruction\":\"Q\",\"output\":\"A\"}";
+	const char *none = "{\"type\":\"alpaca_instruct.load_no_prompt\"}",
+		   *row = "{\"instruction\":\"Q\",\"output\":\"A\"}";
 
 	check(none, row, "<s>### Instruction:\\nQ\\n\\n### Response:\\n[[A<|im_end|>]]");
-	check_with((struct setup){ .train_on_inputs = true }, none, row, "[[<s>### Instruction:\\nQ\\n\\n### Response:\\nA<|im_end|>]]");
+	check_with((struct setup){.train_on_inputs = true}, none, row,
+		   "[[<s>### Instruction:\\nQ\\n\\n### Response:\\nA<|im_end|>]]");
 	check(none, "{\"instruction\":\"Q\"}", "<s>### Instruction:\\nQ\\n\\n### Response:\\n");
-	check_with((struct setup){ .sequence_len = 4 }, "{\"type\":{}}", "{\"instruction\":\"abcdef\",\"output\":\"A\"}", "<s>abc[[A<|im_end|>]]!8");
-	check("{\"type\":\"metharme\"}", "{\"prompt\":\"p\",\"generation\":\"g\"}", "<s>p[[g<|im_end|><|im_end|><|im_end|>]]");
-	check("{\"type\":{\"format\":\"{instruction}={input}\"}}", "{\"instruction\":\"a\",\"input\":\"b\",\"output\":\"<s>c\"}",
-	      "<s>a=b[[<s>c<|im_end|>]]");
+	check_with((struct setup){.sequence_len = 4}, "{\"type\":{}}", "{\"instruction\":\"abcdef\",\"output\":\"A\"}",
+		   "<s>abc[[A<|im_end|>]]!8");
+	check("{\"type\":\"metharme\"}", "{\"prompt\":\"p\",\"generation\":\"g\"}",
+	      "<s>p[[g<|im_end|><|im_end|><|im_end|>]]");
+	check("{\"type\":{\"format\":\"{instruction}={input}\"}}",
+	      "{\"instruction\":\"a\",\"input\":\"b\",\"output\":\"<s>c\"}", "<s>a=b[[<s>c<|im_end|>]]");
 }
 
 static void test_ids(void **state)
@@ -135,28 +144,34 @@ static void test_ids(void **state)
 	check("{}", "{\"input_ids\":[99999],\"labels\":[1]}", "!input_ids[0] is not an id below 408");
 	check("{}", "{\"text\":\"x\"}", "!the row has no input_ids and labels, and its data set no type");
 	check("{\"type\":\"nonesuch\"}", "{}",
-	      "!datasets: unknown type \"nonesuch\"; known are chat_template, completion, input_output, alpaca and its relatives "
+	      "!datasets: unknown type \"nonesuch\"; known are chat_template, completion, input_output, alpaca and its "
+	      "relatives "
 	      "(ax-tokenize(1)), a mapping with field_* keys");
 }
 
 static void test_chat(void **state)
 {
-	check(CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1]]") "," M("user", "Go") "," M("assistant", "Ok") "]}",
-	      TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1]]" END "]]\\n" TURN("user") "Go" END "\\n"
-	      TURN("assistant") "[[Ok" END "]]\\n");
+	check(CHAT,
+	      "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1]]") "," M("user", "Go") "," M("assistant",
+												      "Ok") "]}",
+	      TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1]]" END "]]\\n" TURN("user") "Go" END "\\n" TURN(
+		  "assistant") "[[Ok" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"roles_to_train\":[\"user\"],\"train_on_eos\":\"none\"}",
 	      "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}",
 	      TURN("user") "[[Hi]]" END "\\n" TURN("assistant") "Yo" END "\\n");
-	check("{\"type\":\"chat_template\",\"train_on_eos\":\"all\"}", "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}",
+	check("{\"type\":\"chat_template\",\"train_on_eos\":\"all\"}",
+	      "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}",
 	      TURN("user") "Hi[[" END "]]\\n" TURN("assistant") "[[Yo" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"train_on_eos\":\"last\"}",
 	      "{\"messages\":[" M("assistant", "a") "," M("assistant", "b") "," M("user", "c") "]}",
 	      TURN("assistant") "[[a]]" END "\\n" TURN("assistant") "[[b" END "]]\\n" TURN("user") "c" END "\\n");
-	check_with((struct setup){ .eot = "[\"<|im_start|>\"]" }, CHAT, "{\"messages\":[" M("assistant", "a") "," M("user", "c") "]}",
+	check_with((struct setup){.eot = "[\"<|im_start|>\"]"}, CHAT,
+		   "{\"messages\":[" M("assistant", "a") "," M("user", "c") "]}",
 		   TURN("assistant") "[[a" END "\\n<|im_start|>]]user\\nc" END "\\n");
 	check(CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "") "]}",
 	      TURN("user") "Hi" END "\\n" TURN("assistant") END "\\n!2");
-	check("{\"type\":\"chat_template\",\"chat_template\":\"chatml\"}", "{\"messages\":[{\"role\":\"user\"}," M("assistant", "x") "]}",
+	check("{\"type\":\"chat_template\",\"chat_template\":\"chatml\"}",
+	      "{\"messages\":[{\"role\":\"user\"}," M("assistant", "x") "]}",
 	      "!UndefinedError: 'dict object' has no attribute 'content'");
 }
 
@@ -164,9 +179,12 @@ static void test_reasoning_and_calls(void **state)
 {
 	check(CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"}]}",
 	      TURN("assistant") "[[<think>\\nr\\n</think>\\na" END "]]\\n");
-	check(CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]}]}",
+	check(CHAT,
+	      "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+	      "\"arguments\":\"{\\\"a\\\":1}\"}}]}]}",
 	      TURN("assistant") "[[\\n<call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</call>" END "]]\\n");
-	check("{\"type\":\"chat_template\",\"split_thinking\":true}", "{\"messages\":[" M("assistant", "<think>r</think>a") "]}",
+	check("{\"type\":\"chat_template\",\"split_thinking\":true}",
+	      "{\"messages\":[" M("assistant", "<think>r</think>a") "]}",
 	      TURN("assistant") "[[<think>\\nr\\n</think>\\na" END "]]\\n");
 }
 
@@ -174,18 +192,28 @@ static void test_parts(void **state)
 {
 	const char *td = "{\"type\":\"chat_template\",\"message_field_training_detail\":\"td\"}";
 
-	check(CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"text\":\"ab\",\"train\":false},{\"text\":\"zq\"}]}]}",
+	check(CHAT,
+	      "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"text\":\"ab\",\"train\":false},{\"text\":\"zq\"}]"
+	      "}]}",
 	      TURN("assistant") "ab[[zq" END "]]\\n");
-	check(td, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"  xyz\",\"td\":[{\"begin_offset\":2,\"end_offset\":2,\"train\":true}]}]}",
+	check(td,
+	      "{\"messages\":[{\"role\":\"assistant\",\"content\":\"  "
+	      "xyz\",\"td\":[{\"begin_offset\":2,\"end_offset\":2,\"train\":true}]}]}",
 	      TURN("assistant") "[[x]]yz[[" END "]]\\n");
-	check(td, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"xyz\",\"td\":[]}]}", TURN("assistant") "xyz" END "\\n");
+	check(td, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"xyz\",\"td\":[]}]}",
+	      TURN("assistant") "xyz" END "\\n");
 	/* " model" is one token: the blank is shared, the word is not */
-	check(td, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"x model\",\"td\":[{\"begin_offset\":2,\"end_offset\":6,\"train\":true}]}]}",
+	check(td,
+	      "{\"messages\":[{\"role\":\"assistant\",\"content\":\"x "
+	      "model\",\"td\":[{\"begin_offset\":2,\"end_offset\":6,\"train\":true}]}]}",
 	      TURN("assistant") "x[[ model" END "]]\\n");
-	check(td, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"x model\",\"td\":[{\"begin_offset\":0,\"end_offset\":3,\"train\":true}]}]}",
+	check(td,
+	      "{\"messages\":[{\"role\":\"assistant\",\"content\":\"x "
+	      "model\",\"td\":[{\"begin_offset\":0,\"end_offset\":3,\"train\":true}]}]}",
 	      TURN("assistant") "[[x]] model[[" END "]]\\n");
 	check("{\"type\":\"chat_template\",\"message_field_training\":\"t\"}",
-	      "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"t\":1},{\"role\":\"assistant\",\"content\":\"b\",\"t\":\"false\"}]}",
+	      "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"t\":1},{\"role\":\"assistant\",\"content\":\"b\","
+	      "\"t\":\"false\"}]}",
 	      TURN("user") "[[a" END "]]\\n" TURN("assistant") "b" END "\\n");
 }
 
@@ -193,15 +221,20 @@ static void test_templates(void **state)
 {
 	const char *row = "{\"messages\":[" M("user", "Hi") "," M("assistant", "Yo") "]}";
 
-	check("{\"type\":\"chat_template\",\"chat_template\":\"mistral_v1\"}", row, "<s> [INST] Hi [/INST][[ Yo<|im_end|>]]");
+	check("{\"type\":\"chat_template\",\"chat_template\":\"mistral_v1\"}", row,
+	      "<s> [INST] Hi [/INST][[ Yo<|im_end|>]]");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"nonesuch\"}", row,
-	      "!chat_template: no template named \"nonesuch\" is built in; give chat_template: jinja and chat_template_jinja: FILE");
-	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\"}", row, "!chat_template: jinja needs chat_template_jinja");
+	      "!chat_template: no template named \"nonesuch\" is built in; give chat_template: jinja and "
+	      "chat_template_jinja: FILE");
+	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\"}", row,
+	      "!chat_template: jinja needs chat_template_jinja");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{% if %}\"}", row,
 	      "!chat_template: line 1: TemplateSyntaxError: Expected an expression, got 'end of statement block'");
-	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{{ bos_token }}{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}\"}",
+	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{{ bos_token }}{{ "
+	      "bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}\"}",
 	      row, "<s><s>Hi<|im_end|>[[Yo<|im_end|>]]!4");
-	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{% for m in messages %}{{ m.content }};{% endfor %}\"}",
+	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{% for m in messages "
+	      "%}{{ m.content }};{% endfor %}\"}",
 	      row, "Hi;[[Yo]];!1");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"gemma\"}", "{\"messages\":[" M("system", "x") "]}",
 	      "!TemplateError: System role not supported");
@@ -210,18 +243,20 @@ static void test_templates(void **state)
 /* Plain conversations come out alike; an answer loses what it shares with the placeholder. */
 static void test_axolotl(void **state)
 {
-	struct setup u = { .mask = AX_MASK_AXOLOTL };
+	struct setup u = {.mask = AX_MASK_AXOLOTL};
 
-	check_with(u, CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "Hello") "," M("user", "Go") "," M("assistant", "Ok") "]}",
-		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[Hello" END "]]\\n" TURN("user") "Go" END "\\n"
-		   TURN("assistant") "[[Ok" END "]]\\n");
+	check_with(u, CHAT,
+		   "{\"messages\":[" M("user", "Hi") "," M("assistant", "Hello") "," M("user", "Go") "," M("assistant",
+													   "Ok") "]}",
+		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[Hello" END "]]\\n" TURN("user") "Go" END "\\n" TURN(
+		       "assistant") "[[Ok" END "]]\\n");
 	check_with(u, CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1, 2]]") "]}",
 		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1, 2]]]][[" END "]]\\n");
 }
 
 static void test_show(void **state)
 {
-	static const uint32_t text[] = { 71, 198, 59, 400, 9999 }, split[] = { 127, 102 }, half[] = { 127 };
+	static const uint32_t text[] = {71, 198, 59, 400, 9999}, split[] = {127, 102}, half[] = {127};
 	struct ax_buf b = AX_BUF_INIT;
 
 	ax_show_tokens(&b, eff->tok, text, 5);
@@ -238,12 +273,18 @@ static void test_show(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_texts), cmocka_unit_test(test_prompts), cmocka_unit_test(test_ids), cmocka_unit_test(test_chat),
-		cmocka_unit_test(test_reasoning_and_calls), cmocka_unit_test(test_parts), cmocka_unit_test(test_templates),
-		cmocka_unit_test(test_axolotl), cmocka_unit_test(test_show),
+	    cmocka_unit_test(test_texts),
+	    cmocka_unit_test(test_prompts),
+	    cmocka_unit_test(test_ids),
+	    cmocka_unit_test(test_chat),
+	    cmocka_unit_test(test_reasoning_and_calls),
+	    cmocka_unit_test(test_parts),
+	    cmocka_unit_test(test_templates),
+	    cmocka_unit_test(test_axolotl),
+	    cmocka_unit_test(test_show),
 	};
-	struct ax_tok_spec spec = { .model_dir = MODEL };
-	struct ax_err e = { 0 };
+	struct ax_tok_spec spec = {.model_dir = MODEL};
+	struct ax_err e = {0};
 	int rc;
 
 	ax_arena_init(&arena, 0);

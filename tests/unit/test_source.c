@@ -18,7 +18,7 @@
 static const char *put(const char *name, const void *p, size_t n)
 {
 	static char path[256];
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 
 	assert_int_equal(ax_mkdirs(DIR_OUT, &e), 0);
 	snprintf(path, sizeof(path), DIR_OUT "/%s", name);
@@ -36,7 +36,7 @@ static void read_all(const char *path, enum ax_source_format format, size_t row_
 {
 	struct ax_source s;
 	struct ax_record r;
-	struct ax_err e = { 0 };
+	struct ax_err e = {0};
 	bool end = false;
 	int rc = ax_source_open(&s, path, format, row_max, &e);
 
@@ -65,7 +65,8 @@ static void check(const char *path, enum ax_source_format format, const char *wa
 
 static void test_lines(void **state)
 {
-	check(puts_file("a.jsonl", "{\"a\":1}\n\n  {\"b\":2}\r\n{\"c\":3}"), AX_SOURCE_AUTO, "1:{\"a\":1}|3:{\"b\":2}|4:{\"c\":3}");
+	check(puts_file("a.jsonl", "{\"a\":1}\n\n  {\"b\":2}\r\n{\"c\":3}"), AX_SOURCE_AUTO,
+	      "1:{\"a\":1}|3:{\"b\":2}|4:{\"c\":3}");
 	check(puts_file("bom.jsonl", "\xef\xbb\xbf{}\n"), AX_SOURCE_AUTO, "1:{}");
 	check(puts_file("empty", ""), AX_SOURCE_AUTO, "");
 	check(puts_file("blank", " \n\n \t"), AX_SOURCE_AUTO, "");
@@ -84,13 +85,16 @@ static void test_array(void **state)
 	check(puts_file("e.json", "[ ]"), AX_SOURCE_AUTO, "");
 	check(puts_file("cut.json", "[{\"a\":1},{\"b\""), AX_SOURCE_AUTO,
 	      "1:{\"a\":1}!" DIR_OUT "/cut.json:1: the file ends inside the array");
-	check(puts_file("hole.json", "[1,\n,2]"), AX_SOURCE_AUTO, "1:1!" DIR_OUT "/hole.json:2: an element is missing in the array");
-	check(puts_file("more.json", "[1]\n2"), AX_SOURCE_AUTO, "1:1!" DIR_OUT "/more.json:2: something follows the array's end");
+	check(puts_file("hole.json", "[1,\n,2]"), AX_SOURCE_AUTO,
+	      "1:1!" DIR_OUT "/hole.json:2: an element is missing in the array");
+	check(puts_file("more.json", "[1]\n2"), AX_SOURCE_AUTO,
+	      "1:1!" DIR_OUT "/more.json:2: something follows the array's end");
 }
 
 static void test_refused(void **state)
 {
-	check(puts_file("p.jsonl", "PAR1...."), AX_SOURCE_AUTO, "!" DIR_OUT "/p.jsonl: a Parquet file: convert it to JSON lines");
+	check(puts_file("p.jsonl", "PAR1...."), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/p.jsonl: a Parquet file: convert it to JSON lines");
 }
 
 static void test_long_rows(void **state)
@@ -119,7 +123,7 @@ static void test_long_rows(void **state)
 
 static size_t gzip(const void *p, size_t n, unsigned char *out, size_t cap)
 {
-	z_stream z = { 0 };
+	z_stream z = {0};
 
 	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
 	z.next_in = (unsigned char *)(uintptr_t)p;
@@ -166,9 +170,9 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_text),	   cmocka_unit_test(test_array),
-		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_long_rows), cmocka_unit_test(test_compressed),
-		cmocka_unit_test(test_damaged),
+	    cmocka_unit_test(test_lines),   cmocka_unit_test(test_text),      cmocka_unit_test(test_array),
+	    cmocka_unit_test(test_refused), cmocka_unit_test(test_long_rows), cmocka_unit_test(test_compressed),
+	    cmocka_unit_test(test_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static void check_slice(const char *text, uint64_t total, uint64_t begin, uint64
 {
 	struct ax_slice s;
 	uint64_t b, e;
-	struct ax_err err = { 0 };
+	struct ax_err err = {0};
 
 	assert_int_equal(ax_slice_parse(&s, text, &err), 0);
 	ax_slice_resolve(&s, total, &b, &e);
@@ -42,7 +42,8 @@ static void check_slice(const char *text, uint64_t total, uint64_t begin, uint64
 
 static void test_slices(void **state)
 {
-	static const char *const bad[] = { "train[", "train[1]", "train[1:2", "train[a:2]", "train[:200%]", "train[1:2]x", "train[1::2]" };
+	static const char *const bad[] = {"train[",	  "train[1]",	 "train[1:2",  "train[a:2]",
+					  "train[:200%]", "train[1:2]x", "train[1::2]"};
 	struct ax_slice s;
 
 	check_slice("train", 10, 0, 10);
@@ -66,10 +67,11 @@ static void test_slices(void **state)
 
 static void put_number(struct ax_buf *b, uint64_t number)
 {
-	uint32_t id[3] = { (uint32_t)number, 7, 9 };
-	uint8_t mask[3] = { 0, 1, 1 };
-	int32_t label[3] = { AX_LABEL_NONE, 8, 9 };
-	struct ax_row r = { .n = 3, .id = id, .mask = mask, .label = number % 2 ? label : NULL, .source = 5, .number = number };
+	uint32_t id[3] = {(uint32_t)number, 7, 9};
+	uint8_t mask[3] = {0, 1, 1};
+	int32_t label[3] = {AX_LABEL_NONE, 8, 9};
+	struct ax_row r = {
+	    .n = 3, .id = id, .mask = mask, .label = number % 2 ? label : NULL, .source = 5, .number = number};
 
 	ax_buf_reset(b);
 	ax_row_put(b, &r);
@@ -106,7 +108,7 @@ static void test_hold(void **state)
 	enum { N = 500, KEEP = 17 };
 	struct ax_hold h;
 	struct ax_buf in = AX_BUF_INIT, out = AX_BUF_INIT;
-	bool seen[N] = { false }, any = true;
+	bool seen[N] = {false}, any = true;
 	uint64_t largest = 0, last = 0;
 	unsigned held = 0;
 
@@ -152,21 +154,21 @@ static void test_hold(void **state)
 
 static void test_seen(void **state)
 {
-	struct ax_seen s = { 0 };
-	uint32_t id[4] = { 0, 1, 2, 3 };
-	uint8_t mask[4] = { 0, 1, 1, 1 };
+	struct ax_seen s = {0};
+	uint32_t id[4] = {0, 1, 2, 3};
+	uint8_t mask[4] = {0, 1, 1, 1};
 	bool fresh;
 
 	for (int round = 0; round < 2; round++)
 		for (uint32_t i = 0; i < 5000; i++) {
-			struct ax_row r = { .n = 4, .id = id, .mask = mask, .number = i + 1, .source = (uint32_t)round };
+			struct ax_row r = {.n = 4, .id = id, .mask = mask, .number = i + 1, .source = (uint32_t)round};
 
 			id[0] = i;
 			assert_int_equal(ax_seen_add(&s, &r, &fresh, NULL), 0);
 			assert_int_equal(fresh, round == 0);
 		}
 	mask[2] = 0;
-	assert_int_equal(ax_seen_add(&s, &(struct ax_row){ .n = 4, .id = id, .mask = mask }, &fresh, NULL), 0);
+	assert_int_equal(ax_seen_add(&s, &(struct ax_row){.n = 4, .id = id, .mask = mask}, &fresh, NULL), 0);
 	assert_true(fresh);
 	assert_int_equal(s.n, 5001);
 	ax_seen_release(&s);
@@ -206,7 +208,7 @@ static void test_shuffle(void **state)
 {
 	uint64_t a[300], b[300], c[300];
 	unsigned moved = 0, differ = 0;
-	bool seen[300] = { false };
+	bool seen[300] = {false};
 
 	shuffle(1, 50, 1 << 20, 300, a);
 	shuffle(1, 50, 1 << 20, 300, b);
@@ -228,8 +230,8 @@ static void test_shuffle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash), cmocka_unit_test(test_slices), cmocka_unit_test(test_row_bytes),
-		cmocka_unit_test(test_hold), cmocka_unit_test(test_seen),   cmocka_unit_test(test_shuffle),
+	    cmocka_unit_test(test_hash), cmocka_unit_test(test_slices), cmocka_unit_test(test_row_bytes),
+	    cmocka_unit_test(test_hold), cmocka_unit_test(test_seen),	cmocka_unit_test(test_shuffle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,10 +69,10 @@ static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
 
 int tk_encode(struct ax_conf *c, struct ax_err *e)
 {
-	static const char *const standard[] = { "-" };
+	static const char *const standard[] = {"-"};
 	const char *const *file = c->n_operand ? c->operand : standard;
 	size_t n_file = c->n_operand ? c->n_operand : 1;
-	struct encoder x = { .flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL };
+	struct encoder x = {.flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL};
 	struct tk_plan p;
 	int rc = tk_plan_init(&p, c, false, e);
 

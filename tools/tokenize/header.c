@@ -76,7 +76,8 @@ struct ax_val *tk_header(const struct tk_plan *p, struct ax_conf *c, int argc, c
 		ok = ok && ax_val_set(a, h, "tokenizer", tokenizer(a, f, ax_conf_str(c, "base_model"))) &&
 		     ax_val_set(a, h, "turn_ends", turn_ends(a, p));
 	ok = ok && ax_val_set(a, h, "keys", ax_conf_resolved(c, AX_TOOL_TOKENIZE | AX_TOOL_PACK | AX_TOOL_SHARD));
-	ok = ok && ax_val_set(a, extra, "seed", ax_val_int(a, (int64_t)p->seed)) && ax_val_set(a, extra, "sources", src);
+	ok =
+	    ok && ax_val_set(a, extra, "seed", ax_val_int(a, (int64_t)p->seed)) && ax_val_set(a, extra, "sources", src);
 	ok = ok && ax_header_provenance(a, h, !ax_conf_opt_flag(c, "no-provenance"), "ax-tokenize", argc, argv, extra);
 	if (!ok)
 		ax_fail(e, AX_EMEM, "out of memory");

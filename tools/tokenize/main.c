@@ -6,31 +6,32 @@
 #include "tokenize.h"
 
 static const struct ax_opt options[] = {
-	{ "output", 'o', AX_OPT_STR, "FILE", "-", "write the token stream there; - is stdout" },
-	{ "model", 'm', AX_OPT_STR, "DIR", NULL, "model folder or Hub name: the tokenizer (the key base_model)" },
-	{ "type", 't', AX_OPT_STR, "TYPE", NULL, "kind of row of the files named: chat_template, alpaca, completion, ..." },
-	{ "mask", 0, AX_OPT_STR, "MODE", "exact", "loss mask of conversations: exact, or axolotl for its own rules" },
-	{ "now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock" },
-	{ "max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many" },
-	{ "rejects", 0, AX_OPT_STR, "FILE", NULL, "list every dropped row: file, line, reason, detail" },
-	{ "level", 0, AX_OPT_INT, "N", "1", "zstd level of the stream; 0 is uncompressed" },
-	{ "print", 'p', AX_OPT_FLAG, NULL, NULL, "print rows as JSON in input order instead of a stream" },
-	{ "all", 'a', AX_OPT_FLAG, NULL, NULL, "with --print: show the ids of dropped rows too" },
-	{ "encode", 0, AX_OPT_FLAG, NULL, NULL, "JSON strings in, arrays of ids out, a line each" },
-	{ "no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds to a text" },
-	{ "render", 0, AX_OPT_FLAG, NULL, NULL, "template variables in, rendered texts out, JSON a line each" },
-	{ "template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template; default: the model's" },
+    {"output", 'o', AX_OPT_STR, "FILE", "-", "write the token stream there; - is stdout"},
+    {"model", 'm', AX_OPT_STR, "DIR", NULL, "model folder or Hub name: the tokenizer (the key base_model)"},
+    {"type", 't', AX_OPT_STR, "TYPE", NULL, "kind of row of the files named: chat_template, alpaca, completion, ..."},
+    {"mask", 0, AX_OPT_STR, "MODE", "exact", "loss mask of conversations: exact, or axolotl for its own rules"},
+    {"now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock"},
+    {"max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many"},
+    {"rejects", 0, AX_OPT_STR, "FILE", NULL, "list every dropped row: file, line, reason, detail"},
+    {"level", 0, AX_OPT_INT, "N", "1", "zstd level of the stream; 0 is uncompressed"},
+    {"print", 'p', AX_OPT_FLAG, NULL, NULL, "print rows as JSON in input order instead of a stream"},
+    {"all", 'a', AX_OPT_FLAG, NULL, NULL, "with --print: show the ids of dropped rows too"},
+    {"encode", 0, AX_OPT_FLAG, NULL, NULL, "JSON strings in, arrays of ids out, a line each"},
+    {"no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds to a text"},
+    {"render", 0, AX_OPT_FLAG, NULL, NULL, "template variables in, rendered texts out, JSON a line each"},
+    {"template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template; default: the model's"},
 };
 
 static const struct ax_tool_spec spec = {
-	.name = "ax-tokenize",
-	.tool = AX_TOOL_TOKENIZE,
-	.summary = "turn data files into a token stream with loss mask and split",
-	.synopsis = "[options] [-c run.yaml] [FILE...]",
-	.example = { "ax-tokenize -c run.yaml -o train.axt                    # the data sets of an Axolotl configuration",
-		     "ax-tokenize -m model/ -t chat_template chat.jsonl | ax-pack | ax-shard -o shards/   # files, in a pipe" },
-	.opt = options,
-	.n_opt = sizeof(options) / sizeof(options[0]),
+    .name = "ax-tokenize",
+    .tool = AX_TOOL_TOKENIZE,
+    .summary = "turn data files into a token stream with loss mask and split",
+    .synopsis = "[options] [-c run.yaml] [FILE...]",
+    .example =
+	{"ax-tokenize -c run.yaml -o train.axt                    # the data sets of an Axolotl configuration",
+	 "ax-tokenize -m model/ -t chat_template chat.jsonl | ax-pack | ax-shard -o shards/   # files, in a pipe"},
+    .opt = options,
+    .n_opt = sizeof(options) / sizeof(options[0]),
 };
 
 static void on_usr1(int sig)
@@ -86,8 +87,8 @@ out:
 static int tokenize(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 {
 	const char *path = ax_conf_opt_str(c, "output");
-	struct tk_sink s = { 0 };
-	struct ax_out out = { 0 };
+	struct tk_sink s = {0};
+	struct ax_out out = {0};
 	struct tk_plan p;
 	struct tk_opt o;
 	int rc;
@@ -129,8 +130,8 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 
 int main(int argc, char **argv)
 {
-	struct sigaction usr1 = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
-	struct ax_err e = { 0 };
+	struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+	struct ax_err e = {0};
 	struct ax_conf c;
 	int rc;
 

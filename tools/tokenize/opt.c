@@ -59,8 +59,8 @@ int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 	if (mask && strcmp(mask, "exact") && strcmp(mask, "axolotl"))
 		return ax_fail(e, AX_EUSAGE, "--mask: exact or axolotl, not \"%s\"", mask);
 	o->sequence_len = (uint32_t)ax_conf_int(c, "sequence_len");
-	o->eval_sequence_len = ax_conf_is_set(c, "eval_sequence_len") ? (uint32_t)ax_conf_int(c, "eval_sequence_len") :
-									o->sequence_len;
+	o->eval_sequence_len =
+	    ax_conf_is_set(c, "eval_sequence_len") ? (uint32_t)ax_conf_int(c, "eval_sequence_len") : o->sequence_len;
 	o->min_len = ax_conf_is_set(c, "min_sample_len") ? (uint32_t)ax_conf_int(c, "min_sample_len") : 2;
 	o->min_len = o->min_len ? o->min_len : 2;
 	o->print = ax_conf_opt_flag(c, "print");

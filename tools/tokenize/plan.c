@@ -13,7 +13,7 @@ static int no_memory(struct ax_err *e)
 
 int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, struct ax_err *e)
 {
-	struct ax_tok_spec spec = { 0 };
+	struct ax_tok_spec spec = {0};
 	const char *dir = ax_conf_str(c, "tokenizer_config");
 
 	*eff = NULL;
@@ -63,7 +63,8 @@ static int find_files(struct tk_plan *p, struct tk_entry *t, const struct ax_val
 }
 
 /* A folder named on the command line stands for its files, as the path of an entry does. */
-static int operand(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, const char *path, struct ax_err *e)
+static int operand(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, const char *path,
+		   struct ax_err *e)
 {
 	struct ax_arena *a = &p->conf->arena;
 	struct ax_val *copy, *name;
@@ -106,7 +107,8 @@ static int read_format(struct tk_plan *p, struct tk_entry *t, const struct ax_va
 	else if (s && (!strcmp(s, "text") || !strcmp(s, "txt")))
 		t->format = AX_SOURCE_TEXT;
 	else if (s)
-		return ax_fail(e, AX_EUSAGE, "%s: ds_type: %s is not read; convert the data to JSON lines", t->label, s);
+		return ax_fail(e, AX_EUSAGE, "%s: ds_type: %s is not read; convert the data to JSON lines", t->label,
+			       s);
 	return 0;
 }
 
@@ -122,7 +124,8 @@ static int count_records(const struct tk_entry *t, uint64_t *total, struct ax_er
 		int rc;
 
 		if (!strcmp(t->file[i], "-"))
-			return ax_fail(e, AX_EUSAGE, "%s: this split must know the number of rows: stdin cannot be read twice",
+			return ax_fail(e, AX_EUSAGE,
+				       "%s: this split must know the number of rows: stdin cannot be read twice",
 				       t->label);
 		AX_TRY(ax_source_open(&s, t->file[i], t->format, 0, e));
 		while (!(rc = ax_source_next(&s, &r, &end, e)) && !end)
@@ -155,12 +158,14 @@ static void rows_opt(struct tk_plan *p, const char *model_name, struct ax_rows_o
 	struct ax_conf *c = p->conf;
 	const char *mask = ax_conf_opt_str(c, "mask");
 
-	*o = (struct ax_rows_opt){ .eff = p->eff, .model_name = model_name,
-				   .sequence_len = (uint32_t)ax_conf_int(c, "sequence_len"),
-				   .train_on_inputs = ax_conf_bool(c, "train_on_inputs"),
-				   .mask = mask && !strcmp(mask, "axolotl") ? AX_MASK_AXOLOTL : AX_MASK_EXACT,
-				   .chat_template_kwargs = ax_conf_get(c, "chat_template_kwargs"),
-				   .eot_tokens = ax_conf_get(c, "eot_tokens"), .now = p->has_now ? &p->now : NULL };
+	*o = (struct ax_rows_opt){.eff = p->eff,
+				  .model_name = model_name,
+				  .sequence_len = (uint32_t)ax_conf_int(c, "sequence_len"),
+				  .train_on_inputs = ax_conf_bool(c, "train_on_inputs"),
+				  .mask = mask && !strcmp(mask, "axolotl") ? AX_MASK_AXOLOTL : AX_MASK_EXACT,
+				  .chat_template_kwargs = ax_conf_get(c, "chat_template_kwargs"),
+				  .eot_tokens = ax_conf_get(c, "eot_tokens"),
+				  .now = p->has_now ? &p->now : NULL};
 }
 
 static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *list, size_t at, bool eval,
@@ -210,8 +215,8 @@ static int entry_from_options(struct tk_plan *p, const struct ax_rows_opt *o, st
 	const char *type = ax_conf_opt_str(p->conf, "type");
 	struct ax_val *entry = ax_val_map(&p->conf->arena);
 
-	if (!entry || (type && !ax_val_set(&p->conf->arena, entry, "type",
-					   ax_val_str(&p->conf->arena, type, strlen(type)))))
+	if (!entry ||
+	    (type && !ax_val_set(&p->conf->arena, entry, "type", ax_val_str(&p->conf->arena, type, strlen(type)))))
 		return no_memory(e);
 	return add_entry(p, entry, "datasets", 0, false, o, e);
 }
@@ -228,7 +233,8 @@ static int plan_entries(struct tk_plan *p, const char *model_name, struct ax_err
 	if (!p->entry)
 		return no_memory(e);
 	if (c->n_operand && n_train > 1)
-		return ax_fail(e, AX_EUSAGE, "files are named, but datasets has %zu entries: which type is meant?", n_train);
+		return ax_fail(e, AX_EUSAGE, "files are named, but datasets has %zu entries: which type is meant?",
+			       n_train);
 	if (n_train == 0 && n_pre == 0) {
 		if (!c->n_operand)
 			return ax_fail(e, AX_EUSAGE, "no data: give -c FILE with datasets, or --type and files");

@@ -24,8 +24,9 @@ static int load_template(struct renderer *x, const struct tk_plan *p, struct ax_
 	int rc;
 
 	if (!path && !(p->eff && p->eff->template_text))
-		return ax_fail(e, AX_EUSAGE, p->eff ? "--render: the model has no chat template; give --template FILE" :
-						      "--render needs --template FILE or --model DIR");
+		return ax_fail(e, AX_EUSAGE,
+			       p->eff ? "--render: the model has no chat template; give --template FILE"
+				      : "--render needs --template FILE or --model DIR");
 	if (!path)
 		return ax_jinja_compile(&x->tmpl, p->eff->template_text, strlen(p->eff->template_text), 0, e);
 	AX_TRY(ax_read_file(path, TEMPLATE_MAX, &b, e));
@@ -39,7 +40,7 @@ static int load_template(struct renderer *x, const struct tk_plan *p, struct ax_
 /* The line for one context; a context that the template refuses gives a line too. */
 static int render_one(struct renderer *x, const struct ax_record *r, struct ax_err *e)
 {
-	struct ax_err why = { 0 };
+	struct ax_err why = {0};
 	struct ax_val *ctx;
 	int rc;
 
@@ -83,11 +84,11 @@ static int render_file(struct renderer *x, const char *path, struct ax_err *e)
 
 int tk_render(struct ax_conf *c, struct ax_err *e)
 {
-	static const char *const standard[] = { "-" };
+	static const char *const standard[] = {"-"};
 	const char *const *file = c->n_operand ? c->operand : standard;
 	const char *out = ax_conf_opt_str(c, "output");
 	size_t n_file = c->n_operand ? c->n_operand : 1;
-	struct renderer x = { 0 };
+	struct renderer x = {0};
 	struct tk_plan p;
 	int rc = tk_plan_init(&p, c, false, e);
 

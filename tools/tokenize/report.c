@@ -14,7 +14,7 @@ static struct tk_reason *reason_of(struct tk_stats *t, const char *name)
 			return &t->reason[i];
 	if (t->n_reason == TK_N_REASON)
 		return &t->reason[TK_N_REASON - 1];
-	t->reason[t->n_reason] = (struct tk_reason){ name, 0 };
+	t->reason[t->n_reason] = (struct tk_reason){name, 0};
 	return &t->reason[t->n_reason++];
 }
 
@@ -64,10 +64,9 @@ void tk_progress(struct tk_sink *s, struct ax_progress *p)
 	double t = ax_now() - s->stats.start;
 	char bytes[32];
 
-	ax_progress_print(p, "%llu rows in, %llu out, %llu tokens, %.1f MB/s of %s",
-			  (ull)s->stats.records, (ull)(s->stats.rows[0] + s->stats.rows[1]),
-			  (ull)(s->stats.tokens[0] + s->stats.tokens[1]), t > 0 ? (double)s->stats.bytes / t / 1e6 : 0,
-			  ax_human_bytes(s->stats.bytes, bytes));
+	ax_progress_print(p, "%llu rows in, %llu out, %llu tokens, %.1f MB/s of %s", (ull)s->stats.records,
+			  (ull)(s->stats.rows[0] + s->stats.rows[1]), (ull)(s->stats.tokens[0] + s->stats.tokens[1]),
+			  t > 0 ? (double)s->stats.bytes / t / 1e6 : 0, ax_human_bytes(s->stats.bytes, bytes));
 }
 
 static void summary(const struct tk_stats *t, double seconds)
@@ -101,8 +100,8 @@ static struct ax_val *split_json(struct ax_arena *a, const struct tk_stats *t, i
 
 static struct ax_val *stats_json(struct ax_arena *a, const struct tk_sink *s, double seconds)
 {
-	static const char *const note_key[TK_N_NOTE] = { "turn_end_not_trained", "turn_not_shown", "double_bos",
-							 "cut_at_sequence_len" };
+	static const char *const note_key[TK_N_NOTE] = {"turn_end_not_trained", "turn_not_shown", "double_bos",
+							"cut_at_sequence_len"};
 	const struct tk_stats *t = &s->stats;
 	struct ax_val *m = ax_val_map(a), *drops = ax_val_map(a), *notes = ax_val_map(a), *train, *eval;
 	bool ok = m && drops && notes;

@@ -5,15 +5,15 @@
 #include "text/json.h"
 #include "tokenize.h"
 
-#define BATCH_BYTES ((size_t)1 << 20)
+#define BATCH_BYTES   ((size_t)1 << 20)
 #define BATCH_RECORDS 4096
-#define MIN_BATCHES 2 /* a thread: evens out rows of different cost */
+#define MIN_BATCHES   2 /* a thread: evens out rows of different cost */
 
 struct reader {
 	struct tk_plan *plan;
 	struct tk_entry *entry; /* NULL: all is read */
 	size_t at_entry, at_file;
-	uint64_t number;        /* of the next record, over the entry's files */
+	uint64_t number; /* of the next record, over the entry's files */
 	struct ax_source source;
 	bool open;
 };
@@ -58,16 +58,15 @@ static bool taken(const struct tk_plan *p, const struct tk_entry *t, uint64_t nu
 {
 	if (number < t->begin || number >= t->end)
 		return false;
-	return t->weight >= 1 ||
-	       ax_split_unit(ax_split_hash(p->seed, AX_SPLIT_WEIGHT, t->source, number)) < t->weight;
+	return t->weight >= 1 || ax_split_unit(ax_split_hash(p->seed, AX_SPLIT_WEIGHT, t->source, number)) < t->weight;
 }
 
 static int add_record(struct tk_batch *b, const struct ax_record *in, uint64_t number, size_t file, struct ax_err *e)
 {
 	if (!AX_GROW(b->rec, b->n_rec, b->cap_rec))
 		return no_memory(e);
-	b->rec[b->n_rec++] = (struct tk_record){ .off = b->text.n, .n = in->n, .line = in->line, .number = number + 1,
-						 .file = (uint32_t)file };
+	b->rec[b->n_rec++] = (struct tk_record){
+	    .off = b->text.n, .n = in->n, .line = in->line, .number = number + 1, .file = (uint32_t)file};
 	ax_buf_add(&b->text, in->p, in->n);
 	return b->text.oom ? no_memory(e) : 0;
 }
@@ -150,7 +149,7 @@ static void make_batch(void *ctx, size_t i)
 	ax_arena_clear(&b->messages);
 	for (size_t k = 0; k < b->n_rec; k++) {
 		struct tk_record *r = &b->rec[k];
-		struct ax_err e = { 0 };
+		struct ax_err e = {0};
 
 		r->row = b->made.n_row;
 		r->code = make_record(b, r, &e);
@@ -204,7 +203,7 @@ static int go(struct tk_plan *p, struct tk_sink *s, struct crew *c, struct ax_po
 
 	ax_progress_init(&progress, 30);
 	while (!rc && !read_rc) {
-		struct ax_err read_err = { 0 };
+		struct ax_err read_err = {0};
 		size_t n = 0;
 
 		while (n < c->n_batch && !read_rc) {
@@ -231,7 +230,7 @@ static int go(struct tk_plan *p, struct tk_sink *s, struct crew *c, struct ax_po
 int tk_run(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)
 {
 	int threads = (int)ax_conf_opt_int(p->conf, "threads", ax_cores_allowed()), rc;
-	struct reader r = { .plan = p };
+	struct reader r = {.plan = p};
 	struct ax_pool *pool = NULL;
 	struct crew c;
 

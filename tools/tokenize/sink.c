@@ -4,14 +4,14 @@
 
 #include "tokenize.h"
 
-#define SHUFFLE_ROWS 65536
+#define SHUFFLE_ROWS  65536
 #define SHUFFLE_BYTES ((size_t)48 << 20)
 
 static const char *const note_text[TK_N_NOTE] = {
-	"rows with a trained turn whose end is not trained",
-	"rows with a trained turn that the template does not show",
-	"rows that begin with two beginning-of-text tokens",
-	"rows with a prompt or answer cut at sequence_len",
+    "rows with a trained turn whose end is not trained",
+    "rows with a trained turn that the template does not show",
+    "rows that begin with two beginning-of-text tokens",
+    "rows with a prompt or answer cut at sequence_len",
 };
 
 static int no_memory(struct ax_err *e)
@@ -151,8 +151,8 @@ static int filter(struct tk_sink *s, const struct tk_batch *b, const struct tk_r
 		tk_count_drop(s, b, rec, r->split, "too_long", NULL);
 		r->n = limit;
 	} else if (r->n > limit && s->opt->excess == TK_RAISE) {
-		return ax_fail(e, AX_EDATA, "%s:%llu: the row has %u tokens, sequence_len is %u", b->entry->file[rec->file],
-			       (unsigned long long)rec->line, r->n, limit);
+		return ax_fail(e, AX_EDATA, "%s:%llu: the row has %u tokens, sequence_len is %u",
+			       b->entry->file[rec->file], (unsigned long long)rec->line, r->n, limit);
 	} else if (r->n > limit) {
 		*why = "too_long";
 	}
@@ -239,8 +239,8 @@ static void place(const struct tk_batch *b, const struct tk_record *rec, char *o
 	const char *m = rec->message ? rec->message : "out of memory";
 
 	if (sscanf(m, "line %llu, column %llu: %n", &line, &column, &used) == 2 && used > 0)
-		snprintf(out, n, "%s:%llu:%llu: %s", b->entry->file[rec->file], (unsigned long long)rec->line + line - 1,
-			 column, m + used);
+		snprintf(out, n, "%s:%llu:%llu: %s", b->entry->file[rec->file],
+			 (unsigned long long)rec->line + line - 1, column, m + used);
 	else
 		snprintf(out, n, "%s:%llu: %s", b->entry->file[rec->file], (unsigned long long)rec->line, m);
 }

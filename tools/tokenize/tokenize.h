@@ -20,13 +20,13 @@
 
 /* One entry of datasets or test_datasets. */
 struct tk_entry {
-	const char *label;   /* "datasets[0]" */
+	const char *label; /* "datasets[0]" */
 	struct ax_rows *rows;
-	uint32_t source;     /* position over both lists */
+	uint32_t source; /* position over both lists */
 	bool eval;
 	const char **file;
 	size_t n_file;
-	uint64_t *hash;      /* of each file's records, chained */
+	uint64_t *hash; /* of each file's records, chained */
 	struct ax_slice slice;
 	uint64_t skip, begin, end; /* records taken, over all files */
 	double weight;
@@ -74,9 +74,9 @@ struct tk_note {
 
 /* Counts, of the run as a whole. */
 struct tk_stats {
-	uint64_t records, bytes;           /* read */
+	uint64_t records, bytes; /* read */
 	uint64_t bad;
-	struct ax_totals drops;            /* dropped and truncated by split and reason; for the stream's trailer */
+	struct ax_totals drops; /* dropped and truncated by split and reason; for the stream's trailer */
 	uint64_t rows[AX_N_SPLIT], tokens[AX_N_SPLIT], trained[AX_N_SPLIT];
 	struct tk_reason reason[TK_N_REASON];
 	size_t n_reason;
@@ -88,14 +88,14 @@ struct tk_sink {
 	const struct tk_plan *plan;
 	const struct tk_opt *opt;
 	struct tk_stats stats;
-	struct ax_out *out;               /* text with --print, else the stream's bytes */
-	struct ax_stream_writer *writer;  /* NULL with --print */
+	struct ax_out *out;		 /* text with --print, else the stream's bytes */
+	struct ax_stream_writer *writer; /* NULL with --print */
 	struct ax_out rejects;
 	bool has_rejects;
 	struct ax_seen seen;
 	struct ax_shuffle shuffle;
 	struct ax_hold hold;
-	struct ax_spool lines;            /* --print with a count: lines wait for the split to be known */
+	struct ax_spool lines; /* --print with a count: lines wait for the split to be known */
 	uint64_t n_line;
 	struct ax_buf line, group, out_group, json;
 };
@@ -106,8 +106,8 @@ struct tk_record {
 	uint64_t line, number;
 	uint32_t file;
 	size_t row, n_row; /* of the batch's made rows */
-	int code;          /* 0, or why there are none */
-	char *message;     /* in the batch's arena */
+	int code;	   /* 0, or why there are none */
+	char *message;	   /* in the batch's arena */
 };
 
 struct tk_batch {
