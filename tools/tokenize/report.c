@@ -128,6 +128,8 @@ int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e)
 	int rc;
 
 	summary(&s->stats, seconds);
+	if (s->opt->eval_share > 0 && s->stats.rows[AX_SPLIT_EVAL] == 0)
+		ax_warn("val_set_size %g of so few rows holds none back for evaluation", s->opt->eval_share);
 	if (!path)
 		return 0;
 	v = stats_json(&c->arena, s, seconds);
