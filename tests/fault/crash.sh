@@ -1,6 +1,6 @@
 #!/bin/sh
 # kill -9 in the middle of a run and while checkpoints are written; resume; the same bits as an uninterrupted run.
-. tests/fault/common.sh
+. tests/fault/common
 have_mpi || { echo "ok 1 - crash # SKIP no MPI"; exit 0; }
 moments=3
 [ -n "$AX_LONG" ] && moments=20

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A killed and a stopped rank of three: the culprit is named, and the job ends, within 30 and 120 seconds.
-. tests/fault/common.sh
+. tests/fault/common
 have_mpi || { echo "ok 1 - dead rank # SKIP no MPI"; exit 0; }
 make_run 128 4 || { not_ok "shards"; exit 1; }
 sed -i 's/max_steps: 12/max_steps: 100000/; s/save_steps: 5/save_strategy: "no"/' "$tmp/run.yaml"

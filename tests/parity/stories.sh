@@ -5,7 +5,7 @@
 assets=${AX_ASSETS:-../shared/assets}
 [ -n "$AX_LONG" ] || { echo "ok 1 - stories260K # SKIP runs in make check-long"; exit 0; }
 [ -d "$assets/models/stories260K" ] || { echo "ok 1 - stories260K # SKIP no assets"; exit 0; }
-. tests/fault/common.sh
+. tests/fault/common
 cmp=$PWD/$BUILD/tests/parity/cmp_reference
 assets=$(cd "$assets" && pwd)
 cat >"$tmp/run.yaml" <<-Y
