@@ -7,13 +7,12 @@ include config.mk
 
 VERSION := $(shell cat VERSION)
 comma   := ,
-B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 1,$(FAULTS)),$(if $(SAN),,-faults))
+B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"'
-CPPFLAGS += $(if $(filter 1,$(FAULTS)),-DAX_FAULTS)
 CFLAGS  ?= $(OPT) -g
 override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed
@@ -62,8 +61,22 @@ $(B)/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(LIB)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
+# The tools with failing allocations and file calls (base/fault.h), for tests/fault: the same objects but for these.
+FAULT_OBJ := $(patsubst %.c,$(B)/faults/%.o,lib/base/fault.c lib/base/mem.c lib/base/io.c lib/base/dir.c)
+FAULT_BIN := $(BIN:$(B)/bin/%=$(B)/faults/bin/%)
+$(B)/faults/%.o: %.c Makefile config.mk VERSION
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DAX_FAULTS $(CFLAGS) -MMD -MP -c -o $@ $<
+define fault_rule
+$(B)/faults/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(FAULT_OBJ) $(LIB)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call fault_rule,$(t))))
+
 # The MPI plugin: built with mpicc, opened at run time, so that the tools run where no MPI is installed.
-PLUGIN_BASE := lib/base/err.c lib/base/mem.c
+PLUGIN_BASE := lib/base/err.c lib/base/mem.c lib/base/fault.c
 $(B)/lib/ax/libax-mpi.so: $(PLUGIN_SRC) $(PLUGIN_BASE) $(wildcard lib/comm/*.h lib/base/*.h) Makefile VERSION
 	$(call say,MPICC,$@)
 	@mkdir -p $(@D)
@@ -87,7 +100,7 @@ $(B)/bench/%: $(B)/bench/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 bench: $(BENCH_BIN)
 
-check-bins: all $(TEST_BIN) $(FUZZ_BIN)
+check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN)
 
 check: check-bins
 	$(Q)BUILD=$(B) sh tests/run.sh $(SUITES)

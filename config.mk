@@ -11,5 +11,3 @@ MPI     ?= $(if $(shell command -v $(MPICC) 2>/dev/null),1,0)
 CUDA    ?= 0
 # Sanitizers: SAN=address,undefined builds into a folder of its own.
 SAN     ?=
-# FAULTS=1 compiles the allocation and I/O failure hooks in (AX_FAIL_ALLOC, AX_FAIL_IO); tests only.
-FAULTS  ?= $(if $(SAN),1,0)

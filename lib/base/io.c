@@ -1,6 +1,5 @@
 #include "base/io.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,36 +11,16 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/sig.h"
 
-#ifdef AX_FAULTS
-#include <stdatomic.h>
-
-/* Is this the call that the test wants to fail? */
 static bool fault(void)
 {
-	static atomic_long count = 0;
-	static long target = -1, code = EIO;
-
-	if (target == -1) {
-		const char *s = getenv("AX_FAIL_IO"), *c = getenv("AX_FAIL_ERRNO");
-		target = s ? strtol(s, NULL, 10) : 0;
-		code = c ? strtol(c, NULL, 10) : EIO;
-	}
-	if (target <= 0 || atomic_fetch_add(&count, 1) + 1 != target)
-		return false;
-	errno = (int)code;
-	return true;
+	return ax_fault(AX_FAULT_IO);
 }
-#else
-static bool fault(void)
-{
-	return false;
-}
-#endif
 
-static int io_open(const char *path, int flags, mode_t mode)
+int ax_open(const char *path, int flags, mode_t mode)
 {
 	int fd;
 
@@ -89,13 +68,15 @@ int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e)
 	struct stat st;
 
 	memset(in, 0, sizeof(*in));
-	in->fd = is_stdin ? dup(STDIN_FILENO) : io_open(path, O_RDONLY, 0);
+	in->fd = is_stdin ? dup(STDIN_FILENO) : ax_open(path, O_RDONLY, 0);
 	if (in->fd < 0)
 		return ax_fail(e, AX_EIO, "cannot open %s:", is_stdin ? "stdin" : path);
 	in->path = ax_strdup(is_stdin ? "stdin" : path);
 	if (!in->path || fstat(in->fd, &st)) {
+		int rc = ax_fail(e, in->path ? AX_EIO : AX_EMEM, "cannot open %s:", path);
+
 		ax_in_close(in);
-		return ax_fail(e, AX_EIO, "cannot open %s:", path);
+		return rc;
 	}
 	if (S_ISDIR(st.st_mode)) {
 		ax_in_close(in);
@@ -147,7 +128,7 @@ void ax_in_close(struct ax_in *in)
 int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e)
 {
 	static const unsigned char empty[1];
-	int fd = io_open(path, O_RDONLY, 0);
+	int fd = ax_open(path, O_RDONLY, 0);
 	struct stat st;
 	void *p;
 
@@ -232,7 +213,7 @@ int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_er
 		return ax_fail(e, AX_EMEM, "out of memory");
 	}
 	ax_temp_add(o->tmp);
-	o->fd = io_open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	o->fd = ax_open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (o->fd < 0) {
 		int rc = ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
 		ax_temp_remove(o->tmp);
@@ -277,8 +258,7 @@ int ax_out_commit(struct ax_out *o, struct ax_err *e)
 		AX_TRY(ax_fsync(o->fd, o->path, e));
 	fd = o->fd;
 	o->fd = -1;
-	if (close(fd))
-		return ax_fail(e, AX_EIO, "cannot write %s:", o->path);
+	AX_TRY(ax_close(fd, o->path, e));
 	if (!o->tmp)
 		return 0;
 	AX_TRY(ax_rename(o->tmp, o->path, e));
@@ -370,7 +350,7 @@ int ax_fsync(int fd, const char *path, struct ax_err *e)
 
 int ax_fsync_dir(const char *path, struct ax_err *e)
 {
-	int rc, fd = io_open(path, O_RDONLY | O_DIRECTORY, 0);
+	int rc, fd = ax_open(path, O_RDONLY | O_DIRECTORY, 0);
 
 	if (fd < 0)
 		return ax_fail(e, AX_EIO, "cannot open %s:", path);
@@ -379,144 +359,42 @@ int ax_fsync_dir(const char *path, struct ax_err *e)
 	return rc;
 }
 
+int ax_close(int fd, const char *path, struct ax_err *e)
+{
+	int failed = close(fd); /* whatever it says, the descriptor is gone */
+
+	if (fault() || failed)
+		return ax_fail(e, AX_EIO, "cannot write %s:", path);
+	return 0;
+}
+
+int ax_truncate(int fd, uint64_t n, const char *path, struct ax_err *e)
+{
+	if (fault() || ftruncate(fd, (off_t)n))
+		return ax_fail(e, AX_EIO, "cannot write %s:", path);
+	return 0;
+}
+
+int ax_preallocate(int fd, uint64_t n, const char *path, struct ax_err *e)
+{
+	int err = fault() ? errno : posix_fallocate(fd, 0, (off_t)n);
+
+	if (err == EINVAL || err == EOPNOTSUPP || err == ENOSYS || err == EINTR)
+		return 0;
+	errno = err;
+	return err ? ax_fail(e, AX_EIO, "cannot write %s:", path) : 0;
+}
+
+int ax_write_full(int fd, const void *p, size_t n, const char *path, struct ax_err *e)
+{
+	return write_full(fd, p, n) ? ax_fail(e, AX_EIO, "cannot write %s:", path) : 0;
+}
+
 int ax_rename(const char *from, const char *to, struct ax_err *e)
 {
 	if (fault() || rename(from, to))
 		return ax_fail(e, AX_EIO, "cannot rename %s to %s:", from, to);
 	return 0;
-}
-
-int ax_mkdirs(const char *path, struct ax_err *e)
-{
-	char *p = ax_strdup(path), *s;
-	int rc = 0;
-
-	if (!p)
-		return ax_fail(e, AX_EMEM, "out of memory");
-	for (s = p + 1;; s++) {
-		char c = *s;
-
-		if (c && c != '/')
-			continue;
-		*s = '\0';
-		if (fault() || (mkdir(p, 0777) && errno != EEXIST)) {
-			rc = ax_fail(e, AX_EIO, "cannot make folder %s:", p);
-			break;
-		}
-		*s = c;
-		if (!c)
-			break;
-	}
-	ax_free(p);
-	if (!rc && !ax_path_is_dir(path))
-		rc = ax_fail(e, AX_EIO, "%s is not a folder", path);
-	return rc;
-}
-
-static int remove_entry(const char *path, int depth, struct ax_err *e)
-{
-	struct dirent *de;
-	struct stat st;
-	int rc = 0;
-	DIR *d;
-
-	if (lstat(path, &st))
-		return errno == ENOENT ? 0 : ax_fail(e, AX_EIO, "cannot remove %s:", path);
-	if (!S_ISDIR(st.st_mode))
-		return unlink(path) && errno != ENOENT ? ax_fail(e, AX_EIO, "cannot remove %s:", path) : 0;
-	if (depth > 64)
-		return ax_fail(e, AX_EMEM, "%s: folders nested too deep", path);
-	d = opendir(path);
-	if (!d)
-		return ax_fail(e, AX_EIO, "cannot read folder %s:", path);
-	while (!rc && (de = readdir(d))) {
-		char *sub;
-
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
-			continue;
-		sub = ax_path_join(path, de->d_name);
-		rc = sub ? remove_entry(sub, depth + 1, e) : ax_fail(e, AX_EMEM, "out of memory");
-		ax_free(sub);
-	}
-	closedir(d);
-	if (!rc && rmdir(path) && errno != ENOENT)
-		rc = ax_fail(e, AX_EIO, "cannot remove %s:", path);
-	return rc;
-}
-
-int ax_remove_tree(const char *path, struct ax_err *e)
-{
-	return remove_entry(path, 0, e);
-}
-
-int ax_dir_begin(const char *path, char **tmp, struct ax_err *e)
-{
-	size_t n = strlen(path);
-	struct ax_buf b = AX_BUF_INIT;
-	char *dir;
-	int rc = 0;
-
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	ax_buf_add(&b, path, n);
-	dir = b.oom ? NULL : ax_path_dir(b.p);
-	ax_buf_addf(&b, ".tmp-%ld", (long)getpid());
-	*tmp = ax_buf_detach(&b);
-	if (!*tmp || !dir)
-		rc = ax_fail(e, AX_EMEM, "out of memory");
-	if (!rc)
-		rc = ax_mkdirs(dir, e);
-	if (!rc)
-		rc = ax_remove_tree(*tmp, e);
-	if (!rc && (fault() || mkdir(*tmp, 0777)))
-		rc = ax_fail(e, AX_EIO, "cannot make folder %s:", *tmp);
-	if (!rc)
-		ax_temp_add(*tmp);
-	ax_free(dir);
-	if (rc) {
-		ax_free(*tmp);
-		*tmp = NULL;
-	}
-	return rc;
-}
-
-int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
-{
-	struct ax_buf old = AX_BUF_INIT, target = AX_BUF_INIT;
-	size_t n = strlen(path);
-	char *dir = NULL;
-	bool aside;
-	int rc;
-
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	ax_buf_add(&target, path, n);
-	ax_buf_addf(&old, "%s.old-%ld", target.p ? target.p : "", (long)getpid());
-	dir = target.oom ? NULL : ax_path_dir(target.p);
-	if (target.oom || old.oom || !dir) {
-		rc = ax_fail(e, AX_EMEM, "out of memory");
-		goto out;
-	}
-	AX_GOTO(ax_fsync_dir(tmp, e));
-	aside = ax_path_exists(target.p);
-	if (aside)
-		AX_GOTO(ax_rename(target.p, old.p, e));
-	rc = ax_rename(tmp, target.p, e);
-	if (!rc)
-		ax_temp_remove(tmp);
-	if (rc) {
-		if (aside) /* put the old one back: the user keeps what was there */
-			ax_rename(old.p, target.p, NULL);
-		goto out;
-	}
-	AX_GOTO(ax_fsync_dir(dir, e));
-	if (aside)
-		rc = ax_remove_tree(old.p, e);
-out:
-	ax_buf_release(&old);
-	ax_buf_release(&target);
-	ax_free(dir);
-	return rc;
 }
 
 char *ax_path_join(const char *dir, const char *name)

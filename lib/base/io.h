@@ -1,6 +1,6 @@
 /*
  * Files. All system calls on files pass through here: short reads and EINTR are handled once, and a test can make the
- * n-th call fail (AX_FAIL_IO=n, AX_FAIL_ERRNO=28, in builds with -DAX_FAULTS).
+ * n-th call fail (base/fault.h).
  *
  * Reading:	struct ax_in reads a stream ("-" is stdin); struct ax_map maps a regular file.
  * Writing:	struct ax_out writes beside the target and renames at commit: a file is absent or complete.
@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -80,6 +81,14 @@ int ax_write_file(const char *path, const void *p, size_t n, struct ax_err *e);
 /* Positional I/O on a plain descriptor, complete or an error. `path` is for messages. */
 int ax_pread_full(int fd, void *p, size_t n, uint64_t off, const char *path, struct ax_err *e);
 int ax_pwrite_full(int fd, const void *p, size_t n, uint64_t off, const char *path, struct ax_err *e);
+int ax_write_full(int fd, const void *p, size_t n, const char *path, struct ax_err *e);
+/* open(2) with O_CLOEXEC, again after EINTR: a descriptor, or -1 with errno for the caller to word. */
+int ax_open(const char *path, int flags, mode_t mode);
+/* Close what was written: some filesystems say only here that it did not arrive. */
+int ax_close(int fd, const char *path, struct ax_err *e);
+int ax_truncate(int fd, uint64_t n, const char *path, struct ax_err *e);
+/* Room for n bytes, so that a full disk is found out before they are made. No error where this is not supported. */
+int ax_preallocate(int fd, uint64_t n, const char *path, struct ax_err *e);
 int ax_fsync(int fd, const char *path, struct ax_err *e);
 /* fsync of a folder, so that a rename or a new entry in it survives a power cut. */
 int ax_fsync_dir(const char *path, struct ax_err *e);
@@ -87,12 +96,16 @@ int ax_rename(const char *from, const char *to, struct ax_err *e);
 
 /* mkdir -p. */
 int ax_mkdirs(const char *path, struct ax_err *e);
+/* Call fn for each entry of a folder but "." and ".."; the first non-zero result ends the walk and is returned. */
+typedef int ax_dir_fn(void *ctx, const char *dir, const char *name, struct ax_err *e);
+int ax_dir_each(const char *path, ax_dir_fn *fn, void *ctx, struct ax_err *e);
 /* Remove a folder and all below it; does not follow links. A missing folder is no error. */
 int ax_remove_tree(const char *path, struct ax_err *e);
 
 /*
- * Publish a folder: *tmp (ax_free) is a new empty sibling of `path`. ax_dir_commit fsyncs it, moves an existing `path`
- * aside, renames, fsyncs the parent, then removes the old one. The files inside must have been fsynced by their writers.
+ * Publish a folder: *tmp (ax_free) is a new empty sibling of `path`. ax_dir_commit fsyncs it and puts it at `path`; what was
+ * there is swapped out in the same step (or moved aside just before, where the filesystem cannot swap) and removed after
+ * the parent's fsync. The files inside must have been fsynced by their writers.
  */
 int ax_dir_begin(const char *path, char **tmp, struct ax_err *e);
 int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e);

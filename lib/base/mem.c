@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
+
 #define ARENA_BLOCK ((size_t)64 << 10)
 #define ARENA_ALIGN ((size_t)16)
 
@@ -13,52 +15,24 @@ struct ax_arena_block {
 	_Alignas(16) unsigned char data[];
 };
 
-#ifdef AX_FAULTS
-#include <stdatomic.h>
-
-/* Is this the allocation that the test wants to fail? */
-static bool fault(void)
-{
-	static atomic_long count = -1;
-	static long target = -2;
-
-	if (target == -2) {
-		const char *s = getenv("AX_FAIL_ALLOC");
-		target = s ? strtol(s, NULL, 10) : -1;
-	}
-	return target >= 0 && atomic_fetch_add(&count, 1) + 1 == target;
-}
-#else
-static bool fault(void)
-{
-	return false;
-}
-#endif
-
 void *ax_malloc(size_t n)
 {
-	if (fault()) {
-		errno = ENOMEM;
+	if (ax_fault(AX_FAULT_ALLOC))
 		return NULL;
-	}
 	return malloc(n ? n : 1);
 }
 
 void *ax_calloc(size_t count, size_t size)
 {
-	if (fault()) {
-		errno = ENOMEM;
+	if (ax_fault(AX_FAULT_ALLOC))
 		return NULL;
-	}
 	return calloc(count ? count : 1, size ? size : 1);
 }
 
 void *ax_realloc(void *p, size_t n)
 {
-	if (fault()) {
-		errno = ENOMEM;
+	if (ax_fault(AX_FAULT_ALLOC))
 		return NULL;
-	}
 	return realloc(p, n ? n : 1);
 }
 
@@ -75,7 +49,7 @@ void *ax_malloc_aligned(size_t align, size_t n)
 {
 	void *p = NULL;
 
-	if (fault() || posix_memalign(&p, align, n ? n : 1)) {
+	if (ax_fault(AX_FAULT_ALLOC) || posix_memalign(&p, align, n ? n : 1)) {
 		errno = ENOMEM;
 		return NULL;
 	}

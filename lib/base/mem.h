@@ -1,6 +1,6 @@
 /*
  * Memory. Every allocation of the suite goes through these functions, so that a test can make the n-th one fail
- * (environment AX_FAIL_ALLOC=n in builds with -DAX_FAULTS) and sizes are checked for overflow in one place.
+ * (base/fault.h) and sizes are checked for overflow in one place.
  *
  * ax_malloc and friends return NULL when out of memory; the caller reports AX_EMEM and unwinds.
  *

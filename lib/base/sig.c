@@ -51,7 +51,8 @@ static void die(int sig)
 
 	pthread_mutex_lock(&lock); /* and keep it: nothing new appears */
 	for (struct temp *t = temps; t; t = t->next)
-		ax_remove_tree(t->path, NULL);
+		for (int tries = 0; tries < 3 && ax_remove_tree(t->path, NULL); tries++)
+			; /* another thread may have made a file in it meanwhile */
 	signal(sig, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, sig);

@@ -188,7 +188,7 @@ static int shard_fd(struct ax_shards *s, uint32_t shard, int *fd, struct ax_err 
 	path = ax_path_join(s->dir, s->name[shard]);
 	if (!path)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	*fd = ax_open(path, O_RDONLY | O_NOFOLLOW, 0);
 	if (*fd < 0 || fstat(*fd, &st))
 		rc = ax_fail(e, AX_EIO, "cannot open %s:", path);
 	else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != s->bytes[shard])

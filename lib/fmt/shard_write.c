@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,23 +16,16 @@ struct ax_shards_file {
 	bool open;
 };
 
-static bool dir_is_empty(const char *dir)
+static int found_one(void *ctx, const char *dir, const char *name, struct ax_err *e)
 {
-	struct dirent *de;
-	bool empty = true;
-	DIR *d = opendir(dir);
-
-	if (!d)
-		return false;
-	while (empty && (de = readdir(d)))
-		empty = !strcmp(de->d_name, ".") || !strcmp(de->d_name, "..");
-	closedir(d);
-	return empty;
+	*(bool *)ctx = false;
+	return 0;
 }
 
 /* May `dir` be replaced? */
 static int check_target(const char *dir, bool force, struct ax_err *e)
 {
+	bool empty = true;
 	enum ax_file kind;
 
 	if (!ax_path_exists(dir))
@@ -41,9 +33,10 @@ static int check_target(const char *dir, bool force, struct ax_err *e)
 	if (!ax_path_is_dir(dir))
 		return ax_fail(e, AX_EIO, "%s exists and is no folder", dir);
 	AX_TRY(ax_sniff(dir, &kind, e));
-	if (kind == AX_FILE_SHARDS || force || dir_is_empty(dir))
+	if (kind == AX_FILE_SHARDS || force)
 		return 0;
-	return ax_fail(e, AX_EUSAGE, "%s exists and was not made by ax-shard; -f replaces it", dir);
+	AX_TRY(ax_dir_each(dir, found_one, &empty, e));
+	return empty ? 0 : ax_fail(e, AX_EUSAGE, "%s exists and was not made by ax-shard; -f replaces it", dir);
 }
 
 static int open_file(struct ax_shards_writer *w, uint32_t i, int level, struct ax_err *e)

@@ -73,9 +73,7 @@ int ax_spool_reset(struct ax_spool *s, struct ax_err *e)
 {
 	ax_buf_reset(&s->buf);
 	s->n = 0;
-	if (s->fd >= 0 && ftruncate(s->fd, 0))
-		return ax_fail(e, AX_EIO, "cannot empty %s:", SPOOL_NAME);
-	return 0;
+	return s->fd >= 0 ? ax_truncate(s->fd, 0, SPOOL_NAME, e) : 0;
 }
 
 void ax_spool_release(struct ax_spool *s)

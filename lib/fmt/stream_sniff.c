@@ -45,24 +45,30 @@ static enum ax_file sniff_frames(const unsigned char *p, size_t n, struct ax_in 
 	return found;
 }
 
-static bool has(const char *dir, const char *name)
+static bool has(const char *dir, const char *name, bool *oom)
 {
 	char *p = ax_path_join(dir, name);
 	bool yes = p && ax_path_exists(p);
 
+	*oom |= !p;
 	ax_free(p);
 	return yes;
 }
 
-static enum ax_file sniff_dir(const char *dir)
+static int sniff_dir(const char *dir, enum ax_file *kind, struct ax_err *e)
 {
-	if (has(dir, "index.axi"))
-		return AX_FILE_SHARDS;
-	if (has(dir, "manifest.json"))
-		return AX_FILE_CHECKPOINT;
-	if (has(dir, "config.json") && (has(dir, "model.safetensors") || has(dir, "model.safetensors.index.json")))
-		return AX_FILE_MODEL;
-	return AX_FILE_DIR;
+	bool oom = false;
+
+	if (has(dir, "index.axi", &oom))
+		*kind = AX_FILE_SHARDS;
+	else if (has(dir, "manifest.json", &oom))
+		*kind = AX_FILE_CHECKPOINT;
+	else if (has(dir, "config.json", &oom) &&
+		 (has(dir, "model.safetensors", &oom) || has(dir, "model.safetensors.index.json", &oom)))
+		*kind = AX_FILE_MODEL;
+	else
+		*kind = AX_FILE_DIR;
+	return oom ? ax_fail(e, AX_EMEM, "out of memory") : 0;
 }
 
 int ax_sniff(const char *path, enum ax_file *kind, struct ax_err *e)
@@ -73,10 +79,8 @@ int ax_sniff(const char *path, enum ax_file *kind, struct ax_err *e)
 	int rc;
 
 	*kind = AX_FILE_UNKNOWN;
-	if (ax_path_is_dir(path)) {
-		*kind = sniff_dir(path);
-		return 0;
-	}
+	if (ax_path_is_dir(path))
+		return sniff_dir(path, kind, e);
 	AX_TRY(ax_in_open(&in, path, e));
 	rc = ax_in_read(&in, p, sizeof(p), &n, e);
 	if (!rc && n >= 4) {

@@ -54,6 +54,7 @@ struct ax_val *ax_val_str(struct ax_arena *a, const char *s, size_t n)
 	if (!v)
 		return NULL;
 	v->u.s = ax_arena_strndup(a, s, n);
+	v->terminated = true;
 	v->n = n;
 	return v->u.s ? v : NULL;
 }
@@ -281,6 +282,7 @@ struct ax_val *ax_val_copy(struct ax_arena *a, const struct ax_val *v)
 	*c = *v;
 	if (v->type == AX_STR) {
 		c->u.s = ax_arena_strndup(a, v->u.s, v->n);
+		c->terminated = true;
 		return c->u.s ? c : NULL;
 	}
 	if (v->type == AX_LIST && v->n)
@@ -346,7 +348,9 @@ double ax_val_num_or(const struct ax_val *v, double dflt)
 
 const char *ax_val_cstr(struct ax_arena *a, const struct ax_val *v, const char *dflt)
 {
-	return v && v->type == AX_STR ? ax_arena_strndup(a, v->u.s, v->n) : dflt;
+	if (!v || v->type != AX_STR)
+		return dflt;
+	return v->terminated ? v->u.s : ax_arena_strndup(a, v->u.s, v->n);
 }
 
 bool ax_val_is(const struct ax_val *v, const char *s)

@@ -21,7 +21,8 @@ enum ax_val_type { AX_NULL, AX_BOOL, AX_INT, AX_FLOAT, AX_STR, AX_LIST, AX_MAP }
 struct ax_pair;
 
 struct ax_val {
-	enum ax_val_type type;
+	enum ax_val_type type : 8;
+	unsigned terminated : 1; /* a string with a NUL after its n bytes: all but those that a JSON text still holds */
 	uint32_t line; /* 1-based line in the source text, 0 if none */
 	size_t n;      /* bytes of a string, elements of a list, pairs of a map */
 	union {
@@ -68,7 +69,10 @@ bool ax_val_is_null(const struct ax_val *v); /* true for NULL and for AX_NULL */
 bool ax_val_bool_or(const struct ax_val *v, bool dflt);
 int64_t ax_val_int_or(const struct ax_val *v, int64_t dflt);
 double ax_val_num_or(const struct ax_val *v, double dflt);
-/* NUL-terminated copy in the arena, or `dflt` for a value that is no string. */
+/*
+ * A C string, or `dflt` for a value that is no string. NULL when out of memory, which happens only to a string that is
+ * not terminated yet: those of a YAML text, of a constructor or of a copy are.
+ */
 const char *ax_val_cstr(struct ax_arena *a, const struct ax_val *v, const char *dflt);
 /* Is v a string with exactly these bytes? */
 bool ax_val_is(const struct ax_val *v, const char *s);

@@ -269,6 +269,7 @@ struct ax_val *ax_yaml_plain(struct ax_arena *a, const char *s, size_t n)
 	if (plain_word(v, s, n) || plain_float(v, s, n) || plain_int(v, s, n))
 		return v;
 	v->type = AX_STR;
+	v->terminated = true;
 	v->n = n;
 	v->u.s = ax_arena_strndup(a, s, n);
 	return v->u.s ? v : NULL;

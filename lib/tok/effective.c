@@ -241,16 +241,20 @@ static void sizes(struct ax_effective *f, const struct ax_tok_spec *spec)
 	f->n_embed = need > f->n_embed_old || (spec->shrink && need) ? need : f->n_embed_old;
 }
 
-static void fingerprint(struct ax_effective *f)
+static int fingerprint(struct ax_effective *f, struct ax_err *e)
 {
 	struct ax_buf b = AX_BUF_INIT;
 	char inner[33] = "";
+	bool ok;
 
-	if (f->tok)
-		ax_tokenizer_fingerprint(f->tok, inner);
+	if (f->tok && !ax_tokenizer_fingerprint(f->tok, inner))
+		return oom(e);
 	ax_buf_addf(&b, "%s bos %u eos %u pad %u unk %u", inner, f->bos, f->eos, f->pad, f->unk);
-	ax_hash128_hex(b.p, b.n, f->fingerprint);
+	ok = !b.oom;
+	if (ok)
+		ax_hash128_hex(b.p, b.n, f->fingerprint);
 	ax_buf_release(&b);
+	return ok ? 0 : oom(e);
 }
 
 int ax_effective_open(struct ax_effective **out, const struct ax_tok_spec *spec, struct ax_err *e)
@@ -277,7 +281,7 @@ int ax_effective_open(struct ax_effective **out, const struct ax_tok_spec *spec,
 	AX_GOTO(read_tokenizer(f, dir, spec, e));
 	AX_GOTO(build_tokens(f, spec, e));
 	sizes(f, spec);
-	fingerprint(f);
+	AX_GOTO(fingerprint(f, e));
 	rc = ax_effective_template(f, spec, dir, e);
 out:
 	if (rc) {

@@ -195,7 +195,7 @@ int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_e
 	AX_TRY(choose_template(r, entry, &text, e));
 	rc = ax_jinja_compile(&r->tmpl, text, strlen(text), 0, e);
 	if (rc) {
-		if (e)
+		if (e && rc != AX_EMEM)
 			e->code = AX_EUSAGE;
 		return ax_err_prefix(e, "chat_template: ");
 	}

@@ -138,7 +138,7 @@ const struct ax_tok_added *ax_tokenizer_added_at(const struct ax_tokenizer *t, s
 const uint32_t *ax_tokenizer_prefix(const struct ax_tokenizer *t, size_t *n);
 const uint32_t *ax_tokenizer_suffix(const struct ax_tokenizer *t, size_t *n);
 
-/* 32 hex digits and a NUL over everything that decides ids: vocabulary, merges, settings, added tokens, affixes. */
-void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33]);
+/* 32 hex digits and a NUL over everything that decides ids: vocabulary, merges, settings, added tokens, affixes. False: out of memory. */
+bool ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33]);
 
 #endif

@@ -111,11 +111,12 @@ static void add_text(struct ax_buf *b, const char *p, size_t n)
 	ax_buf_add(b, p, n);
 }
 
-void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
+bool ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 {
 	const struct ax_bpe *m = &t->bpe;
 	struct ax_buf b = AX_BUF_INIT;
 	uint64_t merges = 0;
+	bool ok;
 
 	for (size_t i = 0; i < m->n_merge_slot; i++) /* a sum: the order in the table means nothing */
 		if (m->merge[i].left != AX_TOK_NONE)
@@ -143,6 +144,9 @@ void ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 		ax_buf_addf(&b, "<%u", t->prefix[i]);
 	for (size_t i = 0; i < t->n_suffix; i++)
 		ax_buf_addf(&b, ">%u", t->suffix[i]);
-	ax_hash128_hex(b.p, b.n, out);
+	ok = !b.oom;
+	if (ok)
+		ax_hash128_hex(b.p, b.n, out);
 	ax_buf_release(&b);
+	return ok;
 }

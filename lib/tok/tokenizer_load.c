@@ -243,9 +243,13 @@ static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_er
 	ax_buf_addc(&b, '\n');
 	if (f->pre)
 		ax_json_write(&b, f->pre, AX_JSON_SORT);
-	t->parts_hash = b.oom ? 0 : ax_hash64(b.p, b.n);
+	if (b.oom) {
+		ax_buf_release(&b);
+		return ax_fail(e, AX_EMEM, "out of memory");
+	}
+	t->parts_hash = ax_hash64(b.p, b.n);
 	ax_buf_release(&b);
-	return b.oom ? ax_fail(e, AX_EMEM, "out of memory") : 0;
+	return 0;
 }
 
 static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,

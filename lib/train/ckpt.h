@@ -117,5 +117,9 @@ int ax_ckpt_newest(const char *dir, int64_t *step, struct ax_err *e);
 int ax_ckpt_list(const char *dir, int64_t **step, size_t *n, struct ax_err *e);
 /* dir/checkpoint-STEP (ax_free), NULL when out of memory. */
 char *ax_ckpt_path(const char *dir, int64_t step);
+/* The name of checkpoint `path` while it is being written or removed (ax_free), NULL when out of memory. */
+char *ax_ckpt_tmp_path(const char *path);
+/* Is this such a name ("checkpoint-N.tmp")? */
+bool ax_ckpt_is_unfinished(const char *name);
 
 #endif

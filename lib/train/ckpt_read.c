@@ -1,5 +1,4 @@
 /* Reading a checkpoint: everything in it is untrusted until the chain of hashes and the coverage have been proved. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +12,8 @@
 #include "base/mem.h"
 #include "text/json.h"
 #include "train/ckpt.h"
+
+#define TMP_SUFFIX ".tmp"
 
 #define MANIFEST_LIMIT ((size_t)256 << 20)
 #define READ_PIECE ((size_t)4 << 20)
@@ -147,7 +148,7 @@ static int read_file(struct ax_ckpt *k, const struct ax_val *v, struct ax_err *e
 	ax_st_close(&f);
 	if (rc)
 		return rc;
-	k->fd[k->n_file - 1] = open(k->file[k->n_file - 1], O_RDONLY | O_CLOEXEC);
+	k->fd[k->n_file - 1] = ax_open(k->file[k->n_file - 1], O_RDONLY, 0);
 	return k->fd[k->n_file - 1] < 0 ? ax_fail(e, AX_EIO, "cannot open %s:", k->file[k->n_file - 1]) : 0;
 }
 
@@ -351,7 +352,16 @@ char *ax_ckpt_path(const char *dir, int64_t step)
 }
 
 /* "checkpoint-120" -> 120; -1 for anything else (also "checkpoint-120.tmp"). */
-static int64_t step_of(const char *name)
+char *ax_ckpt_tmp_path(const char *path)
+{
+	struct ax_buf b = AX_BUF_INIT;
+
+	ax_buf_addf(&b, "%s" TMP_SUFFIX, path);
+	return ax_buf_detach(&b);
+}
+
+/* N of "checkpoint-N" followed by `suffix`; -1 for other names. */
+static int64_t step_of(const char *name, const char *suffix)
 {
 	static const char prefix[] = "checkpoint-";
 	const char *s = name + sizeof(prefix) - 1;
@@ -362,7 +372,12 @@ static int64_t step_of(const char *name)
 		return -1;
 	errno = 0;
 	v = strtoll(s, &end, 10);
-	return *end || errno ? -1 : v;
+	return strcmp(end, suffix) || errno ? -1 : v;
+}
+
+bool ax_ckpt_is_unfinished(const char *name)
+{
+	return step_of(name, TMP_SUFFIX) >= 0;
 }
 
 static int by_step(const void *x, const void *y)
@@ -372,35 +387,40 @@ static int by_step(const void *x, const void *y)
 	return a < b ? -1 : a > b;
 }
 
-int ax_ckpt_list(const char *dir, int64_t **step, size_t *n, struct ax_err *e)
+struct list {
+	int64_t *step;
+	size_t n, cap;
+};
+
+static int add_step(void *ctx, const char *dir, const char *name, struct ax_err *e)
 {
-	size_t cap = 0;
-	struct dirent *de;
-	DIR *d = opendir(dir);
+	int64_t s = step_of(name, "");
+	struct list *l = ctx;
+	char *path, *manifest;
 	int rc = 0;
 
-	*step = NULL;
-	*n = 0;
-	if (!d)
-		return errno == ENOENT ? 0 : ax_fail(e, AX_EIO, "cannot read folder %s:", dir);
-	while (!rc && (de = readdir(d))) {
-		int64_t s = step_of(de->d_name);
-		char *path, *manifest;
+	if (s < 0)
+		return 0;
+	path = ax_ckpt_path(dir, s);
+	manifest = path ? ax_path_join(path, AX_CKPT_MANIFEST) : NULL;
+	if (!manifest || !AX_GROW(l->step, l->n, l->cap))
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+	else if (ax_path_exists(manifest))
+		l->step[l->n++] = s;
+	ax_free(path);
+	ax_free(manifest);
+	return rc;
+}
 
-		if (s < 0)
-			continue;
-		path = ax_ckpt_path(dir, s);
-		manifest = path ? ax_path_join(path, AX_CKPT_MANIFEST) : NULL;
-		if (!manifest || !AX_GROW(*step, *n, cap))
-			rc = ax_fail(e, AX_EMEM, "out of memory");
-		else if (ax_path_exists(manifest))
-			(*step)[(*n)++] = s;
-		ax_free(path);
-		ax_free(manifest);
-	}
-	closedir(d);
-	if (*n)
-		qsort(*step, *n, sizeof(**step), by_step);
+int ax_ckpt_list(const char *dir, int64_t **step, size_t *n, struct ax_err *e)
+{
+	struct list l = {0};
+	int rc = ax_path_exists(dir) ? ax_dir_each(dir, add_step, &l, e) : 0;
+
+	if (l.n)
+		qsort(l.step, l.n, sizeof(*l.step), by_step);
+	*step = l.step;
+	*n = l.n;
 	return rc;
 }
 

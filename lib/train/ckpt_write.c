@@ -99,23 +99,12 @@ static int write_tensor(int fd, const char *path, struct rank_file *f, const str
 	return rc;
 }
 
-/* No space is found out now, not after minutes of writing. A filesystem that cannot preallocate is fine. */
-static int preallocate(int fd, const char *path, uint64_t bytes, struct ax_err *e)
-{
-	int err = posix_fallocate(fd, 0, (off_t)bytes);
-
-	if (err != ENOSPC && err != EDQUOT && err != EFBIG)
-		return 0;
-	errno = err;
-	return ax_fail(e, AX_EIO, "cannot write %s:", path);
-}
-
 static int write_data(int fd, const char *path, struct rank_file *f, const struct ax_ckpt_write *w, struct ax_comm *c,
 		      struct ax_err *e)
 {
 	float *piece = ax_malloc(PIECE * sizeof(float));
 	size_t header_bytes = f->header.n;
-	int rc = piece ? preallocate(fd, path, header_bytes + f->total, e) : ax_fail(e, AX_EMEM, "out of memory");
+	int rc = piece ? ax_preallocate(fd, header_bytes + f->total, path, e) : ax_fail(e, AX_EMEM, "out of memory");
 
 	for (size_t i = 0; i < f->n_tensor && !rc; i++) {
 		rc = write_tensor(fd, path, f, &f->tensor[i], w->dev, piece, e);
@@ -126,7 +115,10 @@ static int write_data(int fd, const char *path, struct rank_file *f, const struc
 		rc = ax_st_header(&f->header, f->tensor, f->n_tensor, f->meta, e);
 	if (!rc)
 		rc = ax_pwrite_full(fd, f->header.p, f->header.n, 0, path, e);
-	return rc ? rc : ax_fsync(fd, path, e);
+	if (rc)
+		return rc;
+	ax_comm_busy(c, "sync the checkpoint to disk", AX_COMM_DISK_S);
+	return ax_fsync(fd, path, e);
 }
 
 static int write_rank_file(const char *dir, const struct ax_ckpt_write *w, struct ax_comm *c, struct report *r,
@@ -144,7 +136,7 @@ static int write_rank_file(const char *dir, const struct ax_ckpt_write *w, struc
 		goto out;
 	}
 	AX_GOTO(describe(&f, w, e));
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	fd = ax_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (fd < 0) {
 		rc = ax_fail(e, AX_EIO, "cannot create %s:", path);
 		goto out;
@@ -154,8 +146,11 @@ static int write_rank_file(const char *dir, const struct ax_ckpt_write *w, struc
 	r->header_hash = ax_hash64(f.header.p, f.header.n);
 	r->n_tensor = f.n_tensor;
 out:
-	if (fd >= 0 && close(fd) && !rc)
-		rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
+	if (fd >= 0) {
+		int closed = ax_close(fd, path, rc ? NULL : e);
+
+		rc = rc ? rc : closed;
+	}
 	ax_buf_release(&f.header);
 	ax_arena_release(&f.arena);
 	ax_free(path);
@@ -260,15 +255,7 @@ static int exchange(struct ax_comm *c, const struct report *mine, struct report 
 	return ax_comm_wait(c, &req, e);
 }
 
-/* The same name on every rank. What an earlier kill left there is removed. */
-static char *tmp_path(const char *path)
-{
-	struct ax_buf b = AX_BUF_INIT;
-
-	ax_buf_addf(&b, "%s.tmp", path);
-	return ax_buf_detach(&b);
-}
-
+/* What an earlier kill left there is removed. */
 static int make_folder(const char *tmp, struct ax_err *e)
 {
 	AX_TRY(ax_remove_tree(tmp, e));
@@ -281,18 +268,22 @@ static int write_all(struct ax_comm *c, const struct ax_ckpt_write *w, const cha
 	struct report mine = {0};
 
 	c->what = "make the checkpoint's folder";
+	if (c->rank == 0)
+		ax_comm_busy(c, c->what, AX_COMM_DISK_S); /* what a kill left there may be large */
 	AX_TRY(ax_comm_agree(c, c->rank == 0 ? make_folder(tmp, e) : 0, e));
 	c->what = "write the checkpoint";
 	AX_TRY(ax_comm_agree(c, write_rank_file(tmp, w, c, &mine, e), e));
 	AX_TRY(exchange(c, &mine, all, e));
 	c->what = "publish the checkpoint";
+	if (c->rank == 0)
+		ax_comm_busy(c, c->what, AX_COMM_DISK_S);
 	return ax_comm_agree(c, c->rank == 0 ? publish(tmp, w, all, c->n_rank, e) : 0, e);
 }
 
 int ax_ckpt_write(struct ax_comm *c, const struct ax_ckpt_write *w, struct ax_err *e)
 {
 	struct report *all = ax_calloc((size_t)c->n_rank, sizeof(*all));
-	char *tmp = tmp_path(w->path);
+	char *tmp = ax_ckpt_tmp_path(w->path); /* the same on every rank */
 	int rc = all && tmp ? write_all(c, w, tmp, all, e) : ax_fail(e, AX_EMEM, "out of memory");
 
 	if (rc && c->rank == 0 && tmp)

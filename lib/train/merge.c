@@ -1,18 +1,16 @@
 #include "train/merge.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/sig.h"
 #include "model/desc.h"
 #include "model/model.h"
 #include "tensor/ops.h"
@@ -221,17 +219,12 @@ static int fill_shard(struct merge *m, const struct shard *f, int fd, const char
 	struct ax_buf header = AX_BUF_INIT;
 	uint64_t data_off;
 	struct ax_val *meta;
-	int rc, err;
+	int rc;
 
 	AX_GOTO(initial_meta(m, f, &meta, e));
 	AX_GOTO(ax_st_header(&header, f->tensor, f->n, meta, e));
 	data_off = header.n;
-	err = posix_fallocate(fd, 0, (off_t)(data_off + f->total));
-	if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
-		errno = err;
-		rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
-		goto out;
-	}
+	AX_GOTO(ax_preallocate(fd, data_off + f->total, path, e));
 	for (size_t i = 0; i < f->n; i++)
 		AX_GOTO(copy_tensor(m, fd, path, &f->tensor[i], data_off, meta, e));
 	AX_GOTO(ax_st_header(&header, f->tensor, f->n, meta, e));
@@ -249,10 +242,13 @@ static int write_shard(struct merge *m, const struct shard *f, const char *dir, 
 
 	if (!path)
 		return nomem(e);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	fd = ax_open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
 	rc = fd < 0 ? ax_fail(e, AX_EIO, "cannot create %s:", path) : fill_shard(m, f, fd, path, e);
-	if (fd >= 0 && close(fd) && !rc)
-		rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
+	if (fd >= 0) {
+		int closed = ax_close(fd, path, rc ? NULL : e);
+
+		rc = rc ? rc : closed;
+	}
 	ax_free(path);
 	return rc;
 }
@@ -321,12 +317,17 @@ static bool is_own_file(const char *name)
 	       !strncmp(name, "rank-", 5);
 }
 
-static int copy_file(const char *from_dir, const char *to_dir, const char *name, struct ax_err *e)
+static int copy_file(void *ctx, const char *from_dir, const char *name, struct ax_err *e)
 {
-	char *from = ax_path_join(from_dir, name), *to = ax_path_join(to_dir, name);
+	char *from, *to;
 	struct ax_buf b = AX_BUF_INIT;
-	int rc = from && to ? ax_read_file(from, (size_t)1 << 30, &b, e) : nomem(e);
+	int rc;
 
+	if (!ax_name_is_safe(name) || is_own_file(name))
+		return 0;
+	from = ax_path_join(from_dir, name);
+	to = ax_path_join(ctx, name);
+	rc = from && to ? ax_read_file(from, (size_t)1 << 30, &b, e) : nomem(e);
 	if (!rc)
 		rc = ax_write_file(to, b.p, b.n, e);
 	ax_buf_release(&b);
@@ -336,22 +337,12 @@ static int copy_file(const char *from_dir, const char *to_dir, const char *name,
 }
 
 /* Tokenizer, template, generation settings: whatever the checkpoint holds beside its own files. */
-static int copy_extras(struct merge *m, const char *dir, struct ax_err *e)
+static int copy_extras(struct merge *m, char *dir, struct ax_err *e)
 {
-	DIR *d = opendir(m->k->path);
-	struct dirent *de;
-	int rc = 0;
-
-	if (!d)
-		return ax_fail(e, AX_EIO, "cannot read folder %s:", m->k->path);
-	while (!rc && (de = readdir(d)))
-		if (ax_name_is_safe(de->d_name) && !is_own_file(de->d_name))
-			rc = copy_file(m->k->path, dir, de->d_name, e);
-	closedir(d);
-	return rc;
+	return ax_dir_each(m->k->path, copy_file, dir, e);
 }
 
-static int write_folder(struct merge *m, const char *dir, struct ax_err *e)
+static int write_folder(struct merge *m, char *dir, struct ax_err *e)
 {
 	for (size_t i = 0; i < m->n_shard; i++)
 		AX_TRY(write_shard(m, &m->shard[i], dir, e));
@@ -417,8 +408,10 @@ int ax_merge(const struct ax_ckpt *k, const char *out, const struct ax_merge_opt
 	AX_GOTO(write_folder(&m, tmp, e));
 	rc = ax_dir_commit(tmp, out, e);
 out:
-	if (rc && tmp)
+	if (rc && tmp) {
 		ax_remove_tree(tmp, NULL);
+		ax_temp_remove(tmp);
+	}
 	ax_free(tmp);
 	ax_free(m.in);
 	ax_free(m.out);

@@ -60,7 +60,7 @@ int ax_metrics_open(struct ax_metrics *m, const char *dir, int64_t keep_to, stru
 		rc = ax_write_file(m->path, keep.p ? keep.p : "", keep.n, e);
 	ax_buf_release(&keep);
 	if (!rc) {
-		m->fd = open(m->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+		m->fd = ax_open(m->path, O_WRONLY | O_APPEND, 0);
 		if (m->fd < 0)
 			rc = ax_fail(e, AX_EIO, "cannot open %s:", m->path);
 	}
@@ -81,7 +81,6 @@ static void number(struct ax_buf *b, const char *name, double v)
 int ax_metrics_write(struct ax_metrics *m, const struct ax_metrics_row *r, struct ax_err *e)
 {
 	struct ax_buf b = AX_BUF_INIT;
-	const char *p;
 	int rc = 0;
 
 	ax_buf_addf(&b, "{\"step\": %" PRId64, r->step);
@@ -99,16 +98,8 @@ int ax_metrics_write(struct ax_metrics *m, const struct ax_metrics_row *r, struc
 	ax_buf_adds(&b, "}\n");
 	if (b.oom)
 		rc = ax_fail(e, AX_EMEM, "out of memory");
-	for (p = b.p; !rc && b.n;) {
-		ssize_t w = write(m->fd, p, b.n);
-
-		if (w < 0 && errno != EINTR)
-			rc = ax_fail(e, AX_EIO, "cannot write %s:", m->path);
-		else if (w > 0) {
-			p += w;
-			b.n -= (size_t)w;
-		}
-	}
+	else
+		rc = ax_write_full(m->fd, b.p, b.n, m->path, e);
 	ax_buf_release(&b);
 	return rc;
 }

@@ -26,7 +26,7 @@ static int take_lock(struct ax_outdir *d, uint64_t nonce, struct ax_err *e)
 	int rc = path ? ax_mkdirs(d->path, e) : ax_fail(e, AX_EMEM, "out of memory");
 
 	if (!rc) {
-		d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		d->lock = ax_open(path, O_RDWR | O_CREAT, 0666);
 		if (d->lock < 0)
 			rc = ax_fail(e, AX_EIO, "cannot create %s:", path);
 		else if (flock(d->lock, LOCK_EX | LOCK_NB))
@@ -36,9 +36,8 @@ static int take_lock(struct ax_outdir *d, uint64_t nonce, struct ax_err *e)
 	}
 	if (!rc) {
 		snprintf(text, sizeof(text), "%016" PRIx64 "\n", nonce);
-		if (ftruncate(d->lock, 0))
-			rc = ax_fail(e, AX_EIO, "cannot write %s:", path);
-		else
+		rc = ax_truncate(d->lock, 0, path, e);
+		if (!rc)
 			rc = ax_pwrite_full(d->lock, text, strlen(text), 0, path, e);
 		if (!rc)
 			rc = ax_fsync(d->lock, path, e);
@@ -52,10 +51,13 @@ static int see_lock(const struct ax_outdir *d, struct ax_comm *c, uint64_t nonce
 {
 	char *path = ax_path_join(d->path, LOCK_NAME), want[32];
 	struct ax_buf b = AX_BUF_INIT;
-	int rc = 0;
+	int rc = path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	bool seen = !rc && ax_path_exists(path);
 
 	snprintf(want, sizeof(want), "%016" PRIx64 "\n", nonce);
-	if (!path || ax_read_file(path, 4096, &b, NULL) || strcmp(b.p, want))
+	if (seen)
+		rc = ax_read_file(path, 4096, &b, e);
+	if (!rc && (!seen || strcmp(b.p, want)))
 		rc = ax_fail(e, AX_ECOMM, "host %s does not see %s as rank 0 does: output_dir must be on a common filesystem",
 			     c->host, d->path);
 	ax_buf_release(&b);
@@ -85,13 +87,38 @@ int ax_outdir_open(struct ax_outdir *d, struct ax_comm *c, const char *path, str
 	return rc;
 }
 
+/*
+ * What is called checkpoint-N is complete, also while it is being removed: it loses that name first. A kill in between
+ * leaves a folder that the next start removes.
+ */
 static int remove_checkpoint(const struct ax_outdir *d, int64_t step, struct ax_err *e)
 {
-	char *path = ax_ckpt_path(d->path, step);
-	int rc = path ? ax_remove_tree(path, e) : ax_fail(e, AX_EMEM, "out of memory");
+	char *path = ax_ckpt_path(d->path, step), *gone = path ? ax_ckpt_tmp_path(path) : NULL;
+	int rc = gone ? ax_remove_tree(gone, e) : ax_fail(e, AX_EMEM, "out of memory");
 
 	if (!rc)
+		rc = ax_rename(path, gone, e);
+	if (!rc)
+		rc = ax_remove_tree(gone, e);
+	if (!rc)
 		ax_info("removed %s", path);
+	ax_free(gone);
+	ax_free(path);
+	return rc;
+}
+
+/* An unfinished checkpoint of a run that was killed. */
+static int remove_unfinished(void *ctx, const char *dir, const char *name, struct ax_err *e)
+{
+	char *path;
+	int rc;
+
+	if (!ax_ckpt_is_unfinished(name))
+		return 0;
+	path = ax_path_join(dir, name);
+	rc = path ? ax_remove_tree(path, e) : ax_fail(e, AX_EMEM, "out of memory");
+	if (!rc)
+		ax_info("removed %s, which was left unfinished", path);
 	ax_free(path);
 	return rc;
 }
@@ -171,6 +198,7 @@ static int choose(struct ax_outdir *d, const char *want, bool overwrite, struct 
 	int64_t step = -1;
 	char *path;
 
+	AX_TRY(ax_dir_each(d->path, remove_unfinished, NULL, e));
 	if (!want)
 		return start_fresh(d, overwrite, e);
 	if (strcmp(want, "auto")) {

@@ -12,6 +12,7 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	struct ax_ckpt_write w = {.path = path, .units = t->env.units, .dev = t->env.dev, .extra = t->opt.extra,
 				  .extra_ctx = t->opt.extra_ctx, .model_only = t->opt.save_only_model};
 	double start = ax_now();
+	struct ax_err gone = {0};
 	struct ax_arena a;
 	int rc;
 
@@ -21,9 +22,10 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	rc = path && w.state ? ax_ckpt_write(t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
 	if (!rc && t->env.comm->rank == 0) {
 		ax_info("saved %s in %.1f s", path, ax_now() - start);
-		rc = ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, e);
+		ax_comm_busy(t->env.comm, "remove old checkpoints", AX_COMM_DISK_S);
+		if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, &gone))
+			ax_warn("%s: an old checkpoint stays", gone.msg);
 	}
-	rc = rc ? rc : ax_comm_agree(t->env.comm, rc, e);
 	if (!rc)
 		t->last_saved = t->state.step;
 	ax_arena_release(&a);
@@ -89,5 +91,6 @@ static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
 int ax_train_resume(struct ax_train *t, const char *path, struct ax_err *e)
 {
 	t->env.comm->what = "load the checkpoint";
+	ax_comm_busy(t->env.comm, t->env.comm->what, AX_COMM_DISK_S);
 	return ax_comm_agree(t->env.comm, load_all(t, path, e), e);
 }

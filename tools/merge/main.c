@@ -67,6 +67,8 @@ static int find_checkpoint(struct ax_conf *c, char **out, struct ax_err *e)
 	bool is_ckpt = manifest && ax_path_exists(manifest), best = ax_conf_opt_flag(c, "best");
 	int64_t step;
 
+	if (!manifest)
+		return ax_fail(e, AX_EMEM, "out of memory");
 	ax_free(manifest);
 	if (is_ckpt && best)
 		return ax_fail(e, AX_EUSAGE, "%s is one checkpoint: --best chooses among those of an output_dir", path);
@@ -169,10 +171,11 @@ int main(int argc, char **argv)
 
 	ax_log_init("ax-merge", 0);
 	rc = ax_conf_init(&c, &spec, argc, argv, &e);
-	if (!rc && !c.done)
+	if (!rc && !c.done) {
 		rc = ax_sig_start(&e);
-	if (!rc && !c.done)
-		rc = run(&c, &e);
+		if (!rc)
+			rc = run(&c, &e);
+	}
 	if (rc)
 		ax_log(AX_LOG_ERROR, "%s", e.msg);
 	ax_conf_release(&c);

@@ -1,8 +1,8 @@
 /* ax-tokenize: data files and a model folder -> token stream with loss mask and split. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sig.h"
 #include "tokenize.h"
 
 static const struct ax_opt options[] = {
@@ -33,12 +33,6 @@ static const struct ax_tool_spec spec = {
     .opt = options,
     .n_opt = sizeof(options) / sizeof(options[0]),
 };
-
-static void on_usr1(int sig)
-{
-	(void)sig;
-	ax_progress_poke();
-}
 
 /* Hashes of what was read, for the trailer: known only now. */
 static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
@@ -123,6 +117,7 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	AX_TRY(ax_conf_check(c, e));
 	encode = ax_conf_opt_flag(c, "encode");
 	render = ax_conf_opt_flag(c, "render");
+	AX_TRY(ax_sig_start(e));
 	if (encode + render + ax_conf_opt_flag(c, "print") > 1)
 		return ax_fail(e, AX_EUSAGE, "--encode, --render and --print exclude each other");
 	return encode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
@@ -130,12 +125,10 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 
 int main(int argc, char **argv)
 {
-	struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
 	struct ax_err e = {0};
 	struct ax_conf c;
 	int rc;
 
-	sigaction(SIGUSR1, &usr1, NULL);
 	rc = run(&c, argc, argv, &e);
 	if (rc)
 		ax_log(AX_LOG_ERROR, "%s", e.msg);

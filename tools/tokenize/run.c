@@ -63,12 +63,14 @@ static bool taken(const struct tk_plan *p, const struct tk_entry *t, uint64_t nu
 
 static int add_record(struct tk_batch *b, const struct ax_record *in, uint64_t number, size_t file, struct ax_err *e)
 {
-	if (!AX_GROW(b->rec, b->n_rec, b->cap_rec))
-		return no_memory(e);
-	b->rec[b->n_rec++] = (struct tk_record){
-	    .off = b->text.n, .n = in->n, .line = in->line, .number = number + 1, .file = (uint32_t)file};
+	size_t off = b->text.n;
+
 	ax_buf_add(&b->text, in->p, in->n);
-	return b->text.oom ? no_memory(e) : 0;
+	if (b->text.oom || !AX_GROW(b->rec, b->n_rec, b->cap_rec))
+		return no_memory(e); /* and no record of it: those before are still worked on */
+	b->rec[b->n_rec++] = (struct tk_record){
+	    .off = off, .n = in->n, .line = in->line, .number = number + 1, .file = (uint32_t)file};
+	return 0;
 }
 
 /* Fill a batch with records of one entry. */
