@@ -256,10 +256,25 @@ const struct ax_val *ax_conf_opt_list(const struct ax_conf *c, const char *name)
 	return ax_val_get(c->own, name);
 }
 
-/* What changes a result of the tools: a stage of a Makefile need not run again for the rest. */
+/* Honoured, but without a trace in what a tool makes: where, when and how loudly it works. */
+static bool leaves_no_trace(const char *name)
+{
+	static const char *const key[] = {"logging_steps", "resume_from_checkpoint", "auto_resume_from_checkpoints",
+					  "gradient_checkpointing", "dataset_prepared_path"};
+
+	for (size_t i = 0; i < sizeof(key) / sizeof(*key); i++)
+		if (strcmp(name, key[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * What changes a result of the tools: a stage of a Makefile need not run again for the rest. Of the statuses only honoured
+ * keys do; a refused one that is not off stops the tool.
+ */
 static bool concerns(const struct ax_key *k, unsigned tools)
 {
-	return tools == 0 || (k->tools & tools && k->status != AX_KEY_SAME);
+	return tools == 0 || (k->tools & tools && k->status == AX_KEY_HONOURED && !leaves_no_trace(k->name));
 }
 
 /* Values of a mapping with rows for its members: only those members that concern the tools. */

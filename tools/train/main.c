@@ -28,12 +28,12 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &a, NULL);
 }
 
-/* Keys about which a run may differ from the shards: which model, what the seed decides in each tool, a folder. */
+/* Keys about which a run may differ from the shards: which model, and what the seed decides in each tool. */
 static bool is_own_key(const struct ax_val *keys, const char *key, const struct ax_val *v)
 {
 	if (!strcmp(key, "base_model_config") || !strcmp(key, "tokenizer_config")) /* where they only repeat base_model */
 		return ax_val_equal(v, ax_val_get(keys, "base_model"));
-	return !strcmp(key, "seed") || !strcmp(key, "dataset_prepared_path");
+	return !strcmp(key, "seed");
 }
 
 /* The resolved value of a key that this run gives: the shards hold resolved values too. */
