@@ -150,7 +150,8 @@ static int not_found(const struct lookup *l, char place[N_PLACES][PATH_LEN], siz
 		ax_buf_addf(&b, "%s: incomplete in the Hugging Face cache: %s of %s is missing", l->name,
 			    l->missing[0] ? l->missing : "everything", l->broken);
 	else
-		ax_buf_addf(&b, "%s: no such file or folder, and %s is in none of", l->name, folder + 1);
+		ax_buf_addf(&b, "%s: no such file or folder, and %s%s%s is in none of", l->name, folder + 1,
+			    l->revision ? " of revision " : "", l->revision ? l->revision : "");
 	for (size_t i = 0; !l->broken[0] && i < n; i++)
 		ax_buf_addf(&b, "%s %s", i ? "," : "", place[i]);
 	ax_buf_addf(&b, "; to get it: hf download %s%s%s%s",
