@@ -60,7 +60,7 @@ static int read_str(struct ax_chat *c, const struct ax_val *entry, const char *k
 	const struct ax_val *v = ax_val_get(entry, key);
 
 	if (!ax_val_is_null(v) && v->type != AX_STR)
-		return ax_fail(e, AX_EUSAGE, "datasets: %s must be a string", key);
+		return ax_fail(e, AX_EUSAGE, "%s must be a string", key);
 	*out = ax_val_is_null(v) ? dflt : ax_val_cstr(&c->arena, v, dflt);
 	return 0;
 }
@@ -77,7 +77,7 @@ static int old_mapping(struct ax_chat *c, const struct ax_val *entry, const char
 		if (strcmp(c->map[i].to, to))
 			continue;
 		if (strcmp(c->map[i].from, from))
-			return ax_fail(e, AX_EUSAGE, "datasets: %s: %s contradicts message_property_mappings (%s)", key,
+			return ax_fail(e, AX_EUSAGE, "%s: %s contradicts message_property_mappings (%s)", key,
 				       from, c->map[i].from);
 		return 0;
 	}
@@ -98,7 +98,7 @@ static int read_mapping(struct ax_chat *c, const struct ax_val *entry, struct ax
 	const struct ax_val *m = ax_val_get(entry, "message_property_mappings");
 
 	if (!ax_val_is_null(m) && m->type != AX_MAP)
-		return ax_fail(e, AX_EUSAGE, "datasets: message_property_mappings must be a mapping");
+		return ax_fail(e, AX_EUSAGE, "message_property_mappings must be a mapping");
 	c->map = ax_arena_calloc(&c->arena, ax_val_len(m) + 2, sizeof(*c->map));
 	if (!c->map)
 		return no_memory(e);
@@ -106,7 +106,7 @@ static int read_mapping(struct ax_chat *c, const struct ax_val *entry, struct ax
 		const char *from = ax_val_cstr(&c->arena, m->u.pair[i].val, NULL);
 
 		if (!from)
-			return ax_fail(e, AX_EUSAGE, "datasets: message_property_mappings.%s must be a string",
+			return ax_fail(e, AX_EUSAGE, "message_property_mappings.%s must be a string",
 				       m->u.pair[i].key);
 		c->map[c->n_map++] =
 		    (struct ax_chat_pair){from, ax_arena_strndup(&c->arena, m->u.pair[i].key, m->u.pair[i].key_n)};
@@ -127,12 +127,12 @@ static int add_roles(struct ax_chat *c, const struct ax_pair *p, struct ax_err *
 	if (!to)
 		return no_memory(e);
 	if (p->val->type != AX_LIST)
-		return ax_fail(e, AX_EUSAGE, "datasets: roles.%s must be a list of source names", p->key);
+		return ax_fail(e, AX_EUSAGE, "roles.%s must be a list of source names", p->key);
 	for (size_t i = 0; i < p->val->n; i++) {
 		const char *from = ax_val_cstr(&c->arena, p->val->u.item[i], NULL);
 
 		if (!from)
-			return ax_fail(e, AX_EUSAGE, "datasets: roles.%s must be a list of source names", p->key);
+			return ax_fail(e, AX_EUSAGE, "roles.%s must be a list of source names", p->key);
 		c->role[c->n_role++] = (struct ax_chat_pair){from, to};
 	}
 	return 0;
@@ -152,7 +152,7 @@ static int read_roles(struct ax_chat *c, const struct ax_val *entry, struct ax_e
 		return 0;
 	}
 	if (m->type != AX_MAP)
-		return ax_fail(e, AX_EUSAGE, "datasets: roles must be a mapping of role to source names");
+		return ax_fail(e, AX_EUSAGE, "roles must be a mapping of role to source names");
 	for (size_t i = 0; i < m->n; i++)
 		n += ax_val_len(m->u.pair[i].val);
 	c->role = ax_arena_calloc(&c->arena, n + 1, sizeof(*c->role));
@@ -178,7 +178,7 @@ static int read_trained(struct ax_chat *c, const struct ax_val *entry, struct ax
 	size_t n = ax_val_is_null(v) ? 1 : ax_val_len(v);
 
 	if (!ax_val_is_null(v) && v->type != AX_LIST)
-		return ax_fail(e, AX_EUSAGE, "datasets: roles_to_train must be a list");
+		return ax_fail(e, AX_EUSAGE, "roles_to_train must be a list");
 	c->train_role = ax_arena_calloc(&c->arena, n + 1, sizeof(*c->train_role));
 	if (!c->train_role)
 		return no_memory(e);
@@ -191,7 +191,7 @@ static int read_trained(struct ax_chat *c, const struct ax_val *entry, struct ax
 		const char *s = ax_val_cstr(&c->arena, v->u.item[i], NULL), *to = s ? map_role(c, s, strlen(s)) : NULL;
 
 		if (!s)
-			return ax_fail(e, AX_EUSAGE, "datasets: roles_to_train must be a list of names");
+			return ax_fail(e, AX_EUSAGE, "roles_to_train must be a list of names");
 		c->train_role[i] = to ? to : s;
 	}
 	return 0;

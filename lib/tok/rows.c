@@ -157,6 +157,13 @@ static int tokens_make(const struct ax_rows *r, const struct ax_val *row, struct
 
 /* --- kinds --- */
 
+int ax_rows_no_tokenizer(const struct ax_rows *r, struct ax_err *e)
+{
+	if (r->opt.model_name)
+		return ax_fail(e, AX_EUSAGE, "this type needs a tokenizer, and %s has no tokenizer.json", r->opt.model_name);
+	return ax_fail(e, AX_EUSAGE, "this type needs a tokenizer: give --model or base_model");
+}
+
 void ax_rows_warn(struct ax_rows *r, const char *fmt, ...)
 {
 	char line[512];
@@ -189,11 +196,11 @@ static int unknown_type(const char *type, struct ax_err *e)
 {
 	if (!strncmp(type, "sharegpt", 8))
 		return ax_fail(e, AX_EUSAGE,
-			       "datasets: type \"%s\" is no longer a kind: use type: chat_template, "
+			       "type \"%s\" is no longer a kind: use type: chat_template, "
 			       "field_messages: conversations, message_property_mappings: {role: from, content: value}",
 			       type);
 	return ax_fail(e, AX_EUSAGE,
-		       "datasets: unknown type \"%s\"; known are chat_template, completion, input_output, "
+		       "unknown type \"%s\"; known are chat_template, completion, input_output, "
 		       "alpaca and its relatives (ax-tokenize(1)), a mapping with field_* keys",
 		       type);
 }
@@ -221,7 +228,7 @@ static int init_kind(struct ax_rows *r, const struct ax_val *entry, struct ax_er
 	if (ax_val_is_null(v))
 		return 0;
 	if (!type)
-		return ax_fail(e, AX_EUSAGE, "datasets: type must be a name or a mapping");
+		return ax_fail(e, AX_EUSAGE, "type must be a name or a mapping");
 	if (!strcmp(type, "completion"))
 		return init_text(r, entry, false);
 	if (!strcmp(type, "pretrain"))
@@ -250,7 +257,7 @@ int ax_rows_new(struct ax_rows **out, const struct ax_val *entry, const struct a
 	r->tok = opt->eff ? opt->eff->tok : NULL;
 	AX_GOTO(init_kind(r, entry, e));
 	if (r->kind != AX_ROWS_TOKENS && !r->tok)
-		AX_GOTO(ax_fail(e, AX_EUSAGE, "datasets: this type needs a tokenizer: give --model or base_model"));
+		AX_GOTO(ax_rows_no_tokenizer(r, e));
 	*out = r;
 	return 0;
 out:

@@ -78,7 +78,7 @@ void ax_made_get(const struct ax_made *m, size_t i, struct ax_row *row);
 struct ax_rows;
 struct ax_rows_work;
 
-/* AX_EUSAGE: unknown type or contradicting keys, named with their place ("datasets: ..."). */
+/* AX_EUSAGE: unknown type or contradicting keys. */
 int ax_rows_new(struct ax_rows **r, const struct ax_val *entry, const struct ax_rows_opt *opt, struct ax_err *e);
 void ax_rows_free(struct ax_rows *r);
 /* A warning about the entry that is worth one line, or NULL; the n-th. */

@@ -49,7 +49,7 @@ static int choose_template(struct ax_rows *r, const struct ax_val *entry, const 
 	if (!strcmp(name, "jinja"))
 		return jinja_text(r, jinja, text, e);
 	if (jinja)
-		ax_rows_warn(r, "datasets: chat_template_jinja is not used: it needs chat_template: jinja beside it");
+		ax_rows_warn(r, "chat_template_jinja is not used: it needs chat_template: jinja beside it");
 	if (strcmp(name, "tokenizer_default") && strncmp(name, FALLBACK, strlen(FALLBACK)))
 		return bundled(name, text, e);
 	*text = own;
@@ -77,7 +77,7 @@ static int read_end(const struct ax_val *entry, const char *key, enum ax_train_e
 			return 0;
 		}
 	}
-	return ax_fail(e, AX_EUSAGE, "datasets: %s must be turn, all, last or none", key);
+	return ax_fail(e, AX_EUSAGE, "%s must be turn, all, last or none", key);
 }
 
 static int single_id(struct ax_rows *r, struct ax_tok_scratch *s, const char *token, uint32_t *id, struct ax_err *e)
@@ -190,7 +190,7 @@ int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_e
 	int rc;
 
 	if (!r->tok)
-		return ax_fail(e, AX_EUSAGE, "datasets: chat_template needs a tokenizer: give --model or base_model");
+		return ax_rows_no_tokenizer(r, e);
 	r->kind = AX_ROWS_CHAT;
 	AX_TRY(choose_template(r, entry, &text, e));
 	rc = ax_jinja_compile(&r->tmpl, text, strlen(text), 0, e);

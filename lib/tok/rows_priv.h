@@ -33,6 +33,8 @@ struct ax_rows_work {
 };
 
 void ax_rows_warn(struct ax_rows *r, const char *fmt, ...) AX_PRINTF(2, 3);
+/* Fails with AX_EUSAGE, saying what is missing. */
+int ax_rows_no_tokenizer(const struct ax_rows *r, struct ax_err *e);
 
 /* rows_chat.c: template, masker and conversation settings of an entry. */
 int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e);

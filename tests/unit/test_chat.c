@@ -77,7 +77,7 @@ static void test_mapping(void **state)
 	check("{\"message_field_role\":\"from\",\"message_field_content\":\"value\"}", "",
 	      "{\"messages\":[{\"from\":\"human\",\"value\":\"u\"}]}", U);
 	check("{\"message_field_role\":\"from\",\"message_property_mappings\":{\"role\":\"who\"}}", "", "{}",
-	      "!datasets: message_field_role: from contradicts message_property_mappings (who)");
+	      "!message_field_role: from contradicts message_property_mappings (who)");
 	check("{\"roles\":{\"assistant\":[\"bot\"],\"user\":[\"me\"]},\"roles_to_train\":[\"me\"]}", "",
 	      "{\"messages\":[{\"role\":\"me\",\"content\":\"u\"},{\"role\":\"gpt\",\"content\":\"a\"}]}",
 	      U "+{\"role\":\"gpt\",\"content\":\"a\"}");
@@ -157,8 +157,8 @@ static void test_bad(void **state)
 	check("{}", "", "{\"messages\":[" U ",3]}", "!message 2: a message is no object");
 	check("{}", "", "{\"messages\":[{\"content\":\"u\"}]}", "!message 1: a message has no role");
 	check("{\"roles\":[]}", "", "{\"messages\":[" U "]}", U);
-	check("{\"roles\":{\"a\":1}}", "", "{}", "!datasets: roles.a must be a list of source names");
-	check("{\"roles_to_train\":\"assistant\"}", "", "{}", "!datasets: roles_to_train must be a list");
+	check("{\"roles\":{\"a\":1}}", "", "{}", "!roles.a must be a list of source names");
+	check("{\"roles_to_train\":\"assistant\"}", "", "{}", "!roles_to_train must be a list");
 }
 
 int main(void)

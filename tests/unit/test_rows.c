@@ -144,7 +144,7 @@ static void test_ids(void **state)
 	check("{}", "{\"input_ids\":[99999],\"labels\":[1]}", "!input_ids[0] is not an id below 408");
 	check("{}", "{\"text\":\"x\"}", "!the row has no input_ids and labels, and its data set no type");
 	check("{\"type\":\"nonesuch\"}", "{}",
-	      "!datasets: unknown type \"nonesuch\"; known are chat_template, completion, input_output, alpaca and its "
+	      "!unknown type \"nonesuch\"; known are chat_template, completion, input_output, alpaca and its "
 	      "relatives "
 	      "(ax-tokenize(1)), a mapping with field_* keys");
 }
