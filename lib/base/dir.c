@@ -184,8 +184,11 @@ int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
 
 	if (!rc)
 		rc = ax_fsync_dir(tmp, e);
-	if (!rc)
+	if (!rc) {
+		ax_temp_lock(); /* a signal now would remove files of what is about to be published */
 		rc = put(tmp, target, &old, e);
+		ax_temp_unlock();
+	}
 	if (!rc)
 		rc = ax_fsync_dir(dir, e);
 	if (!rc && old)

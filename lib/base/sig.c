@@ -45,6 +45,16 @@ void ax_temp_remove(const char *path)
 	ax_free(t);
 }
 
+void ax_temp_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void ax_temp_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
 static void die(int sig)
 {
 	sigset_t set;

@@ -19,5 +19,8 @@ int ax_sig_start(struct ax_err *e);
 /* Register a file or folder; thread-safe; never fails (out of memory: it is not registered). */
 void ax_temp_add(const char *path);
 void ax_temp_remove(const char *path);
+/* Between these no signal removes anything: for the rename that publishes a folder. Short, and no other call of these. */
+void ax_temp_lock(void);
+void ax_temp_unlock(void);
 
 #endif

@@ -21,8 +21,8 @@ check "the same weights, bit for bit" same_model "$tmp/whole" "$tmp/killed"
 check "resume on 3 ranks" train "$tmp/three" 3 --resume-from-checkpoint auto
 check "losses within 1e-5 on 3 ranks" "$BUILD/tests/parity/cmp_reference" losses "$tmp/whole/metrics.jsonl" "$tmp/three/metrics.jsonl" 1e-5
 
-# A checkpoint every step, so that most of the time one is being written, and kills at random moments: whatever is called
-# checkpoint-N must be complete, and the run must go on from it.
+# A checkpoint every step, so that most of the time one is being written or an old one removed, and kills at random
+# moments: whatever is called checkpoint-N must be complete, and the run must go on from it.
 seed=1
 i=0
 bad=0
@@ -31,7 +31,7 @@ while [ $i -lt $moments ]; do
 	i=$((i + 1))
 	[ "$(steps "$tmp/torn")" -ge 9 ] && rm -rf "$tmp/torn"
 	before=$(steps "$tmp/torn")
-	train "$tmp/torn" 2 --resume-from-checkpoint auto --save-steps 1 &
+	train "$tmp/torn" 2 --resume-from-checkpoint auto --save-steps 1 --save-total-limit 2 &
 	wait_steps "$tmp/torn" $((before + 1)) 60 || bad=$((bad + 1))
 	seed=$(((seed * 16807) % 2147483647))
 	sleep "0.0$((10 + seed % 90))"

@@ -1,47 +1,19 @@
 /* A shard folder: u32 size of the index, the index, then shard-00000.axs; checksums made right in a second run. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/mem.h"
 #include "fmt/shard.h"
 #include "fmt_fix.h"
+#include "scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
-
-static const char *folder(void)
-{
-	static char shm[] = "/dev/shm/ax-fuzz-shard-XXXXXX", tmp[] = "/tmp/ax-fuzz-shard-XXXXXX";
-	static const char *dir;
-
-	if (!dir)
-		dir = mkdtemp(shm);
-	if (!dir)
-		dir = mkdtemp(tmp);
-	return dir ? dir : ".";
-}
-
-static void put(const char *name, const unsigned char *p, size_t n)
-{
-	char *path = ax_path_join(folder(), name);
-	FILE *f = path ? fopen(path, "wb") : NULL;
-
-	if (f) {
-		fwrite(p, 1, n, f);
-		fclose(f);
-	}
-	ax_free(path);
-}
 
 static void read_folder(const unsigned char *index, size_t n_index, const unsigned char *shard, size_t n_shard)
 {
 	struct ax_shards s;
 	struct ax_pack p;
 
-	put(AX_SHARD_INDEX, index, n_index);
-	put("shard-00000.axs", shard, n_shard);
-	if (ax_shards_open(&s, folder(), NULL))
+	scratch_put(AX_SHARD_INDEX, index, n_index);
+	scratch_put("shard-00000.axs", shard, n_shard);
+	if (ax_shards_open(&s, scratch(), NULL))
 		return;
 	for (int k = 0; k < AX_N_SPLIT; k++)
 		for (uint64_t i = 0; i < s.n_pack[k] && i < 100; i++)
@@ -69,11 +41,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	read_folder(copy + 4, cut, copy + 4 + cut, n - 4 - cut);
 	ax_free(copy);
 	return 0;
-}
-
-/* Leave no folder behind. */
-__attribute__((destructor)) static void clean(void)
-{
-	if (strcmp(folder(), "."))
-		ax_remove_tree(folder(), NULL);
 }
