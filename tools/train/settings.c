@@ -218,7 +218,9 @@ static int save_policy(struct tool *t, struct ax_err *e)
 	}
 	o->save_first_step = is_true(t, "save_first_step");
 	o->save_only_model = is_true(t, "save_only_model");
-	o->save_total_limit = ax_conf_get(&t->conf, "save_total_limit") ? (int)ax_conf_int(&t->conf, "save_total_limit") : 4;
+	o->save_total_limit = ax_conf_get(&t->conf, "save_total_limit") ? (int)ax_conf_int(&t->conf, "save_total_limit") : 0;
+	if (!o->save_total_limit)
+		o->save_total_limit = 4;
 	return 0;
 }
 
