@@ -130,8 +130,6 @@ static int adopt_state(struct ax_train *t, struct ax_err *e)
 	if (batch != (int64_t)t->state.global_batch)
 		ax_info("global batch %" PRIu64 " goes on as it began; the settings give %" PRId64 " packs now",
 			t->state.global_batch, batch);
-	if (t->opt.seed != t->state.seed)
-		ax_info("seed %" PRIu64 " goes on as it began, not %" PRIu64, t->state.seed, t->opt.seed);
 	t->opt.global_batch = (int64_t)t->state.global_batch;
 	t->opt.seed = t->state.seed;
 	AX_TRY(ax_train_plan(&t->env, &t->opt, t->env.comm->n_rank, &t->plan, e));

@@ -13,7 +13,7 @@ static const struct ax_opt options[] = {
     {"now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock"},
     {"max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many"},
     {"rejects", 0, AX_OPT_STR, "FILE", NULL, "list every dropped row: file, line, reason, detail"},
-    {"level", 0, AX_OPT_INT, "N", "1", "zstd level of the stream; 0 is uncompressed"},
+    {"compress", 0, AX_OPT_INT, "LEVEL", "1", "zstd level of the stream, 1 to 19; 0: none"},
     {"print", 'p', AX_OPT_FLAG, NULL, NULL, "print rows as JSON in input order instead of a stream"},
     {"all", 'a', AX_OPT_FLAG, NULL, NULL, "with --print: show the ids of dropped rows too"},
     {"encode", 0, AX_OPT_FLAG, NULL, NULL, "JSON strings in, arrays of ids out, a line each"},
@@ -66,7 +66,7 @@ static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **a
 
 	if (!header)
 		return AX_EMEM;
-	AX_TRY(ax_stream_writer_open(&w, s->out, header, (int)ax_conf_opt_int(c, "level", 1), e));
+	AX_TRY(ax_stream_writer_open(&w, s->out, header, s->opt->compress, e));
 	s->writer = &w;
 	AX_GOTO(tk_run(p, s, e));
 	AX_GOTO(tk_sink_finish(s, e));

@@ -68,6 +68,9 @@ int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 	o->dedup = ax_conf_bool(c, "dataset_exact_deduplication");
 	o->shuffle = ax_conf_bool(c, "shuffle_merged_datasets") && !ax_conf_bool(c, "curriculum_sampling");
 	o->rejects = ax_conf_opt_str(c, "rejects");
+	o->compress = (int)ax_conf_opt_int(c, "compress", 1);
+	if (o->compress < 0 || o->compress > 19)
+		return ax_fail(e, AX_EUSAGE, "--compress %d; 0 to 19 are possible", o->compress);
 	if (o->all && !o->print)
 		return ax_fail(e, AX_EUSAGE, "--all goes with --print");
 	AX_TRY(read_excess(o, c, e));

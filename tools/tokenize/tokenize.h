@@ -53,6 +53,7 @@ struct tk_opt {
 	uint64_t max_bad;     /* bad rows allowed; UINT64_MAX: a share decides at the end */
 	double max_bad_share; /* with max_bad UINT64_MAX */
 	const char *rejects;
+	int compress; /* zstd level of the stream; 0: none */
 };
 
 #define TK_SHOWN 5 /* rows named on stderr for each reason */

@@ -204,7 +204,8 @@ static int train(struct tool *t, struct ax_err *e)
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_run(run, e);
 	if (!rc)
-		ax_info("done: ax-merge %s %s/merged makes the model folder", t->outdir.path, t->outdir.path);
+		ax_info("done: ax-merge %s %s%smerged makes the model folder", t->outdir.path, t->outdir.path,
+			t->outdir.path[strlen(t->outdir.path) - 1] == '/' ? "" : "/");
 	ax_train_stats(run, &stats);
 	ax_train_close(run);
 	return rc ? rc : tool_run_json(t, &stats, e);
