@@ -321,7 +321,7 @@ int ax_hub_dataset(struct ax_conf *c, const struct ax_val *entry, const char *df
 	f.shown = ax_val_cstr(&c->arena, ax_val_get(entry, "path"), NULL);
 	f.split = ax_arena_strndup(&c->arena, split, strcspn(split, "["));
 	if (!f.shown)
-		return ax_fail(e, AX_EUSAGE, "datasets: an entry has no path");
+		return ax_fail(e, AX_EUSAGE, "the entry has no path");
 	rc = f.split ? find_files(&f, entry) : oom(&f);
 	if (rc == 0) {
 		const char **list = ax_arena_alloc(&c->arena, (f.n_out + 1) * sizeof(*list));

@@ -53,6 +53,7 @@ struct ax_split_totals {
 struct ax_totals {
 	struct ax_split_totals split[AX_N_SPLIT];
 	struct ax_sum sum; /* order-free checksum of all rows */
+	uint32_t max_id;   /* the largest id: a model must have as many embeddings */
 };
 
 /* Count n rows that were dropped, or cut, for a reason. A 33rd reason is counted as "other". */

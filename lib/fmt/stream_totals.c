@@ -40,6 +40,8 @@ void ax_totals_row(struct ax_totals *t, const struct ax_row *r)
 	s->rows++;
 	s->tokens += r->n;
 	s->trained += ax_row_trained(r);
+	for (uint32_t i = 0; i < r->n; i++)
+		t->max_id = r->id[i] > t->max_id ? r->id[i] : t->max_id;
 	ax_row_sum(&t->sum, r);
 }
 
@@ -60,6 +62,7 @@ void ax_totals_add(struct ax_totals *t, const struct ax_totals *o)
 			r->truncated += x->reason[i].truncated;
 		}
 	}
+	t->max_id = o->max_id > t->max_id ? o->max_id : t->max_id;
 	ax_sum_add(&t->sum, &o->sum);
 }
 
@@ -68,6 +71,7 @@ void ax_totals_reasons_only(struct ax_totals *t)
 	for (int k = 0; k < AX_N_SPLIT; k++)
 		t->split[k].packs = t->split[k].rows = t->split[k].tokens = t->split[k].trained = 0;
 	memset(&t->sum, 0, sizeof(t->sum));
+	t->max_id = 0;
 }
 
 /* --- JSON --- */
@@ -118,7 +122,7 @@ struct ax_val *ax_totals_val(struct ax_arena *a, const struct ax_totals *t)
 		if (!s || !ax_val_set(a, m, ax_split_name(k), s))
 			return NULL;
 	}
-	return ax_val_set(a, m, "sum", sum) ? m : NULL;
+	return set_int(a, m, "max_id", t->max_id) && ax_val_set(a, m, "sum", sum) ? m : NULL;
 }
 
 /* A count: an integer >= 0. */
@@ -168,8 +172,11 @@ static bool parse_hex64(const char *s, uint64_t *v)
 int ax_totals_parse(struct ax_totals *t, const struct ax_val *v, struct ax_err *e)
 {
 	const struct ax_val *sum = ax_val_get(v, "sum");
+	uint64_t max_id;
 
 	memset(t, 0, sizeof(*t));
+	AX_TRY(get_count(v, "max_id", &max_id, e));
+	t->max_id = max_id > UINT32_MAX ? UINT32_MAX : (uint32_t)max_id;
 	if (!sum || sum->type != AX_STR || sum->n != 32 || !parse_hex64(sum->u.s, &t->sum.b) ||
 	    !parse_hex64(sum->u.s + 16, &t->sum.a))
 		return ax_fail(e, AX_EDATA, "malformed totals (sum)");

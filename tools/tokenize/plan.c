@@ -197,6 +197,19 @@ static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *
 	return t->hash ? choose_records(t, entry, e) : no_memory(e);
 }
 
+/* An entry of pretraining_dataset without a type is of type pretrain. */
+static int with_type(struct tk_plan *p, const struct ax_val *entry, const struct ax_val **out, struct ax_err *e)
+{
+	struct ax_arena *a = &p->conf->arena;
+	struct ax_val *copy;
+
+	*out = entry;
+	if (entry->type != AX_MAP || !ax_val_is_null(ax_val_get(entry, "type")))
+		return 0;
+	*out = copy = ax_val_copy(a, entry);
+	return copy && ax_val_set(a, copy, "type", ax_val_str(a, "pretrain", 8)) ? 0 : no_memory(e);
+}
+
 static int add_list(struct tk_plan *p, const char *key, bool eval, size_t limit, const struct ax_rows_opt *o,
 		    struct ax_err *e)
 {
@@ -204,8 +217,13 @@ static int add_list(struct tk_plan *p, const char *key, bool eval, size_t limit,
 
 	if (ax_val_is_null(list))
 		return 0;
-	for (size_t i = 0; i < ax_val_len(list) && i < limit; i++)
-		AX_TRY(add_entry(p, list->u.item[i], key, i, eval, o, e));
+	for (size_t i = 0; i < ax_val_len(list) && i < limit; i++) {
+		const struct ax_val *entry = list->u.item[i];
+
+		if (!strcmp(key, "pretraining_dataset"))
+			AX_TRY(with_type(p, entry, &entry, e));
+		AX_TRY(add_entry(p, entry, key, i, eval, o, e));
+	}
 	return 0;
 }
 
@@ -242,6 +260,8 @@ static int plan_entries(struct tk_plan *p, const char *model_name, struct ax_err
 	} else if (n_train) {
 		AX_TRY(add_list(p, "datasets", false, SIZE_MAX, &o, e));
 	} else {
+		if (n_pre > 1)
+			ax_warn("pretraining_dataset: only the first of %zu entries is read, as by Axolotl", n_pre);
 		AX_TRY(add_list(p, "pretraining_dataset", false, 1, &o, e));
 	}
 	return add_list(p, "test_datasets", true, SIZE_MAX, &o, e);

@@ -83,6 +83,9 @@ static int check_tokenizer(struct tool *t, struct ax_err *e)
 			       t->model_dir, t->effective->fingerprint);
 	if (t->effective->n_embed > (uint32_t)t->desc.vocab)
 		AX_TRY(ax_desc_set_vocab(&t->desc, (int)t->effective->n_embed, e));
+	if (s->totals.max_id >= (uint32_t)t->desc.vocab)
+		return ax_fail(e, AX_EDATA, "%s holds the id %u, beyond the %d embeddings of %s", s->dir, s->totals.max_id,
+			       t->desc.vocab, t->model_dir);
 	return 0;
 }
 
