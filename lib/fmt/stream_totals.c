@@ -122,7 +122,9 @@ struct ax_val *ax_totals_val(struct ax_arena *a, const struct ax_totals *t)
 		if (!s || !ax_val_set(a, m, ax_split_name(k), s))
 			return NULL;
 	}
-	return set_int(a, m, "max_id", t->max_id) && ax_val_set(a, m, "sum", sum) ? m : NULL;
+	if (t->max_id && !set_int(a, m, "max_id", t->max_id))
+		return NULL;
+	return ax_val_set(a, m, "sum", sum) ? m : NULL;
 }
 
 /* A count: an integer >= 0. */
