@@ -135,8 +135,10 @@ char *ax_buf_detach(struct ax_buf *b)
 	char *p;
 
 	ax_buf_reserve(b, 0);
-	if (b->oom)
+	if (b->oom) {
+		ax_buf_release(b);
 		return NULL;
+	}
 	b->p[b->n] = '\0';
 	p = b->p;
 	ax_buf_init(b);

@@ -139,7 +139,10 @@ struct ax_stream_writer {
 	struct ax_totals totals;
 };
 
-/* `header` (checked here) is written at once. level: zstd level of the frames, 0 raw. `out` stays the caller's. */
+/*
+ * `header` (checked here) is written at once. level: zstd level of the frames, 0 raw. `out` stays the caller's. Release
+ * the writer also after a failure.
+ */
 int ax_stream_writer_open(struct ax_stream_writer *w, struct ax_out *out, const struct ax_val *header, int level,
 			  struct ax_err *e);
 int ax_stream_write(struct ax_stream_writer *w, const struct ax_row *r, struct ax_err *e);

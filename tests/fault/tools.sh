@@ -83,7 +83,7 @@ train="ax-train --base-model model --reinit-weights --learning-rate 1e-3 --max-s
 	exit 1
 }
 
-loop ax-tokenize out/t.axt $tokenize -q --no-provenance -o out/t.axt rows.jsonl
+loop ax-tokenize out/t.axt $tokenize -q -o out/t.axt rows.jsonl
 loop ax-pack out/t.axp ax-pack -q --no-provenance -o out/t.axp t.axt
 loop ax-shard out/shards ax-shard -q --no-provenance --ranks 2 -o out/shards t.axp
 loop ax-train out/checkpoint-2 $train -q --output-dir out shards

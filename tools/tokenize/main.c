@@ -61,16 +61,18 @@ static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **a
 	struct ax_conf *c = p->conf;
 	bool keep = !ax_conf_opt_flag(c, "no-provenance");
 	struct ax_stream_writer w;
-	struct ax_val *header = tk_header(p, c, argc, argv, e);
+	struct ax_val *header = tk_header(p, c, argc, argv, e), *inputs = NULL;
 	int rc;
 
 	if (!header)
 		return AX_EMEM;
-	AX_TRY(ax_stream_writer_open(&w, s->out, header, s->opt->compress, e));
+	AX_GOTO(ax_stream_writer_open(&w, s->out, header, s->opt->compress, e));
 	s->writer = &w;
 	AX_GOTO(tk_run(p, s, e));
 	AX_GOTO(tk_sink_finish(s, e));
-	rc = ax_stream_writer_finish(&w, &s->stats.drops, keep ? input_hashes(&c->arena, p) : NULL, e);
+	if (keep && !(inputs = input_hashes(&c->arena, p)))
+		AX_GOTO(ax_fail(e, AX_EMEM, "out of memory"));
+	rc = ax_stream_writer_finish(&w, &s->stats.drops, inputs, e);
 out:
 	s->writer = NULL;
 	ax_stream_writer_release(&w);

@@ -203,7 +203,7 @@ INLINE vf vexp(vf x)
 #else
 	const vf magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
 	vf t = x * 1.44269504f + magic, n = t - magic, r = x - n * 0.693359375f + n * 2.12194440e-4f, p;
-	vi scale = ((vi)t - (vi)magic) << 23;
+	vu scale = ((vu)t - (vu)magic) << 23;
 
 #endif
 	p = r * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -212,7 +212,7 @@ INLINE vf vexp(vf x)
 #if defined(__AVX512F__) && VL == 16
 	return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
-	p = (vf)((vi)p + scale);
+	p = (vf)((vu)p + scale);
 	p = pick(x < -87.33f, splat(0), p);
 	return pick(x > 88.37f, splat(INFINITY), pick(x != x, x, p));
 #endif
@@ -234,7 +234,7 @@ INLINE vf vexp2(vf x)
 #if defined(__AVX512F__) && VL == 16
 	return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
-	p = (vf)((vi)p + (((vi)t - (vi)magic) << 23));
+	p = (vf)((vu)p + (((vu)t - (vu)magic) << 23));
 	return pick(x < -125.9f, splat(0), pick(x != x, x, p));
 #endif
 }
