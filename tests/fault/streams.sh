@@ -2,7 +2,7 @@
 # Fail the n-th system call on files, then the n-th allocation, of ax-pack and ax-shard, for n = 1, 2, ... until runs get
 # through (5 in a row: some allocations may fail without harm). Each failed run must end by itself with a known status and a message, leave no temporary file, and
 # leave the old output as it was.
-stride=7 # a sample, as in tools.sh
+stride=2 # a sample, as in tools.sh
 [ -n "$AX_LONG" ] && stride=1
 bin=$(cd "${BUILD:-build}/faults/bin" && pwd) || exit 1
 seeds=$(cd tests/fuzz/corpus/stream && pwd)

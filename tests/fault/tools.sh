@@ -12,7 +12,7 @@ cd "$work" || exit 1
 mkdir tmp
 export TMPDIR="$work/tmp"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:exitcode=99"
-stride=${AX_FAULT_STRIDE:-7}
+stride=${AX_FAULT_STRIDE:-3}
 [ -n "$AX_LONG" ] && stride=1
 test=0 bad=0
 
