@@ -37,7 +37,7 @@ static int load_config(struct tool *t, struct ax_err *e)
 	char *path;
 	int rc;
 
-	if (from)
+	if (from && !ax_conf_opt_given(&t->conf, "model")) /* the folder to evaluate has its own */
 		AX_TRY(ax_hub_find(&t->conf, "models", from, NULL, &dir, e));
 	path = ax_path_join(dir, "config.json");
 	rc = path ? ax_json_file(&t->conf.arena, path, CONFIG_MAX, &t->config, e) : ax_fail(e, AX_EMEM, "out of memory");
@@ -128,7 +128,7 @@ static int load_weights(struct tool *t, struct ax_err *e)
 		t->env.source_ctx = &t->ckpt_source;
 		return 0;
 	}
-	if (ax_conf_bool(&t->conf, "reinit_weights"))
+	if (ax_conf_bool(&t->conf, "reinit_weights") && !ax_conf_opt_given(&t->conf, "model"))
 		AX_TRY(ax_weights_init(&t->weights, &t->desc, &t->units, t->opt.seed, e));
 	else
 		AX_TRY(ax_weights_open(&t->weights, t->model_dir, &t->desc, &t->units, t->n_old, e));
@@ -142,6 +142,8 @@ int tool_model(struct tool *t, bool plan, struct ax_err *e)
 {
 	const char *name = ax_conf_opt_str(&t->conf, "model");
 
+	if (name && !ax_conf_opt_flag(&t->conf, "eval-only"))
+		return ax_fail(e, AX_EUSAGE, "--model goes with --eval-only; --base-model DIR names the model to train");
 	if (!name)
 		name = ax_conf_str(&t->conf, "base_model");
 	if (!name)
