@@ -130,6 +130,8 @@ int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e)
 	summary(&s->stats, seconds);
 	if (s->opt->eval_share > 0 && s->stats.rows[AX_SPLIT_EVAL] == 0)
 		ax_warn("val_set_size %g of so few rows holds none back for evaluation", s->opt->eval_share);
+	if (s->stats.rows[AX_SPLIT_TRAIN] == 0 && s->stats.rows[AX_SPLIT_EVAL])
+		ax_warn("no row is left for training: all are for evaluation");
 	if (!path)
 		return 0;
 	v = stats_json(&c->arena, s, seconds);
