@@ -306,11 +306,12 @@ void axj_capture_drop(struct axj *r, struct axj_capture *c)
 
 static int take_spans(struct axj *r, struct axj_str *s, const struct axj_capture *c)
 {
-	const struct ax_span *x = r->rope->span + c->span;
 	size_t n = r->rope->n_span - c->span;
+	const struct ax_span *x;
 
 	if (n == 0)
 		return 0;
+	x = r->rope->span + c->span;
 	if (n == 1) {
 		s->src = x->origin;
 		s->off = x->off;
