@@ -161,6 +161,13 @@ void ax_map_close(struct ax_map *m)
 	m->n = 0;
 }
 
+void ax_map_done(const void *p, size_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)p & ~(page - 1);
+
+	madvise((void *)begin, (size_t)((uintptr_t)p + n - begin), MADV_DONTNEED);
+}
+
 int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err *e)
 {
 	struct ax_in in;

@@ -51,6 +51,11 @@ struct ax_map {
 
 int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e);
 void ax_map_close(struct ax_map *m);
+/*
+ * These n bytes of a map have been read and will hardly be again: their pages need not stay in the process. They can still
+ * be read.
+ */
+void ax_map_done(const void *p, size_t n);
 
 /* The whole file into b (NUL-terminated). AX_EMEM if it is larger than `limit` bytes. */
 int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err *e);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "model/init.h"
 #include "model/model.h"
@@ -177,9 +178,10 @@ int ax_weights_read(void *ctx, int param, size_t off, size_t n, float *dst, stru
 	}
 	have = (size_t)ax_st_elems(w->src[param]);
 	if (off < have) {
-		size_t k = have - off < n ? have - off : n;
+		size_t k = have - off < n ? have - off : n, size = w->src[param]->dtype == AX_ST_F32 ? 4 : 2;
 
 		convert(dst, w->src[param], off, k);
+		ax_map_done((const unsigned char *)w->src[param]->data + off * size, k * size);
 		dst += k;
 		off += k;
 		n -= k;

@@ -49,12 +49,18 @@ static void test_files(void **state)
 	struct ax_err e = {0};
 	struct ax_buf b = AX_BUF_INIT;
 	char *tmp = NULL;
+	struct ax_map m;
 
 	assert_int_equal(ax_mkdirs("build/tmp-base/a/b", &e), 0);
 	assert_int_equal(ax_write_file("build/tmp-base/a/f", "hello", 5, &e), 0);
 	assert_int_equal(ax_read_file("build/tmp-base/a/f", 100, &b, &e), 0);
 	assert_string_equal(b.p, "hello");
 	assert_int_equal(ax_read_file("build/tmp-base/a/f", 4, &b, &e), AX_EMEM);
+	assert_int_equal(ax_map_open(&m, "build/tmp-base/a/f", &e), 0);
+	ax_map_done((const char *)m.p + 1, 3); /* still there */
+	assert_int_equal(m.n, 5);
+	assert_memory_equal(m.p, "hello", 5);
+	ax_map_close(&m);
 	assert_int_equal(ax_dir_begin("build/tmp-base/a", &tmp, &e), 0);
 	assert_int_equal(ax_dir_commit(tmp, "build/tmp-base/a", &e), 0);
 	assert_false(ax_path_exists("build/tmp-base/a/f"));
