@@ -10,8 +10,10 @@ check "uninterrupted run on 2 ranks" train "$tmp/whole" 2
 check "12 steps" [ "$(steps "$tmp/whole")" -eq 12 ]
 
 train "$tmp/killed" 2 &
+wait_steps "$tmp/killed" 1 60
+pids=$(ranks_of "$tmp/killed")
 wait_steps "$tmp/killed" 7 60
-kill -9 $(ranks_of "$tmp/killed") 2>/dev/null
+kill -9 $pids 2>/dev/null
 wait
 check "killed at step 7 or a little later" [ "$(steps "$tmp/killed")" -lt 12 ]
 cp -r "$tmp/killed" "$tmp/three"
@@ -50,11 +52,17 @@ check "a complete run is left alone" train "$tmp/torn" 2 --resume-from-checkpoin
 train "$tmp/torn" 2
 check "a fresh run into it is refused with both choices" grep -q -e '--resume-from-checkpoint auto.*--overwrite' "$tmp/err"
 
-# SIGUSR2: saved, stopped, 75 (mpirun passes the status on)
-train "$tmp/stopped" 2 &
-wait_steps "$tmp/stopped" 2 60
-kill -USR2 $(ranks_of "$tmp/stopped") 2>/dev/null
-wait $!
+# SIGUSR2: saved, stopped, 75 (mpirun passes the status on); and the next run goes on from there
+stop() { # stop STEPS: run on until so many lines of metrics are there, then ask it to stop; its status
+	train "$tmp/stopped" 2 --max-steps 100000 --save-strategy no --resume-from-checkpoint auto &
+	wait_steps "$tmp/stopped" "$1" 60
+	kill -USR2 $(ranks_of "$tmp/stopped") 2>/dev/null
+	wait $!
+}
+stop 2
 check "SIGUSR2 ends with 75" [ $? -eq 75 ]
-check "and is resumed" train "$tmp/stopped" 2 --resume-from-checkpoint auto
-check "to the same bits" same_model "$tmp/whole" "$tmp/stopped"
+first=$(steps "$tmp/stopped")
+check "after saving its last step" [ -e "$tmp/stopped/checkpoint-$first" ]
+stop $((first + 2))
+check "the next run goes on and is stopped likewise" [ $? -eq 75 ]
+check "with a line for every step" awk '{ match($0, /"step": [0-9]+/); if (substr($0, RSTART + 8, RLENGTH - 8) + 0 != NR) exit 1 }' "$tmp/stopped/metrics.jsonl"
