@@ -404,6 +404,17 @@ int ax_rename(const char *from, const char *to, struct ax_err *e)
 	return 0;
 }
 
+bool ax_path_inside(const char *path, const char *dir)
+{
+	char *p = realpath(path, NULL), *d = realpath(dir, NULL);
+	size_t n = d ? strlen(d) : 0;
+	bool inside = p && d && strncmp(p, d, n) == 0 && (p[n] == '\0' || p[n] == '/' || d[n - 1] == '/');
+
+	free(p);
+	free(d);
+	return inside;
+}
+
 char *ax_path_join(const char *dir, const char *name)
 {
 	struct ax_buf b = AX_BUF_INIT;

@@ -122,6 +122,8 @@ char *ax_path_dir(const char *path);
 const char *ax_path_base(const char *path);
 bool ax_path_exists(const char *path);
 bool ax_path_is_dir(const char *path);
+/* Is path, where it exists, the folder dir or something in it, links resolved? Replacing dir would remove it. */
+bool ax_path_inside(const char *path, const char *dir);
 /*
  * Is `name` safe as one file name that came from an untrusted file? One component of [A-Za-z0-9._-], not starting
  * with a dot: nothing can leave the folder it is joined to.

@@ -153,6 +153,8 @@ static int run(struct ax_conf *c, struct ax_err *e)
 	if (c->n_operand != 2)
 		return ax_fail(e, AX_EUSAGE, "give a checkpoint or output_dir, and the folder to write (%zu operands given)",
 			       c->n_operand);
+	if (ax_path_inside(c->operand[0], c->operand[1]))
+		return ax_fail(e, AX_EUSAGE, "%s holds %s: merge into another folder", c->operand[1], c->operand[0]);
 	AX_TRY(find_checkpoint(c, &path, e));
 	rc = ax_ckpt_open(&k, path, e);
 	if (!rc) {

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "base/sig.h"
 #include "conf/conf.h"
@@ -66,6 +67,9 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 			      .provenance = !ax_conf_opt_flag(c, "no-provenance"), .argc = argc, .argv = argv};
 
 	AX_TRY(check_options(&j, c->n_operand > 0, e));
+	for (size_t i = 0; i < c->n_operand; i++)
+		if (ax_path_inside(j.input[i], j.dir))
+			return ax_fail(e, AX_EUSAGE, "%s holds %s: write the shards to another folder", j.dir, j.input[i]);
 	raise_file_limit();
 	AX_TRY(shard_run(&j, settle, c, e));
 	shard_report(&j);
