@@ -36,7 +36,7 @@ while [ $i -lt $moments ]; do
 	train "$tmp/torn" 2 --resume-from-checkpoint auto --save-steps 1 --save-total-limit 2 &
 	wait_steps "$tmp/torn" $((before + 1)) 60 || bad=$((bad + 1))
 	seed=$(((seed * 16807) % 2147483647))
-	sleep "0.0$((10 + seed % 90))"
+	sleep "0.$(printf %03d $((10 + seed % 400)))"
 	kill -9 $(ranks_of "$tmp/torn") 2>/dev/null
 	wait
 	for c in "$tmp/torn"/checkpoint-*; do
