@@ -26,11 +26,11 @@ check "losses within 1e-5 on 3 ranks" "$BUILD/tests/parity/cmp_reference" losses
 # A checkpoint every step, so that most of the time one is being written or an old one removed, and kills at random
 # moments: whatever is called checkpoint-N must be complete, and the run must go on from it.
 seed=1
-i=0
+kill=0
 bad=0
 seen=0
-while [ $i -lt $moments ]; do
-	i=$((i + 1))
+while [ $kill -lt $moments ]; do
+	kill=$((kill + 1))
 	[ "$(steps "$tmp/torn")" -ge 9 ] && rm -rf "$tmp/torn"
 	before=$(steps "$tmp/torn")
 	train "$tmp/torn" 2 --resume-from-checkpoint auto --save-steps 1 --save-total-limit 2 &
