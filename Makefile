@@ -67,8 +67,12 @@ FAULT_BIN := $(BIN:$(B)/bin/%=$(B)/faults/bin/%)
 $(B)/faults/%.o: %.c Makefile config.mk VERSION
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -DAX_FAULTS $(CFLAGS) -MMD -MP -c -o $@ $<
+# they look for plugins beside themselves
+$(B)/faults/lib/ax:
+	@mkdir -p $(@D)
+	$(Q)ln -sfn ../../lib/ax $@
 define fault_rule
-$(B)/faults/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(FAULT_OBJ) $(LIB)
+$(B)/faults/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(FAULT_OBJ) $(LIB) | $(B)/faults/lib/ax
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
