@@ -366,6 +366,29 @@ int ax_fsync_dir(const char *path, struct ax_err *e)
 	return rc;
 }
 
+int ax_temp_file(const char *dir, int *fd, struct ax_err *e)
+{
+	char *path = ax_path_join(dir, "ax-spool-XXXXXX");
+	int rc = 0;
+
+	*fd = -1;
+	if (!path)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	if (!fault())
+		*fd = mkstemp(path);
+	if (*fd < 0)
+		rc = ax_fail(e, AX_EIO, "cannot create a temporary file in %s:", dir);
+	else
+		unlink(path);
+	if (!rc && fcntl(*fd, F_SETFD, FD_CLOEXEC)) {
+		rc = ax_fail(e, AX_EIO, "cannot set up a temporary file in %s:", dir);
+		close(*fd);
+		*fd = -1;
+	}
+	ax_free(path);
+	return rc;
+}
+
 int ax_close(int fd, const char *path, struct ax_err *e)
 {
 	int failed = close(fd); /* whatever it says, the descriptor is gone */

@@ -89,6 +89,8 @@ int ax_pwrite_full(int fd, const void *p, size_t n, uint64_t off, const char *pa
 int ax_write_full(int fd, const void *p, size_t n, const char *path, struct ax_err *e);
 /* open(2) with O_CLOEXEC, again after EINTR: a descriptor, or -1 with errno for the caller to word. */
 int ax_open(const char *path, int flags, mode_t mode);
+/* A file in `dir` that has no name any more: it goes with its descriptor. */
+int ax_temp_file(const char *dir, int *fd, struct ax_err *e);
 /* Close what was written: some filesystems say only here that it did not arrive. */
 int ax_close(int fd, const char *path, struct ax_err *e);
 int ax_truncate(int fd, uint64_t n, const char *path, struct ax_err *e);

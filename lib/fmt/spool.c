@@ -1,6 +1,5 @@
 #include "fmt/spool.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,23 +20,8 @@ void ax_spool_init(struct ax_spool *s, const char *dir)
 static int make_file(struct ax_spool *s, struct ax_err *e)
 {
 	const char *dir = s->dir ? s->dir : getenv("TMPDIR");
-	char *path;
-	int rc = 0;
 
-	if (!dir || !*dir)
-		dir = "/tmp";
-	path = ax_path_join(dir, "ax-spool-XXXXXX");
-	if (!path)
-		return ax_fail(e, AX_EMEM, "out of memory");
-	s->fd = mkstemp(path);
-	if (s->fd < 0)
-		rc = ax_fail(e, AX_EIO, "cannot create a temporary file in %s:", dir);
-	else
-		unlink(path);
-	if (!rc && fcntl(s->fd, F_SETFD, FD_CLOEXEC))
-		rc = ax_fail(e, AX_EIO, "cannot set up a temporary file in %s:", dir);
-	ax_free(path);
-	return rc;
+	return ax_temp_file(dir && *dir ? dir : "/tmp", &s->fd, e);
 }
 
 static int flush(struct ax_spool *s, struct ax_err *e)
