@@ -85,8 +85,9 @@ static double torch_error(const char *fam, const char *attention, const char *na
 }
 
 /*
- * bf16: the error of every gradient tensor is at most 1.25 times that of PyTorch with bf16 weights, the worse of its two
- * attentions: on a vector of 16 elements either may be lucky. The ratio to eager alone is printed.
+ * In bf16 each gradient tensor's error against the float64 reference is at most 1.25 times that of PyTorch with bf16
+ * weights and transformers' default attention (sdpa). The ratio to its eager attention is printed beside it: on a vector
+ * of 16 elements either may be lucky, and the two differ by up to 1.9 there.
  */
 static void bf16(const char *fam, struct run_case *c)
 {
@@ -104,7 +105,7 @@ static void bf16(const char *fam, struct run_case *c)
 	for (int i = 0; i < c->units.n_param; i++) {
 		const struct ax_param *p = &c->units.param[i];
 		double eager = torch_error(fam, "eager", p->name), sdpa = torch_error(fam, "sdpa", p->name), mine = run_grad_error(c, &r, i);
-		double ratio = mine / (sdpa > eager ? sdpa : eager);
+		double ratio = mine / sdpa;
 
 		worst_eager = !(mine / eager <= worst_eager) ? mine / eager : worst_eager;
 		sum += ratio;
@@ -113,7 +114,7 @@ static void bf16(const char *fam, struct run_case *c)
 			name = p->name;
 		}
 	}
-	snprintf(detail, sizeof(detail), "error / that of bf16 weights in torch: mean %.3f, worst %.3f (%s); to eager alone %.3f", sum / c->units.n_param, worst, name, worst_eager);
+	snprintf(detail, sizeof(detail), "error / that of bf16 weights in torch: mean %.3f, worst %.3f (%s); beside eager attention %.3f", sum / c->units.n_param, worst, name, worst_eager);
 	result(worst <= 1.25, fam, "bf16 gradients", detail);
 	run_result_release(&r);
 }

@@ -39,6 +39,8 @@ struct tool {
 
 extern const struct ax_tool_spec tool_spec;
 
+/* shards.c: opens the shard folder and takes over the data keys that travel in it. */
+int tool_shards(struct tool *t, struct ax_err *e);
 /* settings.c: keys and options -> opt; what the engine cannot do is refused here. */
 int tool_settings(struct tool *t, struct ax_err *e);
 /* settings.c: bf16, fp16, float32 -> compute dtype. */
