@@ -55,7 +55,7 @@ static int load_parts(struct ax_train *t, const struct ax_ckpt *k, struct ax_err
 	int rc = 0;
 
 	AX_TRY(ax_ckpt_source_open(&r, k, t->env.units, e));
-	for (int p = 0; p < AX_CKPT_N_PART && !rc; p++) {
+	for (int p = 0; p < (k->model_only ? 1 : AX_CKPT_N_PART) && !rc; p++) {
 		r.part = (enum ax_part)p;
 		rc = ax_dist_load(t->dist, r.part, ax_ckpt_source_read, &r, e);
 	}
@@ -73,7 +73,7 @@ static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
 	rc = ax_state_parse(&s, k.state, e);
 	if (rc)
 		ax_err_prefix(e, "%s: ", path);
-	if (!rc && k.model_only)
+	if (!rc && k.model_only && s.step < t->plan.total_steps) /* a complete run needs no optimizer state */
 		rc = ax_fail(e, AX_EUSAGE, "%s holds no optimizer state (save_only_model): it cannot be resumed; ax-merge makes a model of it",
 			     path);
 	if (!rc)

@@ -382,6 +382,19 @@ static void test_stop_on_request(void **state)
 	same_checkpoints(DIR "/a/checkpoint-6", DIR "/d/checkpoint-6");
 }
 
+static void test_model_only(void **state)
+{
+	struct ax_train_opt o = f.opt;
+	struct ax_err e = {0};
+
+	o.save_only_model = true;
+	must(run(DIR "/m", NULL, &o, &e), &e);
+	must(run(DIR "/m", "auto", &o, &e), &e); /* complete: nothing to do */
+	o.num_epochs = 2;
+	assert_int_equal(run(DIR "/m", "auto", &o, &e), AX_EUSAGE);
+	assert_non_null(strstr(e.msg, "no optimizer state"));
+}
+
 static void test_cadence(void **state)
 {
 	struct ax_cadence c = ax_cadence_from_steps(0.25, 10), two = {AX_CADENCE_PER_EPOCH, 2};
@@ -415,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_resume_is_exact),
 		cmocka_unit_test(test_stop_on_request),
 		cmocka_unit_test(test_other_splits_of_a_batch),
+		cmocka_unit_test(test_model_only),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_damage_is_found),
 		cmocka_unit_test(test_other_data_is_refused),
