@@ -88,7 +88,7 @@ int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, stru
 	t->first[u[0] >> 6] |= (uint64_t)1 << (u[0] & 63);
 	for (unsigned b = 0; b < 256; b++)
 		if (n == 1 || b == u[1])
-			t->pair[(u[0] << 2) + (b >> 6)] |= (uint64_t)1 << (b & 63);
+			t->pair[((unsigned)u[0] << 2) + (b >> 6)] |= (uint64_t)1 << (b & 63);
 	return 0;
 }
 

@@ -1,56 +1,10 @@
 /* ax-train: fine-tune a model on a shard folder. */
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "tool.h"
-
-static volatile sig_atomic_t want_save, want_stop;
-
-/*
- * Signals are taken by a thread of their own and blocked in all others: oneDNN's generated kernels use the stack pointer
- * as a register, so a handler's frame pushed by the kernel in a computing thread lands in the heap (seen with 2.6.3).
- */
-static volatile sig_atomic_t training;
-static sigset_t taken;
-
-static void *take_signals(void *unused)
-{
-	int sig;
-
-	(void)unused;
-	for (;;) {
-		if (sigwait(&taken, &sig))
-			continue;
-		if (!training) { /* nothing to save yet: die as one does */
-			signal(sig, SIG_DFL);
-			pthread_sigmask(SIG_UNBLOCK, &taken, NULL);
-			raise(sig);
-		}
-		want_save = 1;
-		if (sig != SIGUSR1)
-			want_stop = 1;
-	}
-	return NULL;
-}
-
-/* Before any other thread is started: they inherit the mask. */
-static int catch_signals(struct ax_err *e)
-{
-	pthread_t thread;
-
-	sigemptyset(&taken);
-	sigaddset(&taken, SIGUSR1);
-	sigaddset(&taken, SIGUSR2);
-	sigaddset(&taken, SIGTERM);
-	if (pthread_sigmask(SIG_BLOCK, &taken, NULL) || pthread_create(&thread, NULL, take_signals, NULL))
-		return ax_fail(e, AX_EMEM, "cannot start a thread:");
-	pthread_detach(thread);
-	return 0;
-}
 
 static int open_comm(struct tool *t, struct ax_err *e)
 {
@@ -94,8 +48,8 @@ static int prepare(struct tool *t, struct ax_err *e)
 	t->opt.keys = ax_conf_resolved(&t->conf, AX_TOOL_TRAIN);
 	t->opt.extra = tool_write_extra;
 	t->opt.extra_ctx = t;
-	t->opt.want_save = &want_save;
-	t->opt.want_stop = &want_stop;
+	t->opt.want_save = &tool_want_save;
+	t->opt.want_stop = &tool_want_stop;
 	t->env.comm = t->comm;
 	t->env.dev = &t->dev;
 	t->env.desc = &t->desc;
@@ -154,7 +108,7 @@ static int train(struct tool *t, struct ax_err *e)
 	AX_TRY(open_outdir(t, e));
 	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
 	tool_say_start(t, &plan);
-	training = 1;
+	tool_training = 1;
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_run(run, e);
 	if (!rc)
@@ -206,7 +160,7 @@ int main(int argc, char **argv)
 	ax_log_init("ax-train", 0);
 	rc = ax_conf_init(&t.conf, &tool_spec, argc, argv, &e);
 	if (!rc && !t.conf.done)
-		rc = catch_signals(&e);
+		rc = tool_signals(&e);
 	if (!rc && !t.conf.done)
 		rc = run(&t, &e);
 	if (rc == AX_ESTOP)

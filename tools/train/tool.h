@@ -2,6 +2,8 @@
 #ifndef AX_TRAIN_TOOL_H
 #define AX_TRAIN_TOOL_H
 
+#include <signal.h>
+
 #include "comm/comm.h"
 #include "conf/conf.h"
 #include "data/loader.h"
@@ -39,6 +41,10 @@ struct tool {
 
 extern const struct ax_tool_spec tool_spec;
 
+/* signals.c: what was asked for since the run looked last; before tool_training is set, a signal ends the process. */
+extern volatile sig_atomic_t tool_want_save, tool_want_stop, tool_training;
+/* Starts the thread that takes signals; call it before any other thread is started. */
+int tool_signals(struct ax_err *e);
 /* shards.c: opens the shard folder and takes over the data keys that travel in it. */
 int tool_shards(struct tool *t, struct ax_err *e);
 /* settings.c: keys and options -> opt; what the engine cannot do is refused here. */
