@@ -5,8 +5,9 @@
 #include "tool.h"
 
 /*
- * Signals are taken by a thread of their own and blocked in all others: oneDNN's generated kernels use the stack pointer
- * as a register, so a handler's frame pushed by the kernel in a computing thread lands in the heap (seen with 2.6.3).
+ * Signals are taken by a thread of their own and blocked in all others. With a handler in the computing threads about half
+ * of the runs that got SIGUSR1 found their heap corrupted inside oneDNN 2.6.3; presumably its generated kernels use the
+ * stack pointer as a register for a while, and the handler's frame lands in the heap.
  */
 volatile sig_atomic_t tool_want_save, tool_want_stop, tool_training;
 static sigset_t taken;
