@@ -26,8 +26,6 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 		if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, &gone))
 			ax_warn("%s: an old checkpoint stays", gone.msg);
 	}
-	if (!rc)
-		t->last_saved = t->state.step;
 	ax_arena_release(&a);
 	ax_free(path);
 	return rc;

@@ -146,7 +146,6 @@ static int start(struct ax_train *t, struct ax_err *e)
 	if (resume) {
 		AX_TRY(ax_train_resume(t, resume, e));
 		AX_TRY(adopt_state(t, e));
-		t->last_saved = t->state.step;
 		ax_info("resumed from %s: step %" PRId64 ", %" PRIu64 " packs consumed", resume, t->state.step,
 			t->state.consumed);
 	} else {
@@ -172,7 +171,6 @@ int ax_train_open(struct ax_train **out, const struct ax_train_env *env, const s
 	t->env = *env;
 	t->opt = *o;
 	t->metrics.fd = -1;
-	t->last_saved = -1;
 	t->recent_loss = t->recent_eval = NAN;
 	ax_progress_init(&t->progress, 1.0);
 	rc = ax_train_plan(env, o, env->comm->n_rank, &t->plan, e);
@@ -282,7 +280,6 @@ int ax_train_run(struct ax_train *t, struct ax_err *e)
 		return 0;
 	}
 	AX_TRY(measure_peak(t, e));
-	t->run_start = ax_now();
 	if (t->state.step == 0 && t->plan.n_eval && t->opt.eval_start) {
 		AX_TRY(ax_train_eval(t, &loss, NULL, e));
 		AX_TRY(ax_comm_agree(t->env.comm, record(t, NULL, &loss, e), e));

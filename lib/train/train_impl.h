@@ -25,9 +25,8 @@ struct ax_train {
 	struct ax_order order;    /* of the train split */
 	double flops_causal, flops_full; /* of one token */
 	double peak_flops;        /* of all ranks: measured matrix products */
-	double run_start, busy_s; /* seconds in steps of this run */
+	double busy_s;            /* seconds in steps of this run */
 	int64_t first_step;       /* where this run began */
-	int64_t last_saved;       /* step of the newest checkpoint of this run, -1 none */
 	double recent_loss, recent_eval;
 };
 
