@@ -148,13 +148,15 @@ static void ends(const struct shape *s, double layers)
 	float *p = fill(n, AX_F32), *m = fill(n, AX_F32), *v = fill(n, AX_F32), *g = fill(n, AX_F32);
 	int32_t *target = fill(N, AX_F32);
 	struct ax_adamw h = { 1e-4f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.1f, 0.01f, 1 };
+	struct ax_head head = { .logit_scale = 1, .n_trained = s->N };
+	float scale = 1e-3f;
 	double loss = 0, sum;
 
 	for (size_t i = 0; i < N; i++)
 		target[i] = (int32_t)(i % V);
 	for (size_t i = 0; i < n; i++)
 		v[i] = v[i] * v[i];
-	MEASURE("head and loss, f+b", 1, 6.0 * (double)(N * C * V), 0, dev.ops->head_loss(&dev, &loss, dx, g, NULL, x, w, target, NULL, 1e-3f, 0, 1, s->N, s->C, s->V));
+	MEASURE("head and loss, f+b", 1, 6.0 * (double)(N * C * V), 0, dev.ops->head_loss(&dev, &loss, dx, g, NULL, x, w, target, NULL, &scale, &head, s->N, s->C, s->V));
 	MEASURE("embed bwd", 1, 0, 10.0 * (double)(N * C), dev.ops->embed_bwd(&dev, g, dx, target, 1, s->N, s->C, s->V));
 	MEASURE("sumsq of gradients", 1, 0, 4.0 * (double)n, dev.ops->sumsq(&dev, &sum, g, n));
 	MEASURE("zero gradients", 1, 0, 4.0 * (double)n, dev.ops->zero(&dev, g, n * 4));

@@ -8,12 +8,13 @@ static void norm_bwd(const struct ax_model *m, float *dw, const void *dy, const 
 	m->ops->rmsnorm_bwd(m->dev, dres, dw, dy, dres, r, rstd, w, 0, m->opt.n_token, m->d->width);
 }
 
-void ax_model_head_step(const struct ax_model *m, const void *w, float *g, float grad_scale)
+void ax_model_head_step(const struct ax_model *m, const void *w, float *g)
 {
 	const float *weight = m->has_weight ? input_of(m, I_WEIGHT) : NULL;
 	void *dnf = g ? temp_of(m, T_DELTA) : NULL;
+	struct ax_head p = { .softcap = 0, .logit_scale = 1, .n_trained = m->n_trained };
 
-	m->ops->head_loss(m->dev, input_of(m, I_LOSS), dnf, g ? grad_of(g, m->lm_head) : NULL, m->logits, temp_of(m, T_NF), weight_of(m, w, m->lm_head), input_of(m, I_TARGET), weight, grad_scale, 0, 1, m->opt.n_token, m->d->width, m->d->vocab);
+	m->ops->head_loss(m->dev, input_of(m, I_LOSS), dnf, g ? grad_of(g, m->lm_head) : NULL, m->logits, temp_of(m, T_NF), weight_of(m, w, m->lm_head), input_of(m, I_TARGET), weight, input_of(m, I_SCALE), &p, m->opt.n_token, m->d->width, m->d->vocab);
 	if (g)
 		m->ops->rmsnorm_bwd(m->dev, temp_of(m, T_DRES), grad_of(g, m->norm), dnf, NULL, temp_of(m, T_RESF), temp_of(m, T_RSTDF), weight_of(m, w, m->norm), 0, m->opt.n_token, m->d->width);
 }
@@ -60,7 +61,7 @@ static void attention_bwd(const struct ax_model *m, int layer, const void *w, fl
 	ax_model_attn(m, layer, &p);
 	ax_model_join_dw(m, g, dres, o, &m->slot[P_O], &m->slot[P_OB], 1);
 	ax_model_join_dx(m, go, dres, w, &m->slot[P_O], 1);
-	m->ops->attn_bwd(m->dev, dqkv, dqkv + k_at, dqkv + v_at, go, qkv, ld, qkv + k_at, qkv + v_at, ld, o, field_of(m, layer, F_LSE), input_of(m, I_SEG), m->n_seg, m->opt.n_token, m->opt.n_token, &p);
+	m->ops->attn_bwd(m->dev, dqkv, dqkv + k_at, dqkv + v_at, go, qkv, ld, qkv + k_at, qkv + v_at, ld, o, field_of(m, layer, F_LSE), input_of(m, I_SEG), m->opt.max_seg, m->opt.n_token, m->opt.n_token, &p);
 	heads_bwd(m, layer, w, g);
 	ax_model_join_dw(m, g, dqkv, n1, &m->slot[P_Q], &m->slot[P_QB], 3);
 	ax_model_join_dx(m, n1, dqkv, w, &m->slot[P_Q], 3);

@@ -28,7 +28,7 @@ enum temp {
 	N_TEMP
 };
 
-enum input { I_ID, I_POS, I_TARGET, I_WEIGHT, I_SEG, I_ROPE, I_LOSS, N_INPUT };
+enum input { I_ID, I_POS, I_TARGET, I_WEIGHT, I_SEG, I_SCALE, I_ROPE, I_LOSS, N_INPUT };
 
 struct layout {
 	bool kept[N_FIELD];
@@ -55,7 +55,9 @@ struct ax_model {
 	const struct ax_param *embed, *norm, *lm_head; /* lm_head = embed when tied */
 	float attn_scale;
 	bool has_weight;              /* of the micro-batch at work */
-	int n_seg;
+	int n_seg;                    /* 0: an empty micro-batch, nothing is computed */
+	int n_trained;                /* its targets */
+	struct ax_seg *seg;           /* host: its table, filled up to max_seg */
 	float *logits;                /* device memory during an ax_model_eval that wants them, else NULL */
 };
 
@@ -108,7 +110,7 @@ void ax_model_attn(const struct ax_model *m, int layer, struct ax_attn *p);
 void ax_model_layer_restore(const struct ax_model *m, int layer, const void *w);
 
 /* Loss and, with g, the gradients of head and final norm; T_DRES is the gradient of the stream afterwards. */
-void ax_model_head_step(const struct ax_model *m, const void *w, float *g, float grad_scale);
+void ax_model_head_step(const struct ax_model *m, const void *w, float *g);
 void ax_model_layer_bwd(const struct ax_model *m, int layer, const void *w, float *g);
 void ax_model_embed_bwd(const struct ax_model *m, float *g);
 

@@ -139,7 +139,7 @@ static void attention(const struct ax_model *m, int layer, const void *w)
 	if (d->layer_rope[layer]) /* k's heads follow q's in a row */
 		m->ops->rope(m->dev, qkv, ld, input_of(m, I_POS), input_of(m, I_ROPE), m->opt.n_token, d->n_head + d->n_kv, d->head_dim, d->head_dim, false);
 	ax_model_attn(m, layer, &p);
-	m->ops->attn_fwd(m->dev, field_of(m, layer, F_O), field_of(m, layer, F_LSE), qkv, ld, k, v, ld, input_of(m, I_SEG), m->n_seg, m->opt.n_token, m->opt.n_token, &p);
+	m->ops->attn_fwd(m->dev, field_of(m, layer, F_O), field_of(m, layer, F_LSE), qkv, ld, k, v, ld, input_of(m, I_SEG), m->opt.max_seg, m->opt.n_token, m->opt.n_token, &p);
 }
 
 static void activate(const struct ax_model *m, int layer)

@@ -101,6 +101,7 @@ static void place_inputs(struct layout *at, const struct ax_desc *d, const struc
 	at->input[I_TARGET] = bump(b, n, 1, sizeof(int32_t));
 	at->input[I_WEIGHT] = bump(b, n, 1, sizeof(float));
 	at->input[I_SEG] = bump(b, (size_t)o->max_seg, 1, sizeof(struct ax_seg));
+	at->input[I_SCALE] = bump(b, 1, 1, sizeof(float));
 	at->input[I_ROPE] = bump(b, (size_t)(o->max_pos ? o->max_pos : o->n_token), (size_t)d->head_dim, sizeof(float));
 	at->input[I_LOSS] = bump(b, 1, 1, sizeof(double));
 }

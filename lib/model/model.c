@@ -90,6 +90,9 @@ static int open_blocks(struct ax_model *m, struct ax_err *e)
 	find_params(m);
 	ax_model_shape(m->d, m->opt.n_token, &shape);
 	AX_TRY(m->ops->reserve(m->dev, &shape, e));
+	m->seg = ax_calloc((size_t)m->opt.max_seg, sizeof(*m->seg));
+	if (!m->seg)
+		return ax_fail(e, AX_EMEM, "no memory for the segments of a micro-batch");
 	AX_TRY(alloc_block(m, &m->activation, m->at.activation_bytes, "activations", e));
 	AX_TRY(alloc_block(m, &m->scratch, m->at.scratch_bytes, "scratch of a layer", e));
 	AX_TRY(alloc_block(m, &m->input, m->at.input_bytes, "inputs of a micro-batch", e));
@@ -129,5 +132,6 @@ void ax_model_close(struct ax_model *m)
 	m->ops->free(m->dev, m->activation);
 	m->ops->free(m->dev, m->scratch);
 	m->ops->free(m->dev, m->input);
+	ax_free(m->seg);
 	ax_free(m);
 }

@@ -70,8 +70,13 @@ int ax_model_sizes(const struct ax_desc *d, enum ax_dtype act, const struct ax_m
 void ax_model_shape(const struct ax_desc *d, int n_token, struct ax_shape *s);
 int ax_model_open(struct ax_model **m, struct ax_dev *dev, const struct ax_desc *d, const struct ax_units *u, const struct ax_model_opt *o, struct ax_err *e);
 void ax_model_close(struct ax_model *m);
-/* loss += the sum over trained tokens of weight * -log p; gradients += d (that sum * grad_scale). */
+/*
+ * The model's loss += the sum over trained tokens of weight * -log p; gradients += d (that sum * grad_scale). The loss stays
+ * on the device until it is taken: with `loss` here (which waits for the device), or later with ax_model_loss().
+ */
 int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, float grad_scale, double *loss, struct ax_err *e);
+/* *loss += what has been computed since it was last taken; waits for the device. */
+int ax_model_loss(struct ax_model *m, double *loss, struct ax_err *e);
 /* logits: NULL, or host memory (n_token, V) f32, which takes as much on the device for the call. The grad hooks are not
  * called and may be NULL. */
 int ax_model_eval(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, double *loss, float *logits, struct ax_err *e);

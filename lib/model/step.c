@@ -32,21 +32,32 @@ static int check_micro(const struct ax_model *m, const struct ax_micro *mb, stru
 	return mb->n_seg ? check_tokens(m, mb, e) : 0;
 }
 
-static void upload(struct ax_model *m, const struct ax_micro *mb)
+/* The table has one length for every micro-batch: empty segments behind the last token fill it up. */
+static void fill_segments(struct ax_model *m, const struct ax_micro *mb)
+{
+	for (int i = 0; i < m->opt.max_seg; i++)
+		m->seg[i] = i < mb->n_seg ? mb->seg[i] : (struct ax_seg){ mb->n_token, 0, mb->n_token, 0, 0 };
+}
+
+static void upload(struct ax_model *m, const struct ax_micro *mb, float grad_scale)
 {
 	size_t n = (size_t)mb->n_token;
 
 	m->n_seg = mb->n_seg;
+	m->n_trained = 0;
 	m->has_weight = mb->weight != NULL;
 	if (!mb->n_seg)
 		return;
+	for (size_t i = 0; i < n; i++)
+		m->n_trained += mb->target[i] >= 0;
+	fill_segments(m, mb);
 	m->ops->upload(m->dev, input_of(m, I_ID), mb->id, n * sizeof(int32_t));
 	m->ops->upload(m->dev, input_of(m, I_POS), mb->pos, n * sizeof(int32_t));
 	m->ops->upload(m->dev, input_of(m, I_TARGET), mb->target, n * sizeof(int32_t));
 	if (mb->weight)
 		m->ops->upload(m->dev, input_of(m, I_WEIGHT), mb->weight, n * sizeof(float));
-	m->ops->upload(m->dev, input_of(m, I_SEG), mb->seg, (size_t)mb->n_seg * sizeof(struct ax_seg));
-	m->ops->zero(m->dev, input_of(m, I_LOSS), sizeof(double));
+	m->ops->upload(m->dev, input_of(m, I_SEG), m->seg, (size_t)m->opt.max_seg * sizeof(struct ax_seg));
+	m->ops->upload(m->dev, input_of(m, I_SCALE), &grad_scale, sizeof(grad_scale));
 }
 
 static int acquire(const struct ax_unit_hooks *h, int unit, int next, const void **w, struct ax_err *e)
@@ -74,7 +85,7 @@ static int forward(const struct ax_model *m, const struct ax_unit_hooks *h, stru
 }
 
 /* Final norm, head and loss; with `train` their gradients. The root unit's gradient stays acquired: *g. */
-static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool train, float grad_scale, float **g, struct ax_err *e)
+static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool train, float **g, struct ax_err *e)
 {
 	const void *w;
 
@@ -84,7 +95,7 @@ static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool tr
 		AX_TRY(h->grad_acquire(h->ctx, m->head, g, e));
 	if (m->n_seg) {
 		ax_model_final_norm_fwd(m, w);
-		ax_model_head_step(m, w, *g, grad_scale);
+		ax_model_head_step(m, w, *g);
 	}
 	AX_TRY(h->release(h->ctx, m->head, e));
 	return train && !m->d->tied ? h->grad_release(h->ctx, m->head, e) : 0;
@@ -110,13 +121,13 @@ static int backward(const struct ax_model *m, const struct ax_unit_hooks *h, flo
 	return h->grad_release(h->ctx, 0, e);
 }
 
-static int add_loss(const struct ax_model *m, double *loss, struct ax_err *e)
+int ax_model_loss(struct ax_model *m, double *loss, struct ax_err *e)
 {
 	double sum = 0;
 
+	m->ops->download(m->dev, &sum, input_of(m, I_LOSS), sizeof(sum));
+	m->ops->zero(m->dev, input_of(m, I_LOSS), sizeof(sum));
 	AX_TRY(m->ops->sync(m->dev, e));
-	if (m->n_seg)
-		m->ops->download(m->dev, &sum, input_of(m, I_LOSS), sizeof(sum));
 	*loss += sum;
 	return 0;
 }
@@ -128,11 +139,11 @@ int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax
 	if (!m->opt.train)
 		return ax_fail(e, AX_EUSAGE, "the model was opened for evaluation only");
 	AX_TRY(check_micro(m, mb, e));
-	upload(m, mb);
+	upload(m, mb, grad_scale);
 	AX_TRY(forward(m, h, e));
-	AX_TRY(head(m, h, true, grad_scale, &g, e));
+	AX_TRY(head(m, h, true, &g, e));
 	AX_TRY(backward(m, h, m->d->tied ? g : NULL, e));
-	return add_loss(m, loss, e);
+	return loss ? ax_model_loss(m, loss, e) : 0;
 }
 
 static int eval(struct ax_model *m, const struct ax_unit_hooks *h, double *loss, struct ax_err *e)
@@ -140,8 +151,8 @@ static int eval(struct ax_model *m, const struct ax_unit_hooks *h, double *loss,
 	float *g;
 
 	AX_TRY(forward(m, h, e));
-	AX_TRY(head(m, h, false, 0, &g, e));
-	return add_loss(m, loss, e);
+	AX_TRY(head(m, h, false, &g, e));
+	return loss ? ax_model_loss(m, loss, e) : 0;
 }
 
 int ax_model_eval(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, double *loss, float *logits, struct ax_err *e)
@@ -151,7 +162,7 @@ int ax_model_eval(struct ax_model *m, const struct ax_micro *mb, const struct ax
 	int rc;
 
 	AX_TRY(check_micro(m, mb, e));
-	upload(m, mb);
+	upload(m, mb, 0);
 	if (logits) {
 		m->logits = m->ops->alloc(m->dev, bytes);
 		if (!m->logits)

@@ -51,6 +51,7 @@ struct ax_shape {
  * Attention segments: queries q_off .. q_off+q_len attend to keys k_off .. k_off+k_len, causally by position:
  * key j (of the segment) is visible to query i iff  j <= q_pos + i  and (window == 0 or  j > q_pos + i - window).
  * Ascending, no overlap in q. Documents of a packed row and chunks of context parallelism are the same thing here.
+ * A segment of q_len 0 is none: tables may be filled up with them, so that their length need not vary.
  * Tokens in no segment (padding) get o = 0, lse = 0 and zero gradients; a query that sees no key gets o = 0, lse = -inf.
  */
 struct ax_seg {
@@ -62,6 +63,12 @@ struct ax_attn {
 	float scale;
 	int window;    /* 0: none */
 	float softcap; /* 0: none; else s = softcap * tanh(s / softcap) before the mask */
+};
+
+/* What head_loss does beside the product. */
+struct ax_head {
+	float softcap, logit_scale; /* logits = logit_scale x.w, then softcap * tanh(s / softcap) unless softcap is 0 */
+	int n_trained;              /* tokens with a target, at most: bounds the work without asking the device */
 };
 
 enum ax_act_fn { AX_ACT_SILU, AX_ACT_GELU_TANH, AX_ACT_GELU };
@@ -162,13 +169,12 @@ struct ax_ops {
 	/*
 	 * Output head and loss, in chunks: logits never exist in full.
 	 *   x (N, C) act after the final norm; w (V, C); target (N) i32, -1: not trained; weight (N) f32 or NULL (1)
-	 *   loss[0] (f64, device) += sum over trained tokens of weight * -log p(target);  softcap 0: none; logit_scale
-	 *   multiplies the logits.
-	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale), assign; dw (V, C) f32 += the same for w (NULL: the
-	 * head is frozen). Untrained rows cost nothing, unless logits are asked for.
+	 *   loss[0] (f64, device) += sum over trained tokens of weight * -log p(target)
+	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale[0]), assign; dw (V, C) f32 += the same for w (NULL: the
+	 * head is frozen); grad_scale is read on the device. Untrained rows cost nothing, unless logits are asked for.
 	 * logits, if not NULL, (N, V) f32 receives the logits (tests).
 	 */
-	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, float grad_scale, float softcap, float logit_scale, int N, int C, int V);
+	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V);
 
 	/*
 	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;

@@ -5,25 +5,36 @@
 
 #include "train/train_impl.h"
 
-/* All micro-batches of this rank: forward, backward, gradients through the hooks. *loss += this rank's loss sum. */
+/* All micro-batches of this rank: forward, backward, gradients through the hooks. *loss: this rank's sum, taken once. */
 static int run_micros(struct ax_train *t, const struct ax_loader_step *st, double *loss, struct ax_err *e)
 {
 	float scale = st->trained ? (float)(1.0 / (double)st->trained) : 0.0f;
 
 	for (uint32_t k = 0; k < st->n_micro; k++) {
 		struct ax_micro m;
-		double before = *loss;
 
 		AX_TRY(ax_microbuf_fill(&t->micro, t->env.loader, k, &m, e));
 		AX_TRY(ax_dist_begin_micro(t->dist, k + 1 == st->n_micro, e));
-		AX_TRY(ax_model_step(t->model, &m, &t->hooks, scale, loss, e));
+		AX_TRY(ax_model_step(t->model, &m, &t->hooks, scale, NULL, e));
 		AX_TRY(ax_dist_end_micro(t->dist, e));
-		if (!isfinite(*loss) && isfinite(before)) {
-			char rows[512];
+	}
+	return ax_model_loss(t->model, loss, e);
+}
 
-			ax_microbuf_rows(&t->micro, rows, sizeof(rows));
-			ax_warn("step %" PRId64 ": loss is not finite; the micro-batch holds %s", t->state.step + 1, rows);
-		}
+/* The loss of the step is not finite: look at each micro-batch again, and name the rows of those that make it so. */
+static int name_culprits(struct ax_train *t, const struct ax_loader_step *st, struct ax_err *e)
+{
+	for (uint32_t k = 0; k < st->n_micro; k++) {
+		struct ax_micro m;
+		double loss = 0;
+		char rows[512];
+
+		AX_TRY(ax_microbuf_fill(&t->micro, t->env.loader, k, &m, e));
+		AX_TRY(ax_model_eval(t->model, &m, &t->hooks, &loss, NULL, e));
+		if (isfinite(loss))
+			continue;
+		ax_microbuf_rows(&t->micro, rows, sizeof(rows));
+		ax_warn("step %" PRId64 ": loss is not finite; the micro-batch holds %s", t->state.step + 1, rows);
 	}
 	return 0;
 }
@@ -91,6 +102,8 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	r->lr = ax_sched_lr(&t->sched, t->state.step);
 	r->tokens = st.tokens;
 	r->trained = st.trained;
+	if (!isfinite(r->loss))
+		AX_TRY(name_culprits(t, &st, e));
 	if (!isfinite(r->loss) || !isfinite(r->grad_norm))
 		AX_TRY(not_finite(t, r, e));
 	if (!r->skipped)

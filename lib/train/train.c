@@ -31,11 +31,11 @@ static int eval_batches(struct ax_train *t, double *loss, uint64_t *trained, str
 			struct ax_micro m;
 
 			AX_TRY(ax_microbuf_fill(&t->micro, t->env.loader, k, &m, e));
-			AX_TRY(ax_model_eval(t->model, &m, &t->hooks, loss, NULL, e));
+			AX_TRY(ax_model_eval(t->model, &m, &t->hooks, NULL, NULL, e));
 		}
 		*trained += st.trained;
 	}
-	return 0;
+	return ax_model_loss(t->model, loss, e);
 }
 
 int ax_train_eval(struct ax_train *t, double *loss, uint64_t *trained, struct ax_err *e)

@@ -39,6 +39,7 @@ static void want_row(const struct head_case *c, const double *x, const double *w
 static void head_of(const struct variant *v, const struct head_case *c)
 {
 	const float grad_scale = 0.125f;
+	const struct ax_head p = { c->softcap, c->logit_scale, (int)c->N };
 	struct ax_dev d = dev_open(v, 2);
 	struct tensor x = tensor_random(&d, v->act, c->N * c->C, 1), w = tensor_random(&d, v->act, c->V * c->C, 2 / sqrt((double)c->C));
 	struct tensor dx = tensor_random(&d, v->act, x.n, 1), dw = tensor_random(&d, AX_F32, w.n, 0.01), weight = tensor_random(&d, AX_F32, c->N, 1);
@@ -59,7 +60,7 @@ static void head_of(const struct variant *v, const struct head_case *c)
 	}
 	/* with gradients, then the loss and the logits alone */
 	tensor_set(&loss, 0, 1.5);
-	d.ops->head_loss(&d, loss.p, dx.p, c->frozen ? NULL : dw.p, NULL, x.p, w.p, target, c->weights ? weight.p : NULL, grad_scale, c->softcap, c->logit_scale, (int)c->N, (int)c->C, (int)c->V);
+	d.ops->head_loss(&d, loss.p, dx.p, c->frozen ? NULL : dw.p, NULL, x.p, w.p, target, c->weights ? weight.p : NULL, &grad_scale, &p, (int)c->N, (int)c->C, (int)c->V);
 	got = tensor_get(&loss, 0);
 	if (!(fabs(got - want) <= 3e-7 * size))
 		fail_msg("loss, %s: %.9g, not %.9g", v->name, got, want);
@@ -67,7 +68,7 @@ static void head_of(const struct variant *v, const struct head_case *c)
 	same = tensor_doubles(&dw);
 	expect_near("head dw", v->name, &dw, wdw, v->act, 3e-6, 4e-3);
 	tensor_set(&loss, 0, 0);
-	d.ops->head_loss(&d, loss.p, NULL, NULL, logits.p, x.p, w.p, target, c->weights ? weight.p : NULL, grad_scale, c->softcap, c->logit_scale, (int)c->N, (int)c->C, (int)c->V);
+	d.ops->head_loss(&d, loss.p, NULL, NULL, logits.p, x.p, w.p, target, c->weights ? weight.p : NULL, &grad_scale, &p, (int)c->N, (int)c->C, (int)c->V);
 	assert_true(fabs(tensor_get(&loss, 0) + 1.5 - got) <= 1e-9 * size);
 	expect_near("logits", v->name, &logits, wz, AX_F32, 2e-6, 0);
 	expect_near("dw untouched", v->name, &dw, same, AX_F32, 0, 0);
@@ -100,6 +101,8 @@ static void head(void **state)
 static void chunks(void **state)
 {
 	const size_t N = 150, C = 4, V = 600000;
+	const struct ax_head p = { 0, 1, (int)N };
+	const float one = 1;
 	double loss[2] = { 0 }, *want = NULL;
 	int32_t *target = calloc(N, sizeof(*target));
 
@@ -110,7 +113,7 @@ static void chunks(void **state)
 		struct ax_dev d = dev_open(&v, 2);
 		struct tensor x = tensor_random(&d, AX_F32, N * C, 1), w = tensor_random(&d, AX_F32, V * C, 1), dx = tensor_new(&d, AX_F32, N * C);
 
-		d.ops->head_loss(&d, &loss[i], dx.p, NULL, NULL, x.p, w.p, target, NULL, 1, 0, 1, (int)N, (int)C, (int)V);
+		d.ops->head_loss(&d, &loss[i], dx.p, NULL, NULL, x.p, w.p, target, NULL, &one, &p, (int)N, (int)C, (int)V);
 		if (i)
 			expect_near("dx in chunks", v.name, &dx, want, AX_F32, 3e-6, 0);
 		else

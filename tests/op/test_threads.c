@@ -100,6 +100,8 @@ static void run_attention(struct ax_dev *d, struct record *r)
 static void run_head(struct ax_dev *d, struct record *r)
 {
 	enum { N = 170, C = 64, V = 1000 };
+	const struct ax_head p = { 0, 1, N };
+	const float scale = 0.01f;
 	struct tensor x = tensor_random(d, d->act, N * C, 1), w = tensor_random(d, d->act, V * C, 0.2), dx = tensor_new(d, d->act, N * C);
 	struct tensor dw = tensor_random(d, AX_F32, V * C, 1), loss = tensor_new(d, AX_F64, 1);
 	int32_t target[N];
@@ -107,7 +109,7 @@ static void run_head(struct ax_dev *d, struct record *r)
 	for (int i = 0; i < N; i++)
 		target[i] = i % 4 ? i * 5 : -1;
 	tensor_set(&loss, 0, 0);
-	d->ops->head_loss(d, loss.p, dx.p, dw.p, NULL, x.p, w.p, target, NULL, 0.01f, 0, 1, N, C, V);
+	d->ops->head_loss(d, loss.p, dx.p, dw.p, NULL, x.p, w.p, target, NULL, &scale, &p, N, C, V);
 	keep(r, &loss);
 	keep(r, &dx);
 	keep(r, &dw);
@@ -189,12 +191,14 @@ static void nan_rows(struct ax_dev *d, const char *name)
 static void nan_loss(struct ax_dev *d, const char *name, double bad)
 {
 	enum { N = 4, C = 8, V = 50 };
+	const struct ax_head p = { 0, 1, N };
+	const float scale = 1;
 	struct tensor x = tensor_random(d, d->act, N * C, 1), w = tensor_random(d, d->act, V * C, 1), dx = tensor_new(d, d->act, N * C), loss = tensor_new(d, AX_F64, 1);
 	const int32_t target[N] = { 3, 9, 4, 40 };
 
 	tensor_set(&loss, 0, 0);
 	tensor_set(&x, 2 * C + 1, bad);
-	d->ops->head_loss(d, loss.p, dx.p, NULL, NULL, x.p, w.p, target, NULL, 1, 0, 1, N, C, V);
+	d->ops->head_loss(d, loss.p, dx.p, NULL, NULL, x.p, w.p, target, NULL, &scale, &p, N, C, V);
 	if (isfinite(tensor_get(&loss, 0)) || !has_nan(&dx, 2 * C, 3 * C) || has_nan(&dx, 0, 2 * C))
 		fail_msg("%g in head_loss, %s", bad, name);
 	tensor_free(&x);

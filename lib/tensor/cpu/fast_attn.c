@@ -79,6 +79,14 @@ static void fwd_tile(void *ctx, size_t i, int slot)
 	a->kern->fwd(&j, t->q0, ax_at_mut(a->out, a->c->act, at), a->lse + (size_t)s->q_off * heads + i % heads, ax_cpu_slot(a->c, slot));
 }
 
+/* Segments without the empty ones at the end, which fill tables up. */
+static int used(const struct ax_seg *seg, int n)
+{
+	while (n > 0 && !seg[n - 1].q_len)
+		n--;
+	return n;
+}
+
 static int longest(const struct ax_seg *seg, int n)
 {
 	int most = 0;
@@ -101,6 +109,7 @@ static void attn_fwd(struct ax_dev *d, void *o, float *lse, const void *q, size_
 
 	if (!ax_cpu_scratch(c, tiles_bytes((size_t)N), a.kern->slot_bytes(p->head_dim, AX_ATTN_TILE)))
 		return;
+	n_seg = used(seg, n_seg);
 	a.tile = c->shared;
 	for (int s = 0; s < n_seg; s++)
 		for (int q0 = 0; q0 < seg[s].q_len; q0 += AX_ATTN_TILE)
@@ -143,6 +152,8 @@ static void bwd_run(void *ctx, size_t i, int slot)
 		struct ax_attn_job j = job_of(a, g, head);
 		size_t key = (head * a->Nk + (size_t)g->k_off) * hd;
 
+		if (!g->q_len)
+			continue;
 		a->kern->bwd(&j, ax_at_mut(a->out, a->c->act, (size_t)g->q_off * a->ldq + head * hd), a->dk_part + key, a->dv_part + key, ax_cpu_slot(a->c, slot));
 	}
 }
@@ -192,6 +203,7 @@ static void attn_bwd(struct ax_dev *d, void *dq, void *dk, void *dv, const void 
 			  .ldo = (size_t)p->n_head * (size_t)p->head_dim, .out = dq, .dk = dk, .dv = dv, .Nk = (size_t)Nk };
 	size_t part = part_bytes((size_t)p->n_head, (size_t)Nk, (size_t)p->head_dim);
 
+	n_seg = used(seg, n_seg);
 	memcpy(&a.lse, &lse, sizeof(lse)); /* only read here */
 	if (!ax_cpu_scratch(c, tiles_bytes((size_t)N) + 2 * part, a.kern->slot_bytes(p->head_dim, longest(seg, n_seg))))
 		return;

@@ -154,10 +154,10 @@ static void run_chunk(struct head *h)
 		chunk_bwd(h);
 }
 
-static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, float grad_scale, float softcap, float logit_scale, int N, int C, int V)
+static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
 {
 	struct head h = { .c = ax_cpu_of(d), .d = d, .loss = loss, .dx = dx, .dw = dw, .logits = logits, .x = x, .w = w, .target = target, .weight = weight,
-			  .grad_scale = grad_scale, .softcap = softcap, .logit_scale = logit_scale, .C = (size_t)C, .V = (size_t)V };
+			  .grad_scale = dx ? *grad_scale : 0, .softcap = p->softcap, .logit_scale = p->logit_scale, .C = (size_t)C, .V = (size_t)V };
 
 	if (N < 1 || !lay_out(&h, (size_t)N))
 		return;

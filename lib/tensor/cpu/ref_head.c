@@ -59,9 +59,9 @@ static void token_bwd(const struct head *a, void *dx, float *dw, const float *z,
 			dw[v * a->C + i] += z[v] * ax_get(a->x, t, n * a->C + i);
 }
 
-static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, float grad_scale, float softcap, float logit_scale, int N, int C, int V)
+static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
 {
-	struct head a = { d, x, w, softcap, logit_scale, (size_t)C, (size_t)V };
+	struct head a = { d, x, w, p->softcap, p->logit_scale, (size_t)C, (size_t)V };
 	struct ax_cpu *c = ax_cpu_of(d);
 
 	if (!ax_cpu_scratch(c, a.V * sizeof(float), 0))
@@ -82,7 +82,7 @@ static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float
 		lse = log_sum_exp(z, a.V);
 		*loss += (double)wt * (lse - (double)z[target[n]]);
 		if (dx) {
-			logits_bwd(&a, z, lse, (size_t)target[n], grad_scale * wt);
+			logits_bwd(&a, z, lse, (size_t)target[n], *grad_scale * wt);
 			token_bwd(&a, dx, dw, z, n);
 		}
 	}
