@@ -147,7 +147,7 @@ static void ends(const struct shape *s, double layers)
 	uint16_t *x = fill(N * C, AX_BF16), *w = fill(V * C, AX_BF16), *dx = fill(N * C, AX_BF16), *all = fill(n, AX_BF16);
 	float *p = fill(n, AX_F32), *m = fill(n, AX_F32), *v = fill(n, AX_F32), *g = fill(n, AX_F32);
 	int32_t *target = fill(N, AX_F32);
-	struct ax_adamw h = { 1e-4f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.1f, 0.01f, 1 };
+	struct ax_adamw h = { .lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.99f, .rest1 = 0.1f, .rest2 = 0.01f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.1f, .bias2 = 0.01f, .grad_scale = 1 };
 	struct ax_head head = { .logit_scale = 1, .n_trained = s->N };
 	float scale = 1e-3f;
 	double loss = 0, sum;

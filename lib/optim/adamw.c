@@ -25,6 +25,8 @@ void ax_adamw_step(const struct ax_adamw_opt *o, double lr, int64_t t, bool deca
 	h->lr = (float)(lr * lr_scale);
 	h->beta1 = (float)o->beta1;
 	h->beta2 = (float)o->beta2;
+	h->rest1 = (float)(1 - o->beta1);
+	h->rest2 = (float)(1 - o->beta2);
 	h->eps = (float)o->eps;
 	h->weight_decay = decay ? (float)o->weight_decay : 0;
 	h->bias1 = (float)(1 - pow(o->beta1, (double)t));

@@ -75,6 +75,7 @@ enum ax_act_fn { AX_ACT_SILU, AX_ACT_GELU_TANH, AX_ACT_GELU };
 
 struct ax_adamw {
 	float lr, beta1, beta2, eps, weight_decay;
+	float rest1, rest2; /* 1 - beta1, 1 - beta2, computed in double: the f32 0.999 is 1.3e-5 of 0.001 away from it */
 	float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, computed in double on the host */
 	float grad_scale;   /* multiplies the gradient: clipping and 1/trained tokens */
 };
@@ -177,7 +178,7 @@ struct ax_ops {
 	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V);
 
 	/*
-	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + rest1 g; v = b2 v + rest2 g^2;
 	 * p = p (1 - lr wd); p -= lr/bias1 * m / (sqrt(v)/sqrt(bias2) + eps).  All f32, n elements; `w`, if not NULL, gets p
 	 * rounded to tw.
 	 */

@@ -108,16 +108,16 @@ static void arithmetic(void **state)
 static void adamw_of(const struct variant *v, enum ax_dtype tw, size_t n)
 {
 	struct ax_dev d = dev_open(v, 2);
-	struct tensor p = tensor_random(&d, AX_F32, n, 1), m = tensor_random(&d, AX_F32, n, 0.1), s = tensor_random(&d, AX_F32, n, 0.1);
+	struct tensor p = tensor_random(&d, AX_F32, n, 1), m = tensor_random(&d, AX_F32, n, 0.1), s = tensor_random(&d, AX_F32, n, 1e-5);
 	struct tensor g = tensor_random(&d, AX_F32, n, 2), w = tensor_new(&d, tw, n);
-	struct ax_adamw h = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.19f, .bias2 = 0.0975f, .grad_scale = 0.25f };
+	struct ax_adamw h = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .rest1 = 0.1f, .rest2 = 0.001f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.19f, .bias2 = 0.001999f, .grad_scale = 0.25f };
 	double *wp, *wm = doubles(n), *ws = doubles(n), *ww = doubles(n);
 
 	for (size_t i = 0; i < n; i++)
 		tensor_set(&s, i, fabs(tensor_get(&s, i)));
 	wp = tensor_doubles(&p);
 	for (size_t i = 0; i < n; i++) {
-		double gi = tensor_get(&g, i) * 0.25, b1 = (double)h.beta1, b2 = (double)h.beta2;
+		double gi = tensor_get(&g, i) * 0.25, b1 = 0.9, b2 = 0.999;
 
 		wm[i] = b1 * tensor_get(&m, i) + (1 - b1) * gi;
 		ws[i] = b2 * tensor_get(&s, i) + (1 - b2) * gi * gi;

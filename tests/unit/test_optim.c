@@ -155,7 +155,7 @@ static void test_adamw(void **state)
 	ax_adamw_opt_init(&o);
 	o.weight_decay = 0.1;
 	ax_adamw_step(&o, 1e-3, 1, true, 0.5, 0.25, &h);
-	assert_true(h.lr == 5e-4f && h.weight_decay == 0.1f && h.bias1 == 0.1f && h.bias2 == 0.001f && h.grad_scale == 0.25f);
+	assert_true(h.lr == 5e-4f && h.weight_decay == 0.1f && h.bias1 == 0.1f && h.bias2 == 0.001f && h.rest1 == 0.1f && h.rest2 == 0.001f && h.grad_scale == 0.25f);
 	ax_adamw_step(&o, 1e-3, 1000000, false, 1, 1, &h);
 	assert_true(h.weight_decay == 0 && h.bias1 == 1 && h.bias2 == 1);
 	assert_int_equal(ax_adamw_opt_check(&o, &e), 0);

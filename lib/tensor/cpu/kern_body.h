@@ -82,8 +82,8 @@ INLINE void adamw_as(float *p, float *m, float *v, const float *grad, void *w, e
 
 	EACH(n) {
 		vf g = load_n(grad, AX_F32, i, k) * h->grad_scale;
-		vf mi = load_n(m, AX_F32, i, k) * h->beta1 + g * (1 - h->beta1);
-		vf vi_ = load_n(v, AX_F32, i, k) * h->beta2 + g * g * (1 - h->beta2);
+		vf mi = load_n(m, AX_F32, i, k) * h->beta1 + g * h->rest1;
+		vf vi_ = load_n(v, AX_F32, i, k) * h->beta2 + g * g * h->rest2;
 		vf pi = load_n(p, AX_F32, i, k) * decay - step * mi / (vsqrt(vi_) * root + h->eps);
 
 		store_n(m, AX_F32, i, mi, k);

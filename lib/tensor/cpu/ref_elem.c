@@ -132,8 +132,8 @@ static void adamw(struct ax_dev *d, float *p, float *m, float *v, const float *g
 	for (size_t i = 0; i < n; i++) {
 		float g = grad[i] * h->grad_scale;
 
-		m[i] = h->beta1 * m[i] + (1 - h->beta1) * g;
-		v[i] = h->beta2 * v[i] + (1 - h->beta2) * g * g;
+		m[i] = h->beta1 * m[i] + h->rest1 * g;
+		v[i] = h->beta2 * v[i] + h->rest2 * g * g;
 		p[i] = p[i] * decay - step * m[i] / (sqrtf(v[i]) / root + h->eps);
 		if (w)
 			ax_put(w, tw, i, p[i]);
