@@ -140,7 +140,7 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n);
 void ax_comm_tick(struct ax_comm *c);
 /*
  * This rank is about to do something that cannot tick (an fsync of gigabytes): until its next collective or tick the
- * watchdog allows it limit_s instead of hang_s. `what` is for the verdict.
+ * watchdog allows it limit_s instead of hang_s (0: hang_s from now on). `what` is for the verdict.
  */
 #define AX_COMM_DISK_S 3600.0 /* limit_s for work on a disk, which a busy network filesystem can make slow */
 void ax_comm_busy(struct ax_comm *c, const char *what, double limit_s);

@@ -81,7 +81,10 @@ struct ax_adamw {
 };
 
 struct ax_ops {
-	/* Memory and streams. alloc returns zeroed memory aligned to 256 bytes, or NULL. */
+	/*
+	 * Memory and streams. alloc returns zeroed memory aligned to 256 bytes, or NULL. download is the one function that a
+	 * second thread may call beside the others: for memory that was written before the last sync and is not written now.
+	 */
 	void *(*alloc)(struct ax_dev *d, size_t bytes);
 	void (*free)(struct ax_dev *d, void *p);
 	void (*upload)(struct ax_dev *d, void *dst, const void *host, size_t bytes);

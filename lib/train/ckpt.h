@@ -12,6 +12,16 @@
  * can read it. Every element of every role is there exactly once. The hash of each tensor is in its file's metadata,
  * the hash of each file's header in the manifest: one chain from the manifest to every byte.
  *
+ * Writing goes on beside the run, without a copy: masters and moments are only written by the optimizer's update, while
+ * forward and backward passes read weights and write activations and gradients. So a thread of each rank reads them out
+ * until the next update, where all ranks meet to publish:
+ *
+ *	struct ax_ckpt_job *j;
+ *	AX_TRY(ax_ckpt_begin(&j, comm, &w, e));       // collective; the threads start
+ *	...                                           // forward, backward, evaluation: nothing writes to the boxes
+ *	AX_TRY(ax_ckpt_finish(j, e));                 // collective; the checkpoint is there
+ *	AX_TRY(ax_dist_update(...));
+ *
  * Invariants of the commit protocol:
  * 1. Everything is written into a temporary sibling; each file is fsynced by its writer.
  * 2. The manifest is written last, by rank 0, after every rank reported its file's size and header hash.
@@ -46,14 +56,35 @@ struct ax_ckpt_write {
 	const struct ax_dist_box *box;   /* of this rank */
 	size_t n_box;
 	const struct ax_val *state;      /* trainer_state.json; rank 0 */
-	/* Puts config.json, tokenizer files and the like into the temporary folder; rank 0; may be NULL. */
+	/*
+	 * Puts config.json, tokenizer files and the like into the temporary folder; rank 0; may be NULL. Called by the
+	 * writing thread: it may only read what the run does not change.
+	 */
 	int (*extra)(void *ctx, const char *dir, struct ax_err *e);
 	void *extra_ctx;
 	bool model_only;                 /* masters only: not resumable */
 };
 
-/* Collective over all ranks of c: writes and publishes one checkpoint. On failure on any rank every rank fails. */
-int ax_ckpt_write(struct ax_comm *c, const struct ax_ckpt_write *w, struct ax_err *e);
+struct ax_ckpt_job;
+
+/*
+ * Collective over all ranks of c: makes the temporary folder and starts a thread on each rank, which hashes, writes and
+ * syncs this rank's file. It blocks all signals, does not communicate, and calls of the device only ops->download.
+ * Until the end of the job the boxes' memory must not change; units, dev, extra_ctx and c must live; path and state are
+ * copied, and what describes the boxes too. On failure on any rank every rank fails and nothing is left.
+ */
+int ax_ckpt_begin(struct ax_ckpt_job **j, struct ax_comm *c, const struct ax_ckpt_write *w, struct ax_err *e);
+/*
+ * Collective: waits for the threads, then publishes. j is gone whatever happens. If a thread of any rank failed, every
+ * rank fails with its error, and nothing is left. While it waits the watchdog hears of the thread's progress: one that is
+ * stuck in a write is a hang after hang_s, in an fsync after AX_COMM_DISK_S.
+ */
+int ax_ckpt_finish(struct ax_ckpt_job *j, struct ax_err *e);
+/*
+ * Not collective, after an error: afterwards this rank's thread reads no box any more. Rank 0 removes the temporary folder
+ * as well as it can; the next run removes what is left. NULL is allowed.
+ */
+void ax_ckpt_drop(struct ax_ckpt_job *j);
 
 /* A range found in an open checkpoint. */
 struct ax_ckpt_range {

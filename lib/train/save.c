@@ -8,27 +8,54 @@
 
 int ax_train_save(struct ax_train *t, struct ax_err *e)
 {
-	char *path = ax_ckpt_path(t->env.outdir->path, t->state.step);
-	struct ax_ckpt_write w = {.path = path, .units = t->env.units, .dev = t->env.dev, .extra = t->opt.extra,
+	struct ax_ckpt_write w = {.units = t->env.units, .dev = t->env.dev, .extra = t->opt.extra,
 				  .extra_ctx = t->opt.extra_ctx, .model_only = t->opt.save_only_model};
 	double start = ax_now();
-	struct ax_err gone = {0};
 	struct ax_arena a;
+	char *path;
 	int rc;
 
+	AX_TRY(ax_train_save_finish(t, e));
 	ax_arena_init(&a, 0);
+	path = ax_ckpt_path(t->env.outdir->path, t->state.step);
+	w.path = path;
 	w.state = ax_state_val(&a, &t->state, t->opt.keys);
 	w.box = ax_dist_boxes(t->dist, &w.n_box);
-	rc = path && w.state ? ax_ckpt_write(t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
-	if (!rc && t->env.comm->rank == 0) {
-		ax_info("saved %s in %.1f s", path, ax_now() - start);
-		ax_comm_busy(t->env.comm, "remove old checkpoints", AX_COMM_DISK_S);
-		if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, &gone))
-			ax_warn("%s: an old checkpoint stays", gone.msg);
-	}
+	rc = path && w.state ? ax_ckpt_begin(&t->saving, t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
 	ax_arena_release(&a);
 	ax_free(path);
+	t->saving_step = t->state.step;
+	t->saving_since = start;
+	t->save_s += ax_now() - start;
 	return rc;
+}
+
+static void announce(struct ax_train *t, double waited)
+{
+	const char *dir = t->env.outdir->path;
+	struct ax_err gone = {0};
+
+	ax_progress_done(&t->progress);
+	ax_info("saved %s/checkpoint-%" PRId64 " in %.1f s, of which training waited %.1f s", dir, t->saving_step,
+		ax_now() - t->saving_since, waited);
+	ax_comm_busy(t->env.comm, "remove old checkpoints", AX_COMM_DISK_S);
+	if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, &gone))
+		ax_warn("%s: an old checkpoint stays", gone.msg);
+}
+
+int ax_train_save_finish(struct ax_train *t, struct ax_err *e)
+{
+	struct ax_ckpt_job *j = t->saving;
+	double start = ax_now();
+
+	if (!j)
+		return 0;
+	t->saving = NULL;
+	AX_TRY(ax_ckpt_finish(j, e));
+	if (t->env.comm->rank == 0)
+		announce(t, ax_now() - start);
+	t->save_s += ax_now() - start;
+	return 0;
 }
 
 /* Is this the state of a run over the same data? The order of packs is a function of them. */

@@ -89,7 +89,7 @@ static int not_finite(struct ax_train *t, struct ax_step_result *r, struct ax_er
 int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_err *e)
 {
 	struct ax_loader_step st;
-	double loss = 0, start = ax_now();
+	double loss = 0, start = ax_now(), save_s = t->save_s;
 
 	memset(r, 0, sizeof(*r));
 	AX_TRY(ax_loader_step(t->env.loader, t->state.consumed, &st, e));
@@ -98,6 +98,7 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	AX_TRY(ax_dist_finish_grads(t->dist, e));
 	AX_TRY(share(t, &loss, r, e));
 	AX_TRY(ax_dist_grad_norm(t->dist, &r->grad_norm, NULL, e));
+	AX_TRY(ax_train_save_finish(t, e)); /* the update changes what is being written */
 	r->loss = st.trained ? loss / (double)st.trained : 0;
 	r->lr = ax_sched_lr(&t->sched, t->state.step);
 	r->tokens = st.tokens;
@@ -113,7 +114,7 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	t->state.tokens += st.tokens;
 	t->state.trained_tokens += st.trained;
 	r->epoch = (double)st.batch.epoch + (double)(st.batch.pos + st.batch.n) / (double)t->plan.n_pack;
-	r->seconds = ax_now() - start;
+	r->seconds = ax_now() - start - (t->save_s - save_s);
 	t->busy_s += r->seconds;
 	t->recent_loss = r->loss;
 	return 0;

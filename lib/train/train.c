@@ -243,7 +243,10 @@ static int record(struct ax_train *t, const struct ax_step_result *r, const doub
 	return ax_metrics_write(&t->metrics, &row, e);
 }
 
-/* What follows a step: evaluation, the metrics line, a checkpoint. */
+/*
+ * What follows a step: evaluation, the metrics line, a checkpoint, which is complete before the next update; at the end of
+ * the run at once.
+ */
 static int after_step(struct ax_train *t, const struct ax_step_result *r, struct ax_err *e)
 {
 	bool last = t->state.step >= t->plan.total_steps;
@@ -257,10 +260,9 @@ static int after_step(struct ax_train *t, const struct ax_step_result *r, struct
 	if (eval)
 		AX_TRY(ax_train_eval(t, &loss, NULL, e));
 	AX_TRY(ax_comm_agree(t->env.comm, record(t, r, eval ? &loss : NULL, e), e));
-	if (!save)
-		return 0;
-	ax_progress_done(&t->progress);
-	return ax_train_save(t, e);
+	if (save)
+		AX_TRY(ax_train_save(t, e));
+	return last || r->want_stop ? ax_train_save_finish(t, e) : 0;
 }
 
 static int measure_peak(struct ax_train *t, struct ax_err *e)
@@ -270,7 +272,7 @@ static int measure_peak(struct ax_train *t, struct ax_err *e)
 	return ax_comm_sum_f64(t->env.comm, &t->peak_flops, 1, e);
 }
 
-int ax_train_run(struct ax_train *t, struct ax_err *e)
+static int run_steps(struct ax_train *t, struct ax_err *e)
 {
 	struct ax_step_result r = {0};
 	double loss;
@@ -295,6 +297,16 @@ int ax_train_run(struct ax_train *t, struct ax_err *e)
 	return 0;
 }
 
+int ax_train_run(struct ax_train *t, struct ax_err *e)
+{
+	int rc = run_steps(t, e);
+
+	/* The step that failed comes after the one that is saved. Several ranks cannot meet any more. */
+	if (rc && t->env.comm->n_rank == 1)
+		ax_train_save_finish(t, NULL);
+	return rc;
+}
+
 void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s)
 {
 	*s = (struct ax_train_stats){.step = t->state.step, .total_steps = t->plan.total_steps, .tokens = t->state.tokens,
@@ -306,6 +318,7 @@ void ax_train_close(struct ax_train *t)
 {
 	if (!t)
 		return;
+	ax_ckpt_drop(t->saving);
 	ax_metrics_close(&t->metrics);
 	ax_microbuf_release(&t->micro);
 	if (t->model)

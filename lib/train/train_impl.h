@@ -27,6 +27,9 @@ struct ax_train {
 	double peak_flops;        /* of all ranks: measured matrix products */
 	double busy_s;            /* seconds in steps of this run */
 	int64_t first_step;       /* where this run began */
+	struct ax_ckpt_job *saving; /* a checkpoint that is being written beside the run; NULL: none */
+	int64_t saving_step;
+	double saving_since, save_s; /* save_s: seconds that the run stood still for checkpoints */
 	double recent_loss, recent_eval;
 };
 
@@ -40,8 +43,10 @@ struct ax_step_result {
 
 /* step.c */
 int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_err *e);
-/* save.c: write checkpoint-STEP, then prune. */
+/* save.c: begin to write checkpoint-STEP beside the run; masters and moments must not change until it is finished. */
 int ax_train_save(struct ax_train *t, struct ax_err *e);
+/* save.c: if one is being written: wait until it is complete and published, say so, then prune. */
+int ax_train_save_finish(struct ax_train *t, struct ax_err *e);
 /* save.c: masters, moments and state from a checkpoint. */
 int ax_train_resume(struct ax_train *t, const char *path, struct ax_err *e);
 /* probe.c: FLOP/s that a large matrix product reaches on this rank's device, in the compute dtype. */
