@@ -1,13 +1,13 @@
 /* Which launcher started this process, and the plugin that speaks to it. */
 #include "comm/plugin.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/plugin.h"
 #include "comm/watchdog.h"
 
 /* A positive number in an environment variable, or 0. */
@@ -54,54 +54,26 @@ void ax_launch_detect(struct ax_launch *l)
 	}
 }
 
-int ax_comm_plugin_dir(char *buf, size_t n, struct ax_err *e)
-{
-	char exe[4096];
-	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
-	int m;
-
-	if (len <= 0)
-		return ax_fail(e, AX_EIO, "cannot find the folder of this program (/proc/self/exe):");
-	exe[len] = '\0';
-	for (int i = 0; i < 2; i++) { /* the name, then bin */
-		slash = strrchr(exe, '/');
-		if (!slash)
-			return ax_fail(e, AX_EIO, "cannot find the folder of this program: %s", exe);
-		*slash = '\0';
-	}
-	m = snprintf(buf, n, "%s/lib/ax", exe);
-	if (m < 0 || (size_t)m >= n)
-		return ax_fail(e, AX_EIO, "the path of the plugin folder is too long: %s", exe);
-	return 0;
-}
-
 static int plugin_open(struct ax_comm **c, const char *dir, const struct ax_launch *l, struct ax_err *e)
 {
-	char own[4096], path[4200];
 	const struct ax_comm_plugin *p;
-	void *so;
+	struct ax_plugin so;
+	struct ax_err no = {0};
+	int rc;
 
-	if (!dir) {
-		AX_TRY(ax_comm_plugin_dir(own, sizeof(own), e));
-		dir = own;
-	}
-	if (dir[0] != '/')
-		return ax_fail(e, AX_EUSAGE, "the plugin folder must be an absolute path: %s", dir);
-	snprintf(path, sizeof(path), "%s/libax-mpi.so", dir);
 	/* Global: MPI libraries open components of their own that expect to find the library's symbols. */
-	so = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-	if (!so)
+	rc = ax_plugin_open(&so, dir, "libax-mpi.so", AX_COMM_PLUGIN_SYMBOL, true, &no);
+	if (rc == AX_EUSAGE)
+		return ax_fail(e, rc, "%s", no.msg);
+	if (rc)
 		return ax_fail(
 		    e, AX_ECOMM,
 		    "started as one of several tasks (%s=%s), but the MPI plugin cannot be opened: %s; build "
 		    "with MPI=1, or pass --standalone to run this process alone",
-		    l->variable, getenv(l->variable), dlerror());
-	p = dlsym(so, AX_COMM_PLUGIN_SYMBOL);
-	if (!p)
-		return ax_fail(e, AX_ECOMM, "%s is not a plugin of ax", path);
+		    l->variable, getenv(l->variable), no.msg);
+	p = so.symbol;
 	if (strcmp(p->version, AX_VERSION) || p->comm_bytes != sizeof(struct ax_comm))
-		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", path,
+		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", so.path,
 			       p->version, AX_VERSION);
 	return p->open(c, e); /* the plugin stays open: MPI cannot be started twice in a process */
 }

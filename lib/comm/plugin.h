@@ -26,7 +26,4 @@ struct ax_launch {
 
 void ax_launch_detect(struct ax_launch *l);
 
-/* The plugin folder that belongs to the running binary: DIR/../lib/ax for DIR/ax-train. */
-int ax_comm_plugin_dir(char *buf, size_t n, struct ax_err *e);
-
 #endif

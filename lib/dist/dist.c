@@ -56,8 +56,8 @@ static int blocks_make(struct ax_dist *s, const struct ax_dist_sizes *z, struct 
 	return slots_make(s, &s->grad, false, z->grad_buffer_bytes, e);
 }
 
-int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_dev *dev, const struct ax_units *u,
-		 const struct ax_dist_opt *o, struct ax_err *e)
+int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_comm *wire, struct ax_dev *dev,
+		 const struct ax_units *u, const struct ax_dist_opt *o, struct ax_err *e)
 {
 	struct ax_dist *s = ax_calloc(1, sizeof(*s));
 	struct ax_dist_sizes z;
@@ -67,6 +67,7 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_dev *dev,
 	if (!s)
 		return ax_fail(e, AX_EMEM, "no memory for a strategy");
 	s->comm = comm;
+	s->wire = wire;
 	s->dev = dev;
 	s->u = u;
 	s->opt = *o;
@@ -157,7 +158,7 @@ int ax_dist_begin_step(struct ax_dist *s, uint64_t step, struct ax_err *e)
 
 	if (!s->opt.train)
 		return ax_fail(e, AX_ECHECK, "a training step without training state");
-	s->comm->step = step;
+	s->comm->step = s->wire->step = step;
 	for (int i = 0; i < s->u->n_unit; i++)
 		s->unit[i].reduced = false;
 	s->dev->ops->zero(s->dev, s->part[AX_PART_GRAD], (last->state_off + last->n) * sizeof(float));

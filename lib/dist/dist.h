@@ -4,7 +4,7 @@
  *	struct ax_dist *s;
  *	struct ax_dist_sizes z;
  *	ax_dist_sizes(&units, &opt, comm->n_rank, &z);                  // pure: nothing is allocated
- *	AX_TRY(ax_dist_open(&s, comm, dev, &units, &opt, e));           // one block a role
+ *	AX_TRY(ax_dist_open(&s, comm, wire, dev, &units, &opt, e));     // one block a role
  *	AX_TRY(ax_dist_load(s, AX_PART_MASTER, source, ctx, e));        // reads this rank's own slices only
  *	hooks = ax_dist_hooks(s);
  *	for each step:
@@ -77,9 +77,12 @@ int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_r
 
 struct ax_dist;
 
-/* comm, dev and u must outlive s. */
-int ax_dist_open(struct ax_dist **s, struct ax_comm *comm, struct ax_dev *dev, const struct ax_units *u,
-		 const struct ax_dist_opt *o, struct ax_err *e);
+/*
+ * comm moves what lies in the host's memory, wire what lies in the device's (ax_dev_wire; on the CPU they are one). Both,
+ * dev and u must outlive s.
+ */
+int ax_dist_open(struct ax_dist **s, struct ax_comm *comm, struct ax_comm *wire, struct ax_dev *dev,
+		 const struct ax_units *u, const struct ax_dist_opt *o, struct ax_err *e);
 /* After an error: waits 5 s at most for what is in flight. NULL is allowed. */
 void ax_dist_close(struct ax_dist *s);
 

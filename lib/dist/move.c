@@ -17,14 +17,14 @@ int ax_dist_wait(struct ax_dist *s, struct ax_comm_req *r, struct ax_err *e)
 	if (!r->impl)
 		return 0;
 	t0 = ax_now();
-	AX_TRY(ax_comm_wait(s->comm, r, e));
+	AX_TRY(ax_comm_wait(s->wire, r, e));
 	s->stats.wait_s += ax_now() - t0;
 	return 0;
 }
 
 static int progress(struct ax_dist *s, struct ax_err *e)
 {
-	return s->comm->n_rank > 1 ? ax_comm_progress(s->comm, e) : 0;
+	return s->wire->n_rank > 1 ? ax_comm_progress(s->wire, e) : 0;
 }
 
 static struct slot *slot_find(struct slots *t, int unit)
@@ -62,7 +62,7 @@ static bool settled(struct ax_dist *s, struct ax_comm_req *r, double until)
 {
 	bool done = false;
 
-	while (r->impl && !ax_comm_test(s->comm, r, &done, NULL) && !done && ax_now() < until)
+	while (r->impl && !ax_comm_test(s->wire, r, &done, NULL) && !done && ax_now() < until)
 		sched_yield();
 	return !r->impl;
 }
@@ -87,13 +87,13 @@ static int gather_start(struct ax_dist *s, struct slot *k, int unit, struct ax_e
 {
 	const struct unit_state *t = &s->unit[unit];
 	size_t bytes = t->slice * ax_dtype_size(s->opt.act);
-	char *own = k->p + (size_t)s->comm->rank * bytes;
+	char *own = k->p + (size_t)s->wire->rank * bytes;
 
 	slot_use(&s->gather, k, unit);
 	s->dev->ops->cast(s->dev, own, s->opt.act, s->part[AX_PART_MASTER] + t->state_off, AX_F32, t->slice);
-	s->stats.gather_bytes += bytes * (size_t)(s->comm->n_rank - 1);
-	s->comm->what = t->gather_name;
-	return ax_comm_all_gather(s->comm, k->p, own, bytes, &k->req, e);
+	s->stats.gather_bytes += bytes * (size_t)(s->wire->n_rank - 1);
+	s->wire->what = t->gather_name;
+	return ax_comm_all_gather(s->wire, k->p, own, bytes, &k->req, e);
 }
 
 static int hook_prefetch(void *ctx, int unit, struct ax_err *e)
@@ -167,9 +167,9 @@ static int scatter_start(struct ax_dist *s, struct slot *k, struct ax_err *e)
 	struct unit_state *t = &s->unit[k->unit];
 
 	k->kept = false;
-	s->comm->what = t->reduce_name;
-	s->stats.reduce_bytes += t->slice * sizeof(float) * (size_t)(s->comm->n_rank - 1);
-	return ax_comm_reduce_scatter(s->comm, s->part[AX_PART_GRAD] + t->state_off, (float *)(void *)k->p, t->slice,
+	s->wire->what = t->reduce_name;
+	s->stats.reduce_bytes += t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
+	return ax_comm_reduce_scatter(s->wire, s->part[AX_PART_GRAD] + t->state_off, (float *)(void *)k->p, t->slice,
 				      true, &k->req, e);
 }
 
@@ -182,16 +182,16 @@ static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
 		AX_TRY(ax_dist_wait(s, &s->unit[*place].reduce, e));
 	*place = unit;
 	t->reduced = true;
-	s->comm->what = t->reduce_name;
-	s->stats.reduce_bytes += 2 * t->slice * sizeof(float) * (size_t)(s->comm->n_rank - 1);
-	return ax_comm_all_reduce(s->comm, s->part[AX_PART_GRAD] + t->state_off, t->n, &t->reduce, e);
+	s->wire->what = t->reduce_name;
+	s->stats.reduce_bytes += 2 * t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
+	return ax_comm_all_reduce(s->wire, s->part[AX_PART_GRAD] + t->state_off, t->n, &t->reduce, e);
 }
 
 int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e)
 {
 	struct slot *k;
 
-	if (s->comm->n_rank == 1)
+	if (s->wire->n_rank == 1)
 		return 0;
 	if (s->how->shard_grad) {
 		k = slot_find(&s->grad, unit);
@@ -220,7 +220,7 @@ static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
 		if (!k)
 			return ax_fail(e, AX_ECHECK, "gradient of %s wanted, but all buffers are in use", name);
 		AX_TRY(ax_dist_wait(s, &k->req, e));
-		s->dev->ops->zero(s->dev, k->p, s->unit[unit].slice * (size_t)s->comm->n_rank * sizeof(float));
+		s->dev->ops->zero(s->dev, k->p, s->unit[unit].slice * (size_t)s->wire->n_rank * sizeof(float));
 		slot_use(&s->grad, k, unit);
 		k->kept = true;
 	}

@@ -59,7 +59,7 @@ struct range {
 };
 
 struct ax_dist {
-	struct ax_comm *comm;
+	struct ax_comm *comm, *wire;
 	struct ax_dev *dev;
 	const struct ax_units *u;
 	struct ax_dist_opt opt;

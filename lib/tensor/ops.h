@@ -188,11 +188,18 @@ struct ax_ops {
 	void (*adamw)(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n);
 };
 
+struct ax_comm;
+
 struct ax_dev {
 	const struct ax_ops *ops;
 	enum ax_dtype act; /* compute dtype: AX_BF16 or AX_F32 */
 	void *impl;        /* the device's own state */
 	const char *name;  /* "cpu (avx512-bf16, oneDNN 2.6.3), 2 threads" */
+	size_t memory;     /* bytes of its own that are free at the start; 0: it works in the host's memory */
+	/* Frees impl. NULL: not open. */
+	void (*close)(struct ax_dev *d);
+	/* ax_dev_wire() of tensor/device.h; NULL: the host's communicator serves. */
+	int (*wire)(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e);
 };
 
 enum ax_cpu_flags {
@@ -203,7 +210,7 @@ enum ax_cpu_flags {
 
 /* The CPU device with its own thread pool of n_threads. */
 int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned flags, struct ax_err *e);
-void ax_cpu_close(struct ax_dev *d);
+void ax_cpu_close(struct ax_dev *d); /* = d->close(d) */
 
 /* Scalar conversions (round to nearest even; NaN stays NaN). */
 uint16_t ax_f32_to_bf16(float x);

@@ -113,7 +113,7 @@ static int open_parts(struct ax_train *t, struct ax_err *e)
 	double context;
 
 	AX_TRY(mean_context(sh, &context, e));
-	AX_TRY(ax_dist_open(&t->dist, t->env.comm, t->env.dev, t->env.units, &d, e));
+	AX_TRY(ax_dist_open(&t->dist, t->env.comm, t->env.wire, t->env.dev, t->env.units, &d, e));
 	t->hooks = ax_dist_hooks(t->dist);
 	AX_TRY(ax_model_open(&t->model, t->env.dev, t->env.desc, t->env.units, &m, e));
 	AX_TRY(ax_microbuf_init(&t->micro, t->opt.micro_batch, sequence_len, t->plan.max_seg, e));

@@ -1,7 +1,7 @@
 /*
  * The training run: steps, evaluation, checkpoints, metrics.
  *
- *	struct ax_train_env env = { comm, dev, &desc, &units, loader, &outdir, ax_weights_read, &weights };
+ *	struct ax_train_env env = { comm, wire, dev, &desc, &units, loader, &outdir, ax_weights_read, &weights };
  *	struct ax_train *t;
  *	AX_TRY(ax_train_plan(&env, &opt, &plan, e));        // pure: bytes by role, steps
  *	AX_TRY(ax_train_open(&t, &env, &opt, e));           // allocates all, loads weights or resumes
@@ -31,6 +31,7 @@
 
 struct ax_train_env {
 	struct ax_comm *comm;
+	struct ax_comm *wire; /* collectives on the device's memory (tensor/device.h); comm itself on the CPU */
 	struct ax_dev *dev;
 	const struct ax_desc *desc;
 	const struct ax_units *units;

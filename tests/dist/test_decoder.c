@@ -110,7 +110,7 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	RUN(ax_model_units(&d, &u, e));
 	RUN(ax_cpu_open(&dev, act, 1, 0, e));
 	RUN(ax_model_open(&m, &dev, &d, &u, &mo, e));
-	RUN(ax_dist_open(&s, c, &dev, &u, &o, e));
+	RUN(ax_dist_open(&s, c, c, &dev, &u, &o, e));
 	src = (struct source){&d, &u};
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &src, e));
 	for (int i = 1; i <= N_STEP; i++)

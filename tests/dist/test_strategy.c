@@ -243,7 +243,7 @@ static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtyp
 	dev->act = act;
 	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
 	CHECK(z.total_bytes > 0 && z.master_bytes * 2 == z.moment_bytes);
-	RUN(ax_dist_open(&s, c, dev, &m.u, &o, e));
+	RUN(ax_dist_open(&s, c, c, dev, &m.u, &o, e));
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &asked, e));
 	sum = (double)asked;
 	RUN(ax_comm_sum_f64(c, &sum, 1, e));
@@ -281,7 +281,7 @@ static void evaluate(struct ax_comm *c, struct ax_dev *dev, enum ax_strategy how
 	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
 	RUN(ax_dist_sizes(&m.u, &training, c->n_rank, &zt, e));
 	CHECK(z.moment_bytes == 0 && z.grad_bytes == 0 && z.master_bytes == zt.master_bytes);
-	RUN(ax_dist_open(&s, c, dev, &m.u, &o, e));
+	RUN(ax_dist_open(&s, c, c, dev, &m.u, &o, e));
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &asked, e));
 	h = ax_dist_hooks(s);
 	micro(&m, &h, AX_F32, 3, &loss, false);

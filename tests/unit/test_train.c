@@ -124,7 +124,7 @@ static int write_config(void *ctx, const char *dir, struct ax_err *e)
 
 static int run(const char *dir, const char *resume, const struct ax_train_opt *o, struct ax_err *e)
 {
-	struct ax_train_env env = {f.comm, &f.dev, &f.desc, &f.units, f.loader, NULL, ax_weights_read, &f.weights};
+	struct ax_train_env env = {f.comm, f.comm, &f.dev, &f.desc, &f.units, f.loader, NULL, ax_weights_read, &f.weights};
 	struct ax_train_opt opt = *o;
 	struct ax_outdir out;
 	struct ax_train *t = NULL;

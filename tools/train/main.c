@@ -20,17 +20,18 @@ static int open_comm(struct tool *t, struct ax_err *e)
 
 static int open_device(struct tool *t, struct ax_err *e)
 {
-	int wanted = (int)ax_conf_opt_int(&t->conf, "threads", 0), threads;
-	enum ax_dtype act;
-	char warning[256];
+	int wanted = (int)ax_conf_opt_int(&t->conf, "threads", 0);
+	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local};
+	char warning[256], why[256];
 
-	AX_TRY(tool_dtype(t, &act, e));
-	AX_TRY(ax_dist_threads(t->comm, wanted, &threads, warning, e));
+	AX_TRY(tool_dtype(t, &o.act, e));
+	AX_TRY(ax_dist_threads(t->comm, wanted, &o.n_thread, warning, e));
 	if (warning[0])
 		ax_warn("%s", warning);
-	AX_TRY(ax_cpu_open(&t->dev, act, threads, 0, e));
-	t->dev_open = true;
-	return 0;
+	AX_TRY(ax_dev_open(&t->dev, &o, why, e));
+	if (why[0])
+		ax_info("%s", why);
+	return ax_dev_wire(&t->dev, t->comm, &t->wire, e);
 }
 
 static int prepare(struct tool *t, struct ax_err *e)
@@ -51,6 +52,7 @@ static int prepare(struct tool *t, struct ax_err *e)
 	t->opt.want_save = &tool_want_save;
 	t->opt.want_stop = &tool_want_stop;
 	t->env.comm = t->comm;
+	t->env.wire = t->wire;
 	t->env.dev = &t->dev;
 	t->env.desc = &t->desc;
 	t->env.units = &t->units;
@@ -140,8 +142,9 @@ static void release(struct tool *t, int rc, const struct ax_err *e)
 	ax_units_release(&t->units);
 	if (t->effective)
 		ax_effective_free(t->effective);
-	if (t->dev_open)
-		ax_cpu_close(&t->dev);
+	if (t->wire && t->wire != t->comm)
+		rc ? ax_comm_abandon(t->wire, e->msg) : ax_comm_close(t->wire);
+	ax_dev_close(&t->dev);
 	if (t->loader)
 		ax_loader_close(t->loader);
 	ax_conf_release(&t->conf);

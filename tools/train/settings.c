@@ -9,7 +9,7 @@
 
 static const struct ax_opt options[] = {
 	{"global-batch", 0, AX_OPT_INT, "N", NULL, "packs in one optimizer step, whatever the number of ranks"},
-	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto or cpu"},
+	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto (a GPU where there is one), cpu or cuda"},
 	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
 	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
 	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them (those after the one to resume from)"},
@@ -267,7 +267,7 @@ static int parallel(struct tool *t, struct ax_err *e)
 
 int tool_settings(struct tool *t, struct ax_err *e)
 {
-	const char *nonfinite = ax_conf_opt_str(&t->conf, "on-nonfinite"), *device = ax_conf_opt_str(&t->conf, "device");
+	const char *nonfinite = ax_conf_opt_str(&t->conf, "on-nonfinite");
 
 	AX_TRY(batch(t, e));
 	AX_TRY(schedule(t, e));
@@ -278,8 +278,6 @@ int tool_settings(struct tool *t, struct ax_err *e)
 	if (nonfinite && strcmp(nonfinite, "stop") && strcmp(nonfinite, "skip"))
 		return ax_fail(e, AX_EUSAGE, "--on-nonfinite %s: stop or skip", nonfinite);
 	t->opt.skip_nonfinite = nonfinite && !strcmp(nonfinite, "skip");
-	if (device && strcmp(device, "auto") && strcmp(device, "cpu"))
-		return ax_fail(e, AX_EUSAGE, "--device %s: this build has auto and cpu", device);
 	t->opt.logging_steps = ax_conf_get(&t->conf, "logging_steps") ? ax_conf_int(&t->conf, "logging_steps") : 1;
 	if (t->opt.logging_steps < 1)
 		t->opt.logging_steps = 1;

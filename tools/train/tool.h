@@ -9,7 +9,7 @@
 #include "data/loader.h"
 #include "model/desc.h"
 #include "model/unit.h"
-#include "tensor/ops.h"
+#include "tensor/device.h"
 #include "tok/effective.h"
 #include "train/ckpt.h"
 #include "train/outdir.h"
@@ -18,7 +18,7 @@
 
 struct tool {
 	struct ax_conf conf;
-	struct ax_comm *comm;
+	struct ax_comm *comm, *wire;
 	struct ax_loader *loader;
 	const char *model_dir;       /* base_model, or --model */
 	struct ax_val *config;       /* config.json with overrides and this run's changes: goes into checkpoints */
@@ -27,7 +27,6 @@ struct tool {
 	int64_t n_old;               /* rows of the embedding in the model folder */
 	struct ax_units units;
 	struct ax_dev dev;
-	bool dev_open;
 	struct ax_weights weights;
 	bool weights_open;
 	struct ax_ckpt ckpt;         /* --model CHECKPOINT */

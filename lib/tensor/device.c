@@ -1,0 +1,60 @@
+#include "tensor/device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/plugin.h"
+
+#define PLUGIN_FILE "libax-cuda.so"
+
+static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, bool *missing, struct ax_err *e)
+{
+	const struct ax_dev_plugin *p;
+	struct ax_plugin so;
+	struct ax_err no = { 0 };
+	int rc = ax_plugin_open(&so, o->plugin_dir, PLUGIN_FILE, AX_DEV_PLUGIN_SYMBOL, false, &no);
+
+	*missing = so.missing;
+	if (rc && so.missing)
+		return ax_fail(e, AX_ECOMM, "this build has no CUDA plugin (%s); make cuda builds it", so.path);
+	if (rc)
+		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s", no.msg);
+	p = so.symbol;
+	if (strcmp(p->version, AX_VERSION) || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
+		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", so.path, p->version, AX_VERSION);
+	return p->open(d, o, e);
+}
+
+int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e)
+{
+	const char *name = o->device ? o->device : "auto";
+	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda"), missing;
+	struct ax_err no = { 0 };
+
+	why[0] = '\0';
+	memset(d, 0, sizeof(*d));
+	if (!cpu && !cuda && strcmp(name, "auto"))
+		return ax_fail(e, AX_EUSAGE, "unknown device %s (auto, cpu, cuda)", name);
+	if (cuda)
+		return cuda_open(d, o, &missing, e);
+	if (!cpu) {
+		if (!cuda_open(d, o, &missing, &no))
+			return 0;
+		if (!missing)
+			snprintf(why, 256, "%.200s: using the CPU", no.msg);
+	}
+	return ax_cpu_open(d, o->act, o->n_thread, 0, e);
+}
+
+void ax_dev_close(struct ax_dev *d)
+{
+	if (d->close)
+		d->close(d);
+	memset(d, 0, sizeof(*d));
+}
+
+int ax_dev_wire(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e)
+{
+	*wire = host;
+	return d->wire ? d->wire(d, host, wire, e) : 0;
+}
