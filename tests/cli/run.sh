@@ -7,7 +7,6 @@
 #	exit     its exit status (no file: 0)
 #	needs    commands, one a line, without which the case is skipped
 # usage: BUILD=build tests/cli/run.sh [CASE...]		AX_BLESS=1: take what is printed as what must be
-SRC=$(pwd)
 BUILD=$(cd "${BUILD:-build}" && pwd) || exit 1
 PATH=$BUILD/bin:$PATH
 export SRC BUILD PATH
@@ -16,6 +15,10 @@ LC_ALL=C.UTF-8
 export LC_ALL
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
+# Every case meets a path with a space, so that one that forgets to quote fails wherever the tree lies.
+tree=$(pwd)
+SRC="$scratch/the tree"
+ln -s "$tree" "$SRC" || exit 1
 n=0 bad=0
 
 missing() { # missing CASE: the first needed command that is not there
@@ -37,12 +40,12 @@ check_stderr() { # check_stderr PATTERNS ERR: says what is wrong
 }
 
 run_case() {
-	dir=$SRC/tests/cli/$1
-	rm -rf "$scratch/work"
-	cp -R "$dir" "$scratch/work"
+	dir=$tree/tests/cli/$1
+	rm -rf "$scratch/one case"
+	cp -R "$dir" "$scratch/one case"
 	input=/dev/null
 	[ -f "$dir/stdin" ] && input=$dir/stdin
-	(cd "$scratch/work" && rm -f cmd stdin stdout stderr exit needs && exec timeout "${AX_CASE_TIMEOUT:-60}" sh "$dir/cmd") \
+	(cd "$scratch/one case" && rm -f cmd stdin stdout stderr exit needs && exec timeout "${AX_CASE_TIMEOUT:-60}" sh "$dir/cmd") \
 		<"$input" >"$scratch/out" 2>"$scratch/err"
 	status=$?
 	want=0
