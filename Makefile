@@ -120,26 +120,33 @@ demo:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(MAKE) --no-print-directory -C examples/arith clean report
 
-DATADIR := $(DESTDIR)$(PREFIX)/share
+# Where things go; quoted in the recipes, since DESTDIR may hold a space. Quoted, a ~ that the shell left alone means nothing.
+ROOT    := $(DESTDIR)$(PREFIX:~/%=$(HOME)/%)
+DATADIR := $(ROOT)/share
+BASHDIR := $(DATADIR)/bash-completion/completions
+ZSHDIR  := $(DATADIR)/zsh/site-functions
+FISHDIR := $(DATADIR)/fish/vendor_completions.d
 
+# Modes are said, never taken from the caller's umask.
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ax $(DATADIR)/ax $(DATADIR)/man/man1 $(DATADIR)/man/man5 $(DATADIR)/man/man7
-	install -d $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions $(DATADIR)/fish/vendor_completions.d
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin
-	$(if $(PLUGIN),install -m 755 $(PLUGIN) $(DESTDIR)$(PREFIX)/lib/ax)
-	install -m 644 share/ax/ax.mk $(DATADIR)/ax
-	for s in 1 5 7; do for f in man/*.$$s; do [ ! -f $$f ] || install -m 644 $$f $(DATADIR)/man/man$$s || exit 1; done; done
+	install -d '$(ROOT)/bin' '$(ROOT)/lib/ax' '$(DATADIR)/ax'
+	install -d '$(DATADIR)/man/man1' '$(DATADIR)/man/man5' '$(DATADIR)/man/man7' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
+	install -m 755 $(BIN) '$(ROOT)/bin'
+	$(if $(PLUGIN),install -m 755 $(PLUGIN) '$(ROOT)/lib/ax')
+	install -m 644 share/ax/ax.mk '$(DATADIR)/ax'
+	for s in 1 5 7; do install -m 644 man/*.$$s '$(DATADIR)'/man/man$$s || exit 1; done
+	@mkdir -p $(B)/gen
 	for t in $(notdir $(BIN)); do \
-		$(B)/bin/$$t --completion bash > $(DATADIR)/bash-completion/completions/$$t && \
-		$(B)/bin/$$t --completion zsh > $(DATADIR)/zsh/site-functions/_$$t && \
-		$(B)/bin/$$t --completion fish > $(DATADIR)/fish/vendor_completions.d/$$t.fish || exit 1; \
+		for s in bash zsh fish; do $(B)/bin/$$t --completion $$s > $(B)/gen/$$t.$$s || exit 1; done && \
+		install -m 644 $(B)/gen/$$t.bash '$(BASHDIR)'/$$t && \
+		install -m 644 $(B)/gen/$$t.zsh '$(ZSHDIR)'/_$$t && \
+		install -m 644 $(B)/gen/$$t.fish '$(FISHDIR)'/$$t.fish || exit 1; \
 	done
 
 uninstall:
-	cd $(DESTDIR)$(PREFIX)/bin && rm -f $(TOOLS:%=ax-%)
-	rm -rf $(DESTDIR)$(PREFIX)/lib/ax $(DATADIR)/ax
-	for f in $(notdir $(wildcard man/*.[157])); do rm -f $(DATADIR)/man/man*/$$f; done
-	for t in $(TOOLS:%=ax-%); do rm -f $(DATADIR)/bash-completion/completions/$$t $(DATADIR)/zsh/site-functions/_$$t $(DATADIR)/fish/vendor_completions.d/$$t.fish; done
+	for t in $(TOOLS:%=ax-%); do rm -f '$(ROOT)/bin'/$$t '$(BASHDIR)'/$$t '$(ZSHDIR)'/_$$t '$(FISHDIR)'/$$t.fish || exit 1; done
+	for f in $(notdir $(wildcard man/*.[157])); do rm -f '$(DATADIR)'/man/man$${f##*.}/$$f || exit 1; done
+	rm -rf '$(ROOT)/lib/ax' '$(DATADIR)/ax'
 
 # A source archive of the committed tree.
 dist:
