@@ -82,7 +82,7 @@ int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e)
 		ax_in_close(in);
 		return ax_fail(e, AX_EIO, "%s is a folder", path);
 	}
-	in->seekable = S_ISREG(st.st_mode);
+	in->seekable = S_ISREG(st.st_mode) && lseek(in->fd, 0, SEEK_CUR) == 0;
 	in->size = in->seekable ? (uint64_t)st.st_size : 0;
 	return 0;
 }
@@ -113,6 +113,14 @@ int ax_in_exact(struct ax_in *in, void *p, size_t n, struct ax_err *e)
 	if (got < n)
 		return ax_fail(e, AX_EDATA, "%s: ends at byte %llu, in the middle of a record", in->path,
 			       (unsigned long long)in->off);
+	return 0;
+}
+
+int ax_in_seek(struct ax_in *in, uint64_t off, struct ax_err *e)
+{
+	if (fault() || lseek(in->fd, (off_t)off, SEEK_SET) < 0)
+		return ax_fail(e, AX_EIO, "cannot seek in %s:", in->path);
+	in->off = off;
 	return 0;
 }
 

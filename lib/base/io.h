@@ -32,8 +32,8 @@ struct ax_in {
 	int fd;
 	char *path;     /* for messages; "stdin" for "-" */
 	uint64_t off;   /* bytes delivered so far */
-	bool seekable;  /* a regular file */
-	uint64_t size;  /* of a regular file, else 0 */
+	bool seekable;  /* a regular file, from its beginning */
+	uint64_t size;  /* of one, else 0 */
 };
 
 int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e);
@@ -41,6 +41,8 @@ int ax_in_open(struct ax_in *in, const char *path, struct ax_err *e);
 int ax_in_read(struct ax_in *in, void *p, size_t n, size_t *got, struct ax_err *e);
 /* Exactly n bytes; AX_EDATA "PATH: ends at byte N" otherwise. */
 int ax_in_exact(struct ax_in *in, void *p, size_t n, struct ax_err *e);
+/* Go on at byte `off` of a regular file. */
+int ax_in_seek(struct ax_in *in, uint64_t off, struct ax_err *e);
 void ax_in_close(struct ax_in *in);
 
 /* A read-only mapping. A file of 0 bytes gives p != NULL, n == 0. */

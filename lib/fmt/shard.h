@@ -77,6 +77,7 @@ struct ax_shards_writer {
 	struct ax_buf pending[AX_N_SPLIT];   /* entries of the next one */
 	uint64_t n_pack[AX_N_SPLIT];
 	struct ax_totals totals;             /* of all that was written, with reasons after finish */
+	const struct ax_val *trailer;        /* borrowed, or NULL, set before finish: completes the header's provenance */
 };
 
 /*

@@ -140,7 +140,8 @@ static int index_header(struct ax_shards_writer *w, struct ax_buf *json, struct 
 {
 	struct ax_arena *a = &w->arena;
 	struct ax_val *files = ax_val_list(a), *packs = ax_val_map(a), *t = ax_totals_val(a, &w->totals);
-	bool ok = files && packs && t;
+	struct ax_val *chain = ax_provenance(a, w->header, w->trailer);
+	bool ok = files && packs && t && chain && (!chain->n || ax_val_set(a, w->header, "provenance", chain));
 
 	for (uint32_t i = 0; ok && i < w->n_shard; i++) {
 		struct ax_val *m = ax_val_map(a);

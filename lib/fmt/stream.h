@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "fmt/block.h"
 #include "fmt/frame.h"
+#include "fmt/provenance.h"
 #include "text/val.h"
 
 #define AX_FORMAT_VERSION 0
@@ -76,15 +77,14 @@ int ax_totals_match(const struct ax_totals *seen, const struct ax_totals *said, 
  * A header is a JSON map with the keys
  *	kind "tokens" | "packs" | "shard" | "shards", version 0, id_bits 16 | 32, sequence_len (0: unset),
  *	tokenizer { fingerprint (32 hex digits), files [...], vocab_size, pad, bos, eos }, keys { resolved data keys },
- *	provenance [ { tool, version, args [...], ... } ].
+ *	provenance [ { tool, version, args [...], ... } ] (fmt/provenance.h).
  * Unknown keys are kept. ax_header_new makes one (in arena a) with kind, version and id_bits.
  */
 struct ax_val *ax_header_new(struct ax_arena *a, const char *kind, int id_bits);
 /* A copy of `from` of another kind: what a tool in the middle of a pipe starts from. */
 struct ax_val *ax_header_derive(struct ax_arena *a, const struct ax_val *from, const char *kind);
 /*
- * Append {tool, version, args} to the provenance chain; `extra` (map or NULL) is merged into the entry (seeds, input
- * hashes). With keep == false (--no-provenance) the whole chain is removed instead. False when out of memory.
+ * Append {tool, version, args} to the provenance chain; `extra` (map or NULL) is merged into the entry (seeds). With keep == false (--no-provenance) the whole chain is removed instead. False when out of memory.
  */
 bool ax_header_provenance(struct ax_arena *a, struct ax_val *header, bool keep, const char *tool, int argc,
 			  char *const *argv, const struct ax_val *extra);
@@ -163,8 +163,12 @@ struct ax_stream {
 	struct ax_arena arena;
 	struct ax_frame_dec dec;
 	struct ax_block block;
+	struct ax_arena one;          /* values of the current stream */
 	struct ax_val *header;        /* of the first stream of a concatenation */
-	struct ax_val *trailer;       /* of the last one finished */
+	struct ax_val *own_header;    /* of the current stream, until the next begins */
+	struct ax_val *trailer;       /* of the current stream, when it is finished */
+	struct ax_hash *hash;         /* of the current stream's bytes */
+	struct ax_inputs *inputs;     /* borrowed, or NULL: gets each finished stream (fmt/provenance.h) */
 	int id_bits;                  /* of the current stream */
 	bool packs;                   /* kind "packs" or "shard" */
 	bool in_member;               /* between a header and its trailer */
@@ -174,6 +178,7 @@ struct ax_stream {
 	uint64_t n_entry;             /* index entries of the current one */
 	uint64_t data_hash, index_hash; /* chained over data frames as seen, and over index entries */
 	uint64_t skipped;             /* frames of unknown kind skipped */
+	bool sought, given;           /* ax_stream_seek: only the block that it found is left; ... and has been handed out */
 	struct ax_totals member, totals; /* counted in the current stream; in all finished ones (with their reasons) */
 };
 
@@ -185,10 +190,42 @@ int ax_stream_next(struct ax_stream *s, struct ax_row *r, bool *end, struct ax_e
 int ax_stream_block(struct ax_stream *s, struct ax_block **b, bool *end, struct ax_err *e);
 void ax_stream_close(struct ax_stream *s);
 
+/* --- a regular file from its end: trailers alone, the rows stay unverified --- */
+
+struct ax_member { /* one stream of a concatenation, as its trailer tells */
+	uint64_t begin, end;          /* bytes of the file */
+	uint64_t index_off, n_index;  /* its index frames, from `begin` */
+	struct ax_totals totals;
+	const struct ax_val *trailer; /* valid during the call */
+};
+
 /*
- * Totals of a regular file from its trailers, read from the end without its rows (which stay unverified). AX_EDATA if
- * the file does not end with a trailer, AX_EUSAGE if it cannot be read from the end.
+ * Call fn for each stream, the last first; a result other than 0 ends it. AX_EDATA if the file does not end with a trailer,
+ * AX_EUSAGE if it cannot be read from its end. Does not move `in`.
  */
-int ax_stream_tail(const char *path, struct ax_totals *t, struct ax_err *e);
+typedef int ax_member_fn(void *ctx, const struct ax_member *m, struct ax_err *e);
+int ax_stream_members(struct ax_in *in, ax_member_fn *fn, void *ctx, struct ax_err *e);
+
+struct ax_tail {
+	struct ax_arena *arena;
+	struct ax_totals totals; /* of all streams */
+	uint64_t n_stream;
+	struct ax_val *first;    /* trailer of the first one, in the arena; NULL without an arena */
+};
+
+int ax_stream_tail(struct ax_in *in, struct ax_arena *a, struct ax_tail *t, struct ax_err *e);
+
+/* What comes before a place in a stream. */
+struct ax_place {
+	uint64_t rows, packs;
+};
+
+/*
+ * Go to the data frame that holds row n (with `pack`: pack n), from 1, by the trailers and the index. For a stream just
+ * opened. After true, ax_stream_next and ax_stream_block give that frame and then *end; its checksum has been verified,
+ * totals are not counted. False: nothing has changed, and the row must be found by reading: a pipe, a stream without index
+ * (shard files), an n beyond the end, damage.
+ */
+bool ax_stream_seek(struct ax_stream *s, bool pack, uint64_t n, struct ax_place *before);
 
 #endif

@@ -6,17 +6,17 @@
 
 #define JSON_ARENA ((size_t)256 << 20) /* what the values of one stream's headers may take */
 
-/* Parse a frame's JSON into the arena. */
+/* Parse a frame's JSON into the arena of the current stream. */
 static int frame_json(struct ax_stream *s, const unsigned char *p, size_t n, struct ax_val **v, struct ax_err *e)
 {
 	char *copy;
 
 	if (n > AX_HEADER_MAX)
 		return ax_fail(e, AX_EDATA, "header of %zu bytes is larger than the limit", n);
-	copy = ax_arena_strndup(&s->arena, (const char *)p, n);
+	copy = ax_arena_strndup(&s->one, (const char *)p, n);
 	if (!copy)
 		return ax_fail(e, AX_EMEM, "out of memory for a header");
-	return ax_json_parse(&s->arena, copy, n, v, e);
+	return ax_json_parse(&s->one, copy, n, v, e);
 }
 
 static int on_header(struct ax_stream *s, const unsigned char *p, size_t n, uint64_t off, struct ax_err *e)
@@ -25,14 +25,17 @@ static int on_header(struct ax_stream *s, const unsigned char *p, size_t n, uint
 
 	if (s->in_member)
 		return ax_fail(e, AX_EDATA, "a second header before the trailer");
+	ax_arena_clear(&s->one);
+	s->own_header = s->trailer = NULL;
 	AX_TRY(frame_json(s, p, n, &h, e));
 	AX_TRY(ax_header_check(h, NULL, e));
 	if (!strcmp(ax_header_kind(h), "shards"))
 		return ax_fail(e, AX_EDATA, "the index of a shard folder; give the folder");
 	if (s->header)
 		AX_TRY(ax_header_same(s->header, h, e));
-	else
-		s->header = h;
+	else if (!(s->header = ax_val_copy(&s->arena, h)))
+		return ax_fail(e, AX_EMEM, "out of memory for a header");
+	s->own_header = h;
 	s->id_bits = ax_header_id_bits(h);
 	s->packs = strcmp(ax_header_kind(h), "tokens") != 0;
 	s->in_member = true;
@@ -94,6 +97,23 @@ static int on_trailer(struct ax_stream *s, const unsigned char *p, size_t n, str
 	ax_totals_add(&s->totals, &said);
 	s->trailer = v;
 	s->in_member = false;
+	return s->inputs ? ax_inputs_add(s->inputs, s->own_header, v, &s->member, ax_hash_value(s->hash), e) : 0;
+}
+
+/* The hash of a stream's bytes: a frame header is a function of its fields, so it need not be kept as it was read. */
+static int hash_frame(struct ax_stream *s, const struct ax_frame_head *h, struct ax_err *e)
+{
+	unsigned char head[AX_FRAME_HEAD];
+
+	if (h->kind == AX_FRAME_HEADER) {
+		ax_hash_free(s->hash);
+		s->hash = ax_hash_new();
+	}
+	if (!s->hash)
+		return h->kind == AX_FRAME_HEADER ? ax_fail(e, AX_EMEM, "out of memory") : 0;
+	ax_frame_head_put(h, head);
+	ax_hash_add(s->hash, head, sizeof(head));
+	ax_hash_add(s->hash, s->dec.in, h->stored);
 	return 0;
 }
 
@@ -105,6 +125,11 @@ static int next_frame(struct ax_stream *s, bool *end, struct ax_err *e)
 	uint64_t off;
 	int rc = 0;
 
+	if (s->sought) {
+		*end = s->given;
+		s->given = true;
+		return 0;
+	}
 	do {
 		off = s->in.off;
 		AX_TRY(ax_frame_read(&s->dec, &s->in, &h, &p, end, e));
@@ -114,6 +139,7 @@ static int next_frame(struct ax_stream *s, bool *end, struct ax_err *e)
 				       "not finish", s->in.path, off);
 		if (*end)
 			return 0;
+		AX_TRY(hash_frame(s, &h, e));
 		if (h.kind == AX_FRAME_HEADER)
 			rc = on_header(s, p, h.raw, off, e);
 		else if (!s->header)
@@ -141,6 +167,7 @@ int ax_stream_open(struct ax_stream *s, const char *path, struct ax_err *e)
 
 	memset(s, 0, sizeof(*s));
 	ax_arena_init(&s->arena, JSON_ARENA);
+	ax_arena_init(&s->one, JSON_ARENA);
 	ax_frame_dec_init(&s->dec);
 	ax_block_init(&s->block);
 	s->in.fd = -1;
@@ -178,5 +205,8 @@ void ax_stream_close(struct ax_stream *s)
 	ax_frame_dec_release(&s->dec);
 	ax_block_release(&s->block);
 	ax_arena_release(&s->arena);
-	s->header = s->trailer = NULL;
+	ax_arena_release(&s->one);
+	ax_hash_free(s->hash);
+	s->hash = NULL;
+	s->header = s->own_header = s->trailer = NULL;
 }

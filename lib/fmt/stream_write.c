@@ -123,6 +123,11 @@ static int write_trailer(struct ax_stream_writer *w, const struct ax_val *v, str
 	int rc;
 
 	ax_json_write(&b, v, 0);
+	if (b.n > AX_HEADER_MAX - AX_STREAM_TAIL - AX_FRAME_HEAD) {
+		rc = ax_fail(e, AX_EMEM, "a trailer of %zu bytes is larger than the limit", b.n);
+		ax_buf_release(&b);
+		return rc;
+	}
 	ax_buf_addf(&b, "\n%014zx\n", b.n + AX_STREAM_TAIL + AX_FRAME_HEAD);
 	rc = b.oom ? ax_fail(e, AX_EMEM, "out of memory for a trailer")
 		   : ax_frame_write(&raw, w->out, AX_FRAME_TRAILER, b.p, b.n, e);

@@ -13,7 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 static void read_stream(const unsigned char *p, size_t n)
 {
 	struct ax_pack_reader pr;
-	struct ax_totals t;
+	struct ax_tail t;
+	struct ax_place before;
+	struct ax_arena a;
+	struct ax_in in;
 	struct ax_stream s;
 	struct ax_pack pack;
 	struct ax_row r;
@@ -26,7 +29,21 @@ static void read_stream(const unsigned char *p, size_t n)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ax_sniff(path, &kind, NULL);
-	ax_stream_tail(path, &t, NULL);
+	if (!ax_in_open(&in, path, NULL)) {
+		ax_arena_init(&a, (size_t)64 << 20);
+		ax_stream_tail(&in, &a, &t, NULL);
+		ax_arena_release(&a);
+		ax_in_close(&in);
+	}
+	for (uint64_t k = 1; k < 4; k++) {
+		if (ax_stream_open(&s, path, NULL))
+			break;
+		if (ax_stream_seek(&s, s.packs && k & 1, k, &before) && before.rows < UINT32_MAX)
+			while (!ax_stream_next(&s, &r, &end, NULL) && !end)
+				;
+		ax_stream_close(&s);
+	}
+	end = false;
 	if (!ax_stream_open(&s, path, NULL)) {
 		while (!ax_stream_next(&s, &r, &end, NULL) && !end)
 			if (ax_row_check(&r, s.id_bits, NULL))

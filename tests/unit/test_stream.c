@@ -391,22 +391,196 @@ static void test_sniff(void **state)
 	assert_int_equal(ax_sniff(DIR_TMP "/none", &k, &err), AX_EIO);
 }
 
+static int tail_of(const char *path, struct ax_arena *a, struct ax_tail *t)
+{
+	struct ax_in in;
+	int rc;
+
+	OK(ax_in_open(&in, path, &err));
+	rc = ax_stream_tail(&in, a, t, &err);
+	ax_in_close(&in);
+	return rc;
+}
+
 static void test_tail(void **state)
 {
-	struct ax_totals t;
+	struct ax_tail t;
 	uint64_t rows;
 
 	write_tokens(FILE_A, 0, 1000, 32, 0, FP);
 	write_tokens(FILE_B, 1000, 1500, 16, 2, FP);
 	append_file(FILE_A, FILE_B);
-	OK(ax_stream_tail(FILE_A, &t, &err));
-	assert_int_equal(t.sum.n, 1500);
-	assert_int_equal(t.split[0].reason[0].dropped, 6);
+	OK(tail_of(FILE_A, NULL, &t));
+	assert_int_equal(t.totals.sum.n, 1500);
+	assert_int_equal(t.n_stream, 2);
+	assert_int_equal(t.totals.split[0].reason[0].dropped, 6);
 	OK(read_all(FILE_A, &rows));
 	assert_int_equal(rows, 1500);
 	OK(ax_write_file(FILE_A, "too short", 9, &err));
-	assert_int_equal(ax_stream_tail(FILE_A, &t, &err), AX_EDATA);
+	assert_int_equal(tail_of(FILE_A, NULL, &t), AX_EDATA);
 	assert_non_null(strstr(err.msg, "without a trailer"));
+}
+
+/* Every row and pack is found where reading from the start finds it, and only its frame is read. */
+static void test_seek(void **state)
+{
+	struct ax_place before;
+	struct ax_stream s;
+	struct ax_row r;
+	bool end;
+
+	write_tokens(FILE_A, 0, 9000, 32, 0, FP);
+	write_tokens(FILE_B, 9000, 9000, 32, 0, FP); /* an empty one between */
+	append_file(FILE_A, FILE_B);
+	write_tokens(FILE_B, 9000, 12000, 16, 1, FP);
+	append_file(FILE_A, FILE_B);
+	for (uint64_t n = 1; n <= 12001; n += n > 8990 && n < 9010 ? 1 : n == 12000 ? 1 : 10 - n % 10) {
+		OK(ax_stream_open(&s, FILE_A, &err));
+		if (n > 12000) {
+			assert_false(ax_stream_seek(&s, false, n, &before));
+			OK(ax_stream_next(&s, &r, &end, &err)); /* and the stream is where it was */
+			assert_row(&r, 0, 32);
+		} else {
+			uint64_t k;
+
+			assert_true(ax_stream_seek(&s, false, n, &before));
+			assert_true(before.rows < n);
+			for (k = before.rows; k < n; k++)
+				OK(ax_stream_next(&s, &r, &end, &err));
+			assert_row(&r, n - 1, n > 9000 ? 16 : 32);
+			while (OK(ax_stream_next(&s, &r, &end, &err)), !end)
+				k++;
+			assert_int_equal(k, before.rows + s.block.n_row);
+			assert_true(s.block.n_row < 6000);
+		}
+		ax_stream_close(&s);
+	}
+	OK(ax_stream_open(&s, FILE_A, &err));
+	assert_false(ax_stream_seek(&s, true, 1, &before)); /* no packs in it */
+	ax_stream_close(&s);
+}
+
+/* --- provenance --- */
+
+static void write_made(const char *path, uint64_t from, uint64_t to, const char *tool, const char *input)
+{
+	struct ax_val *h, *extra, *own, *list;
+	struct ax_stream_writer w;
+	struct ax_arena a;
+	struct ax_out o;
+
+	ax_arena_init(&a, 0);
+	h = make_header(&a, "tokens", 32, FP);
+	assert_true(ax_header_provenance(&a, h, true, tool, 1, (char *[]){"x", NULL}, NULL));
+	extra = ax_val_map(&a);
+	own = ax_val_map(&a);
+	list = ax_val_list(&a);
+	ax_val_set(&a, own, "input", ax_val_str(&a, input, strlen(input)));
+	ax_val_set(&a, own, "tool", ax_val_str(&a, "forged", 6)); /* completes, never replaces */
+	ax_val_push(&a, list, own);
+	ax_val_set(&a, extra, "provenance", list);
+	OK(ax_mkdirs(DIR_TMP, &err));
+	OK(ax_out_open(&o, path, 0, &err));
+	OK(ax_stream_writer_open(&w, &o, h, 0, &err));
+	for (uint64_t k = from; k < to; k++) {
+		struct ax_row r;
+
+		make_row(&r, k, 32);
+		OK(ax_stream_write(&w, &r, &err));
+	}
+	OK(ax_stream_writer_finish(&w, NULL, extra, &err));
+	OK(ax_out_commit(&o, &err));
+	ax_stream_writer_release(&w);
+	ax_out_abort(&o);
+	ax_arena_release(&a);
+}
+
+/* What ax-pack says of its input: the list that completes the chain. */
+static struct ax_val *read_made(const char *path, struct ax_inputs *in, struct ax_arena *a)
+{
+	struct ax_stream s;
+	struct ax_row r;
+	bool end = false;
+
+	OK(ax_stream_open(&s, path, &err));
+	s.inputs = in;
+	while (OK(ax_stream_next(&s, &r, &end, &err)), !end)
+		;
+	ax_stream_close(&s);
+	return ax_inputs_trailer(in, a);
+}
+
+static const char *hash_of(struct ax_arena *a, const struct ax_val *trailer, size_t i)
+{
+	const struct ax_val *own = ax_val_at(ax_val_get(trailer, "provenance"), 1);
+
+	return ax_val_cstr(a, ax_val_get(ax_val_at(ax_val_get(own, "input"), i), "xxh3"), "");
+}
+
+static void test_provenance(void **state)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_inputs in;
+	struct ax_arena a;
+	struct ax_val *t, *h, *chain;
+	const char *first;
+	char hex[17];
+
+	ax_arena_init(&a, 0);
+	write_made(FILE_A, 0, 100, "ax-one", "deadbeef");
+	ax_inputs_init(&in);
+	t = read_made(FILE_A, &in, &a);
+	first = hash_of(&a, t, 0);
+	OK(ax_read_file(FILE_A, SIZE_MAX, &b, &err));
+	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)ax_hash64(b.p, b.n));
+	assert_string_equal(first, hex); /* the hash of the file */
+
+	h = make_header(&a, "packs", 32, FP);
+	assert_true(ax_header_provenance(&a, h, true, "ax-one", 1, (char *[]){"x", NULL}, NULL));
+	assert_true(ax_header_provenance(&a, h, true, "ax-two", 1, (char *[]){"x", NULL}, NULL));
+	chain = ax_provenance(&a, h, t);
+	assert_int_equal(ax_val_len(chain), 2);
+	assert_true(ax_val_is(ax_val_get(ax_val_at(chain, 0), "input"), "deadbeef"));
+	assert_true(ax_val_is(ax_val_get(ax_val_at(chain, 0), "tool"), "ax-one"));
+	assert_int_equal(ax_val_int_or(ax_val_path(ax_val_at(ax_val_get(ax_val_at(chain, 1), "input"), 0), "rows"), 0), 100);
+	assert_int_equal(ax_val_len(ax_provenance(&a, h, NULL)), 2);
+	assert_int_equal(ax_val_len(ax_provenance(&a, NULL, t)), 0);
+	ax_inputs_release(&in);
+
+	write_made(FILE_A, 0, 101, "ax-one", "deadbeef"); /* a row more: another hash */
+	ax_inputs_init(&in);
+	t = read_made(FILE_A, &in, &a);
+	assert_string_not_equal(first, hash_of(&a, t, 0));
+	ax_inputs_release(&in);
+	ax_buf_release(&b);
+	ax_arena_release(&a);
+}
+
+/* Many streams: later ones bring their lists along, up to a number, and memory stays bounded. */
+static void test_provenance_joined(void **state)
+{
+	struct ax_val *t = NULL, *input;
+	struct ax_inputs in;
+	struct ax_arena a;
+
+	ax_arena_init(&a, 0);
+	ax_inputs_init(&in);
+	write_made(FILE_A, 0, 10, "ax-one", "deadbeef");
+	write_made(FILE_B, 10, 15, "ax-other", "cafe");
+	append_file(FILE_A, FILE_B);
+	for (int i = 0; i < 50; i++)
+		t = read_made(FILE_A, &in, &a);
+	assert_int_equal(in.n_stream, 100);
+	input = (struct ax_val *)(uintptr_t)ax_val_get(ax_val_at(ax_val_get(t, "provenance"), 1), "input");
+	assert_int_equal(ax_val_len(input), AX_INPUTS_MAX + 1);
+	assert_null(ax_val_get(ax_val_at(input, 0), "provenance"));
+	assert_true(ax_val_is(ax_val_path(ax_val_at(ax_val_get(ax_val_at(input, 1), "provenance"), 0), "input"), "cafe"));
+	assert_int_equal(ax_val_int_or(ax_val_get(ax_val_at(input, AX_INPUTS_MAX), "streams"), 0), 36);
+	assert_int_equal(ax_val_int_or(ax_val_get(ax_val_at(input, AX_INPUTS_MAX), "rows"), 0), 18 * 15);
+	input = ax_provenance_bounded(&a, input, 100);
+	assert_int_equal(ax_val_int_or(ax_val_get(input, "entries"), 0), AX_INPUTS_MAX + 1);
+	ax_inputs_release(&in);
+	ax_arena_release(&a);
 }
 
 static int clean(void **state)
@@ -422,7 +596,8 @@ int main(void)
 		cmocka_unit_test(test_row_check),     cmocka_unit_test(test_unknown_kind),
 		cmocka_unit_test(test_unknown_column), cmocka_unit_test(test_header),
 		cmocka_unit_test(test_zstd_window),   cmocka_unit_test(test_sniff),
-		cmocka_unit_test(test_tail),
+		cmocka_unit_test(test_tail),	      cmocka_unit_test(test_seek),
+		cmocka_unit_test(test_provenance),    cmocka_unit_test(test_provenance_joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, clean);

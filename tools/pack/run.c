@@ -12,6 +12,7 @@ struct flow {
 	struct ax_out out;
 	struct ax_pack_writer w;
 	struct ax_packer *packer;
+	struct ax_inputs inputs;
 	struct ax_progress progress;
 	bool w_open;
 };
@@ -111,6 +112,7 @@ static int pack_input(struct flow *f, const char *path, pack_settle *settle, voi
 
 	if (rc)
 		return rc;
+	f->in.inputs = &f->inputs;
 	if (!f->first) {
 		rc = start(f, settle, ctx, e);
 	} else {
@@ -144,8 +146,11 @@ static int verify(const struct pack_job *j, struct ax_err *e)
 static int finish(struct flow *f, struct ax_err *e)
 {
 	struct pack_job *j = f->job;
+	struct ax_val *made_of = j->provenance ? ax_inputs_trailer(&f->inputs, &f->arena) : NULL;
 	struct ax_totals reasons;
 
+	if (j->provenance && !made_of)
+		return ax_fail(e, AX_EMEM, "out of memory");
 	AX_TRY(ax_packer_finish(f->packer, e));
 	for (int k = 0; k < AX_N_SPLIT; k++)
 		j->stats[k] = *ax_packer_stats(f->packer, k);
@@ -155,7 +160,7 @@ static int finish(struct flow *f, struct ax_err *e)
 	reasons = j->in;
 	ax_totals_reasons_only(&reasons);
 	ax_totals_add(&reasons, &j->packed); /* finish takes the reasons alone */
-	AX_TRY(ax_pack_writer_finish(&f->w, &reasons, NULL, e));
+	AX_TRY(ax_pack_writer_finish(&f->w, &reasons, made_of, e));
 	return ax_out_commit(&f->out, e);
 }
 
@@ -165,6 +170,7 @@ int pack_run(struct pack_job *j, pack_settle *settle, void *ctx, struct ax_err *
 	int rc = 0;
 
 	ax_arena_init(&f.arena, 0);
+	ax_inputs_init(&f.inputs);
 	ax_progress_init(&f.progress, 30);
 	for (size_t i = 0; i < j->n_input && !rc; i++)
 		rc = pack_input(&f, j->input[i], settle, ctx, e);
@@ -176,6 +182,7 @@ int pack_run(struct pack_job *j, pack_settle *settle, void *ctx, struct ax_err *
 		ax_pack_writer_release(&f.w);
 		ax_out_abort(&f.out);
 	}
+	ax_inputs_release(&f.inputs);
 	ax_arena_release(&f.arena);
 	return rc;
 }

@@ -9,6 +9,7 @@ struct flow {
 	struct ax_shards_writer w;
 	struct ax_arena arena;
 	struct ax_val *first; /* header of the first input */
+	struct ax_inputs inputs;
 	struct ax_progress progress;
 	bool open;
 };
@@ -46,6 +47,7 @@ static int add_input(struct flow *f, const char *path, shard_settle *settle, voi
 	int rc;
 
 	AX_TRY(ax_pack_reader_open(&r, path, e));
+	r.s.inputs = &f->inputs;
 	if (!f->first) {
 		rc = settle(ctx, r.s.header, e);
 		if (!rc)
@@ -80,9 +82,14 @@ int shard_run(struct shard_job *j, shard_settle *settle, void *ctx, struct ax_er
 	int rc = 0;
 
 	ax_arena_init(&f.arena, 0);
+	ax_inputs_init(&f.inputs);
 	ax_progress_init(&f.progress, 30);
 	for (size_t i = 0; i < j->n_input && !rc; i++)
 		rc = add_input(&f, j->input[i], settle, ctx, e);
+	if (!rc && j->provenance) {
+		f.w.trailer = ax_inputs_trailer(&f.inputs, &f.arena);
+		rc = f.w.trailer ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	}
 	if (!rc)
 		rc = ax_shards_writer_finish(&f.w, &j->in, verify, j, e);
 	ax_progress_done(&f.progress);
@@ -90,6 +97,7 @@ int shard_run(struct shard_job *j, shard_settle *settle, void *ctx, struct ax_er
 	j->sequence_len = f.w.sequence_len;
 	if (f.open)
 		ax_shards_writer_release(&f.w);
+	ax_inputs_release(&f.inputs);
 	ax_arena_release(&f.arena);
 	return rc;
 }

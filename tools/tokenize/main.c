@@ -34,12 +34,12 @@ static const struct ax_tool_spec spec = {
     .n_opt = sizeof(options) / sizeof(options[0]),
 };
 
-/* Hashes of what was read, for the trailer: known only now. */
+/* Hashes of what was read, known only now: they complete the header's entry of this tool (fmt/provenance.h). */
 static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
 {
-	struct ax_val *top = ax_val_map(a), *m = ax_val_map(a);
+	struct ax_val *top = ax_val_map(a), *m = ax_val_map(a), *own = ax_val_map(a), *list = ax_val_list(a);
 
-	for (size_t i = 0; top && m && i < p->n_entry; i++)
+	for (size_t i = 0; m && i < p->n_entry; i++)
 		for (size_t k = 0; k < p->entry[i].n_file; k++) {
 			char hex[17];
 
@@ -47,7 +47,11 @@ static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
 			if (!ax_val_set(a, m, p->entry[i].file[k], ax_val_str(a, hex, 16)))
 				return NULL;
 		}
-	return top && m && ax_val_set(a, top, "input", m) ? top : NULL;
+	m = ax_provenance_bounded(a, m, AX_INPUT_JSON);
+	return top && m && own && list && ax_val_set(a, own, "input", m) && ax_val_push(a, list, own) &&
+		       ax_val_set(a, top, "provenance", list)
+		   ? top
+		   : NULL;
 }
 
 static int print_rows(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)

@@ -8,22 +8,6 @@
 
 /* --- what is shown of headers and totals --- */
 
-static void show_provenance(const struct ax_val *list)
-{
-	for (size_t i = 0; i < ax_val_len(list); i++) {
-		const struct ax_val *p = ax_val_at(list, i), *args = ax_val_get(p, "args"), *tool = ax_val_get(p, "tool");
-		struct ax_buf b = AX_BUF_INIT;
-
-		ax_json_write(&b, tool, 0);
-		for (size_t k = 0; k < ax_val_len(args); k++) {
-			ax_buf_addc(&b, ' ');
-			ax_json_write(&b, ax_val_at(args, k), 0);
-		}
-		printf("made by:      %s\n", b.p ? b.p : "");
-		ax_buf_release(&b);
-	}
-}
-
 static void show_header(const struct view *v, const char *path, const char *what, const struct ax_val *h)
 {
 	struct ax_buf b = AX_BUF_INIT;
@@ -43,7 +27,6 @@ static void show_header(const struct view *v, const char *path, const char *what
 	if (*fp)
 		printf("tokenizer:    %s, %" PRId64 " entries\n", fp,
 		       ax_val_int_or(ax_val_path(h, "tokenizer.vocab_size"), 0));
-	show_provenance(ax_val_get(h, "provenance"));
 }
 
 static void show_totals(const struct ax_totals *t)
@@ -70,7 +53,7 @@ static void show_totals(const struct ax_totals *t)
 }
 
 static void add_json(struct view *v, const char *path, const char *kind, const struct ax_val *header,
-		     const struct ax_totals *t, struct ax_val *rows)
+		     const struct ax_totals *t, struct ax_val *chain, struct ax_val *rows)
 {
 	struct ax_arena *a = &v->arena;
 	struct ax_val *m = ax_val_map(a);
@@ -78,6 +61,8 @@ static void add_json(struct view *v, const char *path, const char *kind, const s
 		  ax_val_set(a, m, "kind", ax_val_str(a, kind, strlen(kind))) &&
 		  ax_val_set(a, m, "header", ax_val_copy(a, header));
 
+	if (ax_val_len(chain))
+		ok = ok && ax_val_set(a, m, "provenance", chain);
 	if (t)
 		ok = ok && ax_val_set(a, m, "totals", ax_totals_val(a, t));
 	if (rows)
@@ -97,6 +82,9 @@ struct scan {
 	const char *path;
 	struct ax_pack_reader r; /* r.s alone for a token stream */
 	struct ax_val *rows;     /* shown ones, for JSON */
+	struct ax_val *trailer;  /* of the first stream, once known */
+	struct ax_totals totals;
+	uint64_t n_stream;
 	uint64_t n_row, n_pack;
 	bool packs, found;
 };
@@ -153,9 +141,7 @@ static bool satisfied(const struct scan *s)
 
 	if (v->check)
 		return false;
-	if (v->row)
-		return s->found;
-	return v->pack ? s->n_pack > (uint64_t)v->pack : s->n_row >= (uint64_t)v->rows;
+	return v->row || v->pack ? s->found : s->n_row >= (uint64_t)v->rows;
 }
 
 static int scan_packs(struct scan *s, bool all, struct ax_err *e)
@@ -201,40 +187,90 @@ static int not_there(const struct scan *s, struct ax_err *e)
 		       v->row ? v->row : v->pack, v->row ? s->n_row : s->n_pack);
 }
 
-/* Totals come from the end of a regular file, so that a long one need not be read; else from reading it all. */
-static int scan(struct scan *s, struct ax_err *e)
+/* Read up to what is to be shown, with `all` to the end, keeping the first stream's trailer. */
+static int scan(struct scan *s, bool all, struct ax_err *e)
+{
+	struct view *v = s->v;
+	struct ax_inputs in;
+	int rc;
+
+	ax_inputs_init(&in);
+	s->r.s.inputs = &in;
+	rc = s->packs ? scan_packs(s, all, e) : scan_rows(s, all, e);
+	if (!rc)
+		rc = not_there(s, e);
+	if (!rc && all) {
+		s->totals = s->r.s.totals;
+		s->n_stream = s->r.s.n_member;
+		s->trailer = ax_inputs_trailer(&in, &v->arena);
+		if (!s->trailer)
+			rc = ax_fail(e, AX_EMEM, "out of memory");
+	}
+	s->r.s.inputs = NULL;
+	ax_inputs_release(&in);
+	return rc;
+}
+
+/* One row or pack, found by the index where there is one. */
+static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 {
 	struct view *v = s->v;
 	const struct ax_val *h = s->r.s.header;
-	const char *what = ax_header_kind(h);
-	const char *name = !strcmp(what, "tokens") ? "token stream" : !strcmp(what, "packs") ? "stream of packs" : "shard file";
-	bool brief = v->row || v->pack, known = false;
-	struct ax_totals t;
-	int rc;
+	struct ax_place before;
 
-	if (!v->check && !v->json && !brief)
-		show_header(v, s->path, name, h);
+	view_text_open(v, h);
+	if (ax_stream_seek(&s->r.s, !v->row, (uint64_t)(v->row ? v->row : v->pack), &before)) {
+		s->n_row = before.rows;
+		s->n_pack = before.packs;
+	}
+	AX_TRY(scan(s, false, e));
+	if (v->json)
+		add_json(v, s->path, what, h, NULL, NULL, s->rows);
+	return 0;
+}
+
+static void show_end(const struct scan *s, struct ax_val *chain)
+{
+	if (!s->v->header)
+		view_provenance(chain);
+	if (s->n_stream > 1)
+		printf("streams:      %" PRIu64 ", joined; made by: that of the first\n", s->n_stream);
+	show_totals(&s->totals);
+}
+
+/* Totals and provenance come from the end of a regular file, so that a long one need not be read; else from reading it all. */
+static int scan_all(struct scan *s, const char *what, struct ax_err *e)
+{
+	struct view *v = s->v;
+	const struct ax_val *h = s->r.s.header;
+	bool ahead = s->r.s.in.seekable && !v->check, quiet = v->json || v->check;
+	struct ax_val *chain = NULL;
+	struct ax_tail t;
+
+	if (!quiet)
+		show_header(v, s->path, !strcmp(what, "tokens") ? "token stream" : !strcmp(what, "packs") ? "stream of packs" :
+			    "shard file", h);
 	if (!v->check)
 		view_text_open(v, h);
-	if (!v->check && !brief && s->r.s.in.seekable) {
-		AX_TRY(ax_stream_tail(s->path, &t, e));
-		known = true;
-		if (!v->json)
-			show_totals(&t);
+	if (ahead) {
+		AX_TRY(ax_stream_tail(&s->r.s.in, &v->arena, &t, e));
+		s->totals = t.totals;
+		s->trailer = t.first;
+		s->n_stream = t.n_stream;
+	} else {
+		AX_TRY(scan(s, true, e));
 	}
-	rc = s->packs ? scan_packs(s, v->check || (!known && !brief), e) : scan_rows(s, v->check || (!known && !brief), e);
-	if (!rc)
-		rc = not_there(s, e);
-	if (rc)
-		return rc;
-	if (!known)
-		t = s->r.s.totals;
+	chain = ax_provenance(&v->arena, h, s->trailer);
+	if (!chain)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	if (!quiet)
+		show_end(s, chain);
+	if (ahead)
+		AX_TRY(scan(s, false, e));
 	if (v->json)
-		add_json(v, s->path, what, h, brief ? NULL : &t, s->rows);
+		add_json(v, s->path, what, h, &s->totals, chain, s->rows);
 	else if (v->check)
-		printf("%s: ok, %" PRIu64 " rows%s\n", s->path, t.sum.n, s->packs ? " in packs" : "");
-	else if (!known && !brief)
-		show_totals(&t);
+		printf("%s: ok, %" PRIu64 " rows%s\n", s->path, s->totals.sum.n, s->packs ? " in packs" : "");
 	return 0;
 }
 
@@ -245,7 +281,8 @@ int view_stream(struct view *v, const char *path, struct ax_err *e)
 
 	if (rc)
 		return rc;
-	rc = scan(&s, e);
+	rc = (v->row || v->pack) && !v->check ? scan_one(&s, ax_header_kind(s.r.s.header), e)
+					      : scan_all(&s, ax_header_kind(s.r.s.header), e);
 	ax_pack_reader_close(&s.r);
 	return rc;
 }
@@ -295,6 +332,8 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 		view_text_open(v, s->header);
 		if (!v->json && !v->pack) {
 			show_header(v, s->dir, "shard folder", s->header);
+			if (!v->header)
+				view_provenance(ax_val_get(s->header, "provenance"));
 			printf("files:        %u\n", s->n_shard);
 			show_totals(&s->totals);
 		}
@@ -303,7 +342,7 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 			return rc;
 	}
 	if (v->json)
-		add_json(v, s->dir, "shards", s->header, &s->totals, rows);
+		add_json(v, s->dir, "shards", s->header, &s->totals, NULL, rows);
 	return 0;
 }
 

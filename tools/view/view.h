@@ -1,6 +1,6 @@
 /*
  * ax-view's parts: main.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
- * models, checkpoints), row.c (a row as text), text.c (ids to text).
+ * models, checkpoints), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to text).
  */
 #ifndef AX_TOOL_VIEW_H
 #define AX_TOOL_VIEW_H
@@ -33,6 +33,9 @@ int view_index(struct view *v, const char *path, struct ax_err *e);
 int view_safetensors(struct view *v, const char *path, struct ax_err *e);
 int view_model(struct view *v, const char *dir, struct ax_err *e);
 int view_checkpoint(struct view *v, const char *dir, struct ax_err *e);
+
+/* A chain as ax_provenance gives it. */
+void view_provenance(const struct ax_val *list);
 
 /* Rows. `k` counts from 1. The long form is a line a token, the short one a line a stretch of equal mask. */
 void view_row_short(struct view *v, const struct ax_row *r, uint64_t k);
