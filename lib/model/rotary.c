@@ -90,7 +90,8 @@ static void read_kind_values(struct ax_rotary *p, struct ax_read *top, struct ax
 		p->original_max_position = read_original(top, r, max_position);
 		p->factor = ax_read_num(r, "factor", (double)max_position / (double)p->original_max_position, 1e-6, 1e9);
 	} else if (p->kind != AX_ROTARY_DEFAULT) {
-		p->original_max_position = p->kind == AX_ROTARY_LLAMA3 ? read_original(top, r, max_position) : max_position;
+		if (p->kind != AX_ROTARY_LINEAR)
+			p->original_max_position = p->kind == AX_ROTARY_LLAMA3 ? read_original(top, r, max_position) : max_position;
 		p->factor = ax_read_num(r, "factor", -1, 1e-6, 1e9);
 	}
 	if (p->kind == AX_ROTARY_LLAMA3) {

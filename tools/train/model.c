@@ -94,12 +94,30 @@ static bool set_int(struct tool *t, const char *key, int64_t v)
 	return ax_val_set(&t->conf.arena, t->config, key, ax_val_int(&t->conf.arena, v));
 }
 
+/*
+ * max_position_embeddings grows with the rows, but not where a rotary embedding is computed from it (dynamic, and longrope
+ * or yarn that leave the original length or the factor to it): the merged model would turn by other angles than this run.
+ */
+static int grow_max_position(struct tool *t, int64_t len, struct ax_err *e)
+{
+	int64_t old = t->desc.max_position;
+	struct ax_desc longer;
+
+	if (old >= len)
+		return 0;
+	if (!set_int(t, "max_position_embeddings", len))
+		return ax_fail(e, AX_EMEM, "out of memory");
+	AX_TRY(ax_desc_parse(&longer, t->config, e));
+	if (!memcmp(&longer.rope, &t->desc.rope, sizeof(longer.rope)))
+		return 0;
+	return set_int(t, "max_position_embeddings", old) ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+}
+
 /* What this run changes in config.json: vocabulary, token ids, longest position, architectures. */
 static int adapt_config(struct tool *t, struct ax_err *e)
 {
 	struct ax_arena *a = &t->conf.arena;
 	struct ax_val *arch = ax_val_list(a);
-	int64_t len = ax_loader_shards(t->loader)->sequence_len;
 	const struct ax_effective *f = t->effective;
 	bool ok = arch && ax_val_push(a, arch, ax_val_str(a, t->desc.architecture, strlen(t->desc.architecture))) &&
 		  ax_val_set(a, t->config, "architectures", arch) && set_int(t, "vocab_size", t->desc.vocab);
@@ -109,9 +127,9 @@ static int adapt_config(struct tool *t, struct ax_err *e)
 		     (f->eos == AX_TOK_NONE || set_int(t, "eos_token_id", f->eos)) &&
 		     (f->pad == AX_TOK_NONE || set_int(t, "pad_token_id", f->pad));
 	}
-	if (ok && t->desc.max_position < len)
-		ok = set_int(t, "max_position_embeddings", len);
-	return ok ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	if (!ok)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return grow_max_position(t, ax_loader_shards(t->loader)->sequence_len, e);
 }
 
 static int load_weights(struct tool *t, struct ax_err *e)
