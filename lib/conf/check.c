@@ -33,8 +33,7 @@ static bool is_off(const struct ax_conf *c, const struct ax_key *k, const struct
 	return ax_val_equal(v, ax_val_get(c->dflt, k->name));
 }
 
-/* Where a value came from: "run.yaml:12: name" or "--name". */
-static const char *where(const struct ax_conf *c, const char *name, char buf[512])
+const char *ax_conf_where(const struct ax_conf *c, const char *name, char buf[512])
 {
 	const struct ax_val *v = ax_val_path(c->file, name);
 
@@ -76,12 +75,12 @@ static int check_optimizer(const struct ax_conf *c, struct ax_err *e)
 	if (v->type != AX_STR || in_words(exact, v))
 		return 0;
 	if (in_words(small, v)) {
-		ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter", where(c, "optimizer", at),
+		ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter", ax_conf_where(c, "optimizer", at),
 			(int)v->n, v->u.s);
 		return 0;
 	}
 	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: adamw_torch and its 8-bit and paged forms are",
-		       where(c, "optimizer", at), (int)v->n, v->u.s);
+		       ax_conf_where(c, "optimizer", at), (int)v->n, v->u.s);
 }
 
 /* ax-train knows the schedules and names an unknown one; these depend on the loss. */
@@ -92,7 +91,7 @@ static int check_schedule(const struct ax_conf *c, struct ax_err *e)
 
 	if (!ax_val_is(v, "reduce_lr_on_plateau") && !ax_val_is(v, "greedy"))
 		return 0;
-	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: it depends on the loss", where(c, "lr_scheduler", at),
+	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: it depends on the loss", ax_conf_where(c, "lr_scheduler", at),
 		       (int)v->n, v->u.s);
 }
 
@@ -102,14 +101,11 @@ static int check_strategies(const struct ax_conf *c, struct ax_err *e)
 	const struct ax_val *ds = ax_conf_get(c, "deepspeed");
 	char at[512];
 
-	if (ax_val_is(ax_conf_get(c, "save_strategy"), "best"))
-		return ax_fail(e, AX_EUSAGE, "%s: best is not built: save by steps or epoch",
-			       where(c, "save_strategy", at));
 	for (size_t i = 0; i < 2; i++)
 		if (ax_val_get(ds, block[i]))
 			return ax_fail(e, AX_EUSAGE,
 				       "%s: has a block \"%s\": say it with the keys of the configuration",
-				       where(c, "deepspeed", at), block[i]);
+				       ax_conf_where(c, "deepspeed", at), block[i]);
 	return 0;
 }
 
@@ -134,7 +130,7 @@ static int check_plugins(const struct ax_conf *c, struct ax_err *e)
 		}
 		if (!ok)
 			return ax_fail(e, AX_EUSAGE, "%s: %.*s is not supported: ax runs no Python",
-				       where(c, "plugins", at), (int)v->n, v->u.s);
+				       ax_conf_where(c, "plugins", at), (int)v->n, v->u.s);
 	}
 	return 0;
 }
@@ -171,11 +167,11 @@ static int check_row(const struct ax_conf *c, const struct ax_key *k, struct ax_
 	if (ax_val_is_null(v) || !ax_conf_is_set(c, k->name) || is_off(c, k, v))
 		return 0;
 	if (k->status == AX_KEY_REFUSED)
-		return ax_fail(e, AX_EUSAGE, "%s: refused: %s", where(c, k->name, at), k->reason);
+		return ax_fail(e, AX_EUSAGE, "%s: refused: %s", ax_conf_where(c, k->name, at), k->reason);
 	if (k->status == AX_KEY_SIDE)
-		ax_warn("%s: %s", where(c, k->name, at), k->reason);
+		ax_warn("%s: %s", ax_conf_where(c, k->name, at), k->reason);
 	if (k->status == AX_KEY_EXACT)
-		ax_info("%s: %s", where(c, k->name, at), k->reason);
+		ax_info("%s: %s", ax_conf_where(c, k->name, at), k->reason);
 	return 0;
 }
 
@@ -238,5 +234,6 @@ int ax_conf_check(struct ax_conf *c, struct ax_err *e)
 	AX_TRY(check_optimizer(c, e));
 	AX_TRY(check_schedule(c, e));
 	AX_TRY(check_strategies(c, e));
+	AX_TRY(ax_conf_check_save(c, e));
 	return check_plugins(c, e);
 }

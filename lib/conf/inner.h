@@ -4,6 +4,11 @@
 
 #include "conf/key.h"
 
+/* Where a value came from: "run.yaml:12: name" or "--name". */
+const char *ax_conf_where(const struct ax_conf *c, const char *name, char buf[512]);
+/* ax_conf_check()'s part on when to evaluate, save and stop. */
+int ax_conf_check_save(const struct ax_conf *c, struct ax_err *e);
+
 /* Options that every tool has; ended by a row without a name. */
 extern const struct ax_opt ax_conf_common[];
 

@@ -121,7 +121,8 @@ static bool is_one_of(int64_t x, const int64_t *list, size_t n)
 	return false;
 }
 
-int ax_metrics_best(const char *dir, const int64_t *step, size_t n, int64_t *best, double *eval_loss, struct ax_err *e)
+int ax_metrics_best(const char *dir, const int64_t *step, size_t n, bool greater, int64_t *best, double *eval_loss,
+		    struct ax_err *e)
 {
 	char *path = ax_path_join(dir, "metrics.jsonl");
 	struct ax_buf all = AX_BUF_INIT;
@@ -133,7 +134,8 @@ int ax_metrics_best(const char *dir, const int64_t *step, size_t n, int64_t *bes
 	for (p = all.p; !rc && p && (end = memchr(p, '\n', (size_t)(all.p + all.n - p))); p = end + 1) {
 		int64_t at = step_of_line(p, (size_t)(end - p), &loss);
 
-		if (!isnan(loss) && is_one_of(at, step, n) && (*best < 0 || loss < *eval_loss)) {
+		if (!isnan(loss) && is_one_of(at, step, n) &&
+		    (*best < 0 || (greater ? loss > *eval_loss : loss < *eval_loss))) {
 			*best = at;
 			*eval_loss = loss;
 		}

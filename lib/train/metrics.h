@@ -36,9 +36,10 @@ int ax_metrics_write(struct ax_metrics *m, const struct ax_metrics_row *r, struc
 void ax_metrics_close(struct ax_metrics *m);
 
 /*
- * The one of the n steps after which dir/metrics.jsonl has the lowest eval_loss, the first of equals. AX_EDATA if it has
- * none for any of them.
+ * The one of the n steps after which dir/metrics.jsonl has the lowest (greater: highest) eval_loss, the first of equals.
+ * AX_EDATA if it has none for any of them.
  */
-int ax_metrics_best(const char *dir, const int64_t *step, size_t n, int64_t *best, double *eval_loss, struct ax_err *e);
+int ax_metrics_best(const char *dir, const int64_t *step, size_t n, bool greater, int64_t *best, double *eval_loss,
+		    struct ax_err *e);
 
 #endif

@@ -13,12 +13,11 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "text/json.h"
 #include "train/ckpt.h"
+#include "train/policy.h"
 #include "train/state.h"
 
 #define LOCK_NAME ".ax-train.lock"
-#define STATE_MAX ((size_t)16 << 20)
 
 static int take_lock(struct ax_outdir *d, uint64_t nonce, struct ax_err *e)
 {
@@ -123,7 +122,7 @@ static int remove_unfinished(void *ctx, const char *dir, const char *name, struc
 	return rc;
 }
 
-int ax_outdir_prune(const struct ax_outdir *d, int keep, struct ax_err *e)
+int ax_outdir_prune(const struct ax_outdir *d, int keep, int64_t best, struct ax_err *e)
 {
 	int64_t *step;
 	size_t n;
@@ -132,7 +131,9 @@ int ax_outdir_prune(const struct ax_outdir *d, int keep, struct ax_err *e)
 	if (keep <= 0)
 		return 0;
 	rc = ax_ckpt_list(d->path, &step, &n, e);
-	for (size_t i = 0; !rc && i + (size_t)keep < n; i++)
+	if (!rc)
+		n = ax_prune_choose(step, n, keep, best);
+	for (size_t i = 0; !rc && i < n; i++)
 		rc = remove_checkpoint(d, step[i], e);
 	ax_free(step);
 	return rc;
@@ -158,17 +159,9 @@ static int start_fresh(const struct ax_outdir *d, bool overwrite, struct ax_err 
 /* Step of a checkpoint; -1 if it cannot be read, which opening it will explain. */
 static int64_t step_of(const char *path)
 {
-	char *file = ax_path_join(path, AX_CKPT_STATE);
-	struct ax_state s = {.step = -1};
-	struct ax_arena a;
-	struct ax_val *v;
+	struct ax_state s;
 
-	ax_arena_init(&a, 0);
-	if (!file || ax_json_file(&a, file, STATE_MAX, &v, NULL) || ax_state_parse(&s, v, NULL))
-		s.step = -1;
-	ax_arena_release(&a);
-	ax_free(file);
-	return s.step;
+	return ax_state_read(&s, path, NULL) ? -1 : s.step;
 }
 
 /*

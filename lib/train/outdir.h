@@ -30,8 +30,8 @@ int ax_outdir_open(struct ax_outdir *d, struct ax_comm *c, const char *path, str
  * removes older checkpoints, one that resumes from a path the later ones, each named.
  */
 int ax_outdir_resume(struct ax_outdir *d, struct ax_comm *c, const char *want, bool overwrite, struct ax_err *e);
-/* Remove all but the newest `keep` checkpoints (keep <= 0: all stay); names each. Rank 0. */
-int ax_outdir_prune(const struct ax_outdir *d, int keep, struct ax_err *e);
+/* Remove the oldest checkpoints until `keep` are left (keep <= 0: all stay), but not step `best` (-1: none); names each. Rank 0. */
+int ax_outdir_prune(const struct ax_outdir *d, int keep, int64_t best, struct ax_err *e);
 void ax_outdir_close(struct ax_outdir *d);
 
 #endif

@@ -37,3 +37,52 @@ int64_t ax_total_steps(double num_epochs, int64_t max_steps, int64_t steps_per_e
 		return max_steps;
 	return n < 1 ? 1 : (int64_t)n;
 }
+
+void ax_best_init(struct ax_best *b, bool greater)
+{
+	*b = (struct ax_best){.greater = greater, .step = -1, .ckpt = -1};
+}
+
+static bool is_better(const struct ax_best *b, double metric, int64_t than_step, double than)
+{
+	if (!isfinite(metric))
+		return false;
+	return than_step < 0 || (b->greater ? metric > than : metric < than);
+}
+
+bool ax_best_eval(struct ax_best *b, int64_t step, double metric)
+{
+	if (!is_better(b, metric, b->step, b->metric)) {
+		b->worse++;
+		return false;
+	}
+	b->step = step;
+	b->metric = metric;
+	b->worse = 0;
+	return true;
+}
+
+void ax_best_save(struct ax_best *b, int64_t step, double metric)
+{
+	if (!is_better(b, metric, b->ckpt, b->ckpt_metric))
+		return;
+	b->ckpt = step;
+	b->ckpt_metric = metric;
+}
+
+bool ax_best_exhausted(const struct ax_best *b, int64_t patience)
+{
+	return patience > 0 && b->worse >= patience;
+}
+
+size_t ax_prune_choose(int64_t *step, size_t n, int keep, int64_t best)
+{
+	size_t n_out = 0, left = n;
+
+	for (size_t i = 0; keep > 0 && i + 1 < n && left > (size_t)keep; i++)
+		if (step[i] != best) {
+			step[n_out++] = step[i];
+			left--;
+		}
+	return n_out;
+}

@@ -19,12 +19,13 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	ax_arena_init(&a, 0);
 	path = ax_ckpt_path(t->env.outdir->path, t->state.step);
 	w.path = path;
-	w.state = ax_state_val(&a, &t->state, t->opt.keys);
+	w.state = ax_state_val(&a, &t->state, t->env.outdir->path, t->opt.keys);
 	w.box = ax_dist_boxes(t->dist, &w.n_box);
 	rc = path && w.state ? ax_ckpt_begin(&t->saving, t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
 	ax_arena_release(&a);
 	ax_free(path);
 	t->saving_step = t->state.step;
+	t->saving_best = t->state.best.ckpt;
 	t->saving_since = start;
 	t->save_s += ax_now() - start;
 	return rc;
@@ -39,7 +40,7 @@ static void announce(struct ax_train *t, double waited)
 	ax_info("saved %s/checkpoint-%" PRId64 " in %.1f s, of which training waited %.1f s", dir, t->saving_step,
 		ax_now() - t->saving_since, waited);
 	ax_comm_busy(t->env.comm, "remove old checkpoints", AX_COMM_DISK_S);
-	if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, &gone))
+	if (ax_outdir_prune(t->env.outdir, t->opt.save_total_limit, t->saving_best, &gone))
 		ax_warn("%s: an old checkpoint stays", gone.msg);
 }
 
@@ -98,7 +99,9 @@ static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
 	rc = ax_state_parse(&s, k.state, e);
 	if (rc)
 		ax_err_prefix(e, "%s: ", path);
-	if (!rc && k.model_only && s.step < t->plan.total_steps) /* a complete run needs no optimizer state */
+	if (!rc)
+		ax_train_adopt_best(t, &s);
+	if (!rc && k.model_only && !ax_train_complete(t, &s)) /* a complete run needs no optimizer state */
 		rc = ax_fail(e, AX_EUSAGE, "%s holds no optimizer state (save_only_model): it cannot be resumed; ax-merge makes a model of it",
 			     path);
 	if (!rc)

@@ -81,7 +81,9 @@ static void init_state(struct ax_train *t)
 	const struct ax_shards *sh = ax_loader_shards(t->env.loader);
 
 	t->state = (struct ax_state){.total_steps = t->plan.total_steps, .global_batch = (uint64_t)t->plan.global_batch,
-				     .seed = t->opt.seed, .data = sh->totals.sum, .n_pack = t->plan.n_pack};
+				     .seed = t->opt.seed, .data = sh->totals.sum, .n_pack = t->plan.n_pack,
+				     .tracked = t->opt.track_best, .end_with_best = t->opt.end_with_best};
+	ax_best_init(&t->state.best, t->opt.greater_is_better);
 }
 
 #define CONTEXT_SAMPLE 4096 /* packs looked at */
@@ -252,17 +254,22 @@ static int after_step(struct ax_train *t, const struct ax_step_result *r, struct
 	bool last = t->state.step >= t->plan.total_steps;
 	bool eval = t->plan.n_eval && (ax_cadence_due(&t->eval, t->state.step, t->plan.steps_per_epoch) ||
 				       (last && t->opt.eval_end));
-	bool save = last || r->want_stop || r->want_save ||
-		    ax_cadence_due(&t->save, t->state.step, t->plan.steps_per_epoch) ||
+	bool save = r->want_save || ax_cadence_due(&t->save, t->state.step, t->plan.steps_per_epoch) ||
 		    (t->opt.save_first_step && t->state.step == 1);
+	bool end;
 	double loss;
 
 	if (eval)
 		AX_TRY(ax_train_eval(t, &loss, NULL, e));
 	AX_TRY(ax_comm_agree(t->env.comm, record(t, r, eval ? &loss : NULL, e), e));
-	if (save)
+	if (eval && ax_train_take_eval(t, loss))
+		save = true;
+	end = r->want_stop || ax_train_complete(t, &t->state);
+	if (eval && t->state.tracked && (save || end))
+		ax_best_save(&t->state.best, t->state.step, loss);
+	if (save || end)
 		AX_TRY(ax_train_save(t, e));
-	return last || r->want_stop ? ax_train_save_finish(t, e) : 0;
+	return end ? ax_train_save_finish(t, e) : 0;
 }
 
 static int measure_peak(struct ax_train *t, struct ax_err *e)
@@ -277,8 +284,9 @@ static int run_steps(struct ax_train *t, struct ax_err *e)
 	struct ax_step_result r = {0};
 	double loss;
 
-	if (t->state.step >= t->plan.total_steps) {
+	if (ax_train_complete(t, &t->state)) {
 		ax_info("complete: %" PRId64 " of %" PRId64 " steps are done, nothing to do", t->state.step, t->plan.total_steps);
+		ax_train_say_early(t);
 		return 0;
 	}
 	AX_TRY(measure_peak(t, e));
@@ -286,14 +294,15 @@ static int run_steps(struct ax_train *t, struct ax_err *e)
 		AX_TRY(ax_train_eval(t, &loss, NULL, e));
 		AX_TRY(ax_comm_agree(t->env.comm, record(t, NULL, &loss, e), e));
 	}
-	while (t->state.step < t->plan.total_steps) {
+	while (!ax_train_complete(t, &t->state)) {
 		AX_TRY(ax_train_one_step(t, &r, e));
 		AX_TRY(after_step(t, &r, e));
-		if (r.want_stop && t->state.step < t->plan.total_steps)
+		if (r.want_stop && !ax_train_complete(t, &t->state))
 			return ax_fail(e, AX_ESTOP, "stopped on request after step %" PRId64 "; --resume-from-checkpoint auto continues",
 				       t->state.step);
 	}
 	ax_progress_done(&t->progress);
+	ax_train_say_early(t);
 	return 0;
 }
 
@@ -311,7 +320,9 @@ void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s)
 {
 	*s = (struct ax_train_stats){.step = t->state.step, .total_steps = t->plan.total_steps, .tokens = t->state.tokens,
 				     .trained_tokens = t->state.trained_tokens, .loss = t->recent_loss,
-				     .eval_loss = t->recent_eval, .seconds = t->busy_s};
+				     .eval_loss = t->recent_eval, .seconds = t->busy_s,
+				     .stopped_early = ax_train_complete(t, &t->state) && t->state.step < t->plan.total_steps,
+				     .best_step = t->state.best.ckpt, .best_metric = t->state.best.ckpt_metric};
 }
 
 void ax_train_close(struct ax_train *t)

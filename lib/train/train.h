@@ -63,7 +63,12 @@ struct ax_train_opt {
 	double save_steps;
 	int64_t saves_per_epoch;
 	bool save_first_step, save_only_model;
-	int save_total_limit;   /* <= 0: keep all */
+	int save_total_limit;   /* <= 0: keep all; the newest and, if it is tracked, the best checkpoint always stay */
+	bool track_best;        /* remember the best eval_loss; what follows needs it */
+	bool greater_is_better;
+	bool save_best;         /* save after an evaluation that is the best so far */
+	bool end_with_best;     /* the result of the run is its best checkpoint (ax_choose_checkpoint) */
+	int64_t patience;       /* stop after so many evaluations in a row that are not the best; 0: never */
 	int64_t logging_steps;
 	bool skip_nonfinite;    /* leave such a step out instead of stopping */
 
@@ -97,8 +102,8 @@ struct ax_train;
 
 int ax_train_open(struct ax_train **t, const struct ax_train_env *env, const struct ax_train_opt *o, struct ax_err *e);
 /*
- * Run to the end, or until a stop is requested: 0, AX_ESTOP, or an error. A run that is complete already does nothing.
- * The last step is always saved.
+ * Run to the end, or until a stop is requested: 0, AX_ESTOP, or an error. A run that ran out of patience is at its end.
+ * One that is complete already does nothing. The last step is always saved.
  */
 int ax_train_run(struct ax_train *t, struct ax_err *e);
 /* Mean loss over all trained tokens of all eval packs. AX_EUSAGE if there are none. */
@@ -108,6 +113,9 @@ struct ax_train_stats {
 	uint64_t tokens, trained_tokens; /* since step 0 */
 	double loss, eval_loss;    /* the latest; NaN: none in this call */
 	double seconds;            /* in steps, of this call */
+	bool stopped_early;
+	int64_t best_step;         /* of the best checkpoint; -1: none, or not tracked */
+	double best_metric;        /* its eval_loss */
 };
 
 void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s);

@@ -28,7 +28,7 @@ struct ax_train {
 	double busy_s;            /* seconds in steps of this run */
 	int64_t first_step;       /* where this run began */
 	struct ax_ckpt_job *saving; /* a checkpoint that is being written beside the run; NULL: none */
-	int64_t saving_step;
+	int64_t saving_step, saving_best; /* its step, and that of the best one once it is complete */
 	double saving_since, save_s; /* save_s: seconds that the run stood still for checkpoints */
 	double recent_loss, recent_eval;
 };
@@ -49,6 +49,17 @@ int ax_train_save(struct ax_train *t, struct ax_err *e);
 int ax_train_save_finish(struct ax_train *t, struct ax_err *e);
 /* save.c: masters, moments and state from a checkpoint. */
 int ax_train_resume(struct ax_train *t, const char *path, struct ax_err *e);
+/*
+ * best.c: take in the evaluation after this step. True if it is the best so far and save_best is set: a
+ * checkpoint of it is wanted.
+ */
+bool ax_train_take_eval(struct ax_train *t, double metric);
+/* best.c: are the steps done, or the patience? */
+bool ax_train_complete(const struct ax_train *t, const struct ax_state *s);
+/* best.c: say so, unless all steps are done. */
+void ax_train_say_early(const struct ax_train *t);
+/* best.c: the best of the checkpoint that a run goes on from, as far as this run asks for it and still has it. */
+void ax_train_adopt_best(struct ax_train *t, struct ax_state *s);
 /* probe.c: FLOP/s that a large matrix product reaches on this rank's device, in the compute dtype. */
 double ax_probe_peak(struct ax_dev *dev);
 

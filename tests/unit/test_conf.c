@@ -294,10 +294,50 @@ static void test_check(void **state)
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_steps: 5\nsaves_per_epoch: 1\n", NULL, "are both set");
 	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\ndeepspeed: {optimizer: {type: AdamW}}\n", NULL,
 		   "block \"optimizer\"");
-	CHECK_SAYS(&spec, "base_model: m\nlearning_rate: 1\nsave_strategy: best\n", NULL, ":3: save_strategy: best");
 	CHECK_SAYS(&tokenize, "rl: dpo\n", NULL, ":1: rl: ");
 	CHECK_SAYS(&tokenize, "datasets:\n- path: x\n  input_transform: f\n", NULL,
 		   "datasets[0].input_transform (line 3)");
+}
+
+#define RUN "base_model: m\nlearning_rate: 1\n"
+
+/* When to evaluate, save and stop: what goes together. */
+static void test_check_save(void **state)
+{
+	static const char *const good[] = {
+		"save_strategy: best\nmetric_for_best_model: eval_loss\neval_strategy: epoch\n",
+		"save_strategy: best\nmetric_for_best_model: loss\neval_steps: 3\nearly_stopping_patience: 2\n",
+		"early_stopping_patience: 2\nevals_per_epoch: 4\nsaves_per_epoch: 2\n",
+		"early_stopping_patience: 2\neval_steps: 0.1\nsave_steps: 0.3\n",
+		"early_stopping_patience:\nload_best_model_at_end: true\nmetric_for_best_model:\n",
+		"early_stopping_patience: 0\n", "save_strategy: steps\nsave_steps: 4\neval_strategy: steps\neval_steps: 3\n",
+		"save_strategy: epoch\nsaves_per_epoch: 2\n", "eval_strategy: no\neval_steps: 3\n",
+	};
+	struct ax_err e;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), RUN "%s", good[i]);
+		if (check(&spec, text, NULL, &e))
+			fail_msg("%s: %s", good[i], e.msg);
+	}
+	CHECK_SAYS(&spec, RUN "save_strategy: best\neval_steps: 2\n", NULL, ":3: save_strategy: best needs a metric");
+	CHECK_SAYS(&spec, RUN "save_strategy: best\nmetric_for_best_model: loss\n", NULL, "none are asked for");
+	CHECK_SAYS(&spec, RUN "save_strategy: best\nmetric_for_best_model: loss\neval_strategy: no\neval_steps: 2\n", NULL,
+		   "none are asked for");
+	CHECK_SAYS(&spec, RUN "metric_for_best_model: eval_f1\n", NULL, ":3: metric_for_best_model: eval_f1 is not computed");
+	CHECK_SAYS(&spec, RUN "save_strategy: best\nmetric_for_best_model: loss\neval_steps: 2\nsaves_per_epoch: 1\n", NULL,
+		   "best and saves_per_epoch");
+	CHECK_SAYS(&spec, RUN "save_strategy: best\nmetric_for_best_model: loss\neval_steps: 2\nsave_steps: 2\n", NULL,
+		   "best and save_steps");
+	CHECK_SAYS(&spec, RUN "save_strategy: epoch\n", "--save-steps=2", ":3: save_strategy: epoch and save_steps");
+	CHECK_SAYS(&spec, RUN "eval_strategy: epoch\neval_steps: 2\n", NULL, "epoch and eval_steps");
+	CHECK_SAYS(&spec, RUN "eval_strategy: epoch\nevals_per_epoch: 2\n", NULL, "epoch and evals_per_epoch");
+	CHECK_SAYS(&spec, RUN, "--early-stopping-patience=2", "--early-stopping-patience counts evaluations");
+	CHECK_SAYS(&spec, RUN "early_stopping_patience: 2\nsave_steps: 3\neval_steps: 2\n", NULL,
+		   "save_steps 3 is not a multiple of eval_steps 2");
+	CHECK_SAYS(&spec, RUN "early_stopping_patience: 2\nsave_steps: 0.5\neval_steps: 2\n", NULL, "not a multiple");
 }
 
 static void test_table(void **state)
@@ -419,7 +459,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_options), cmocka_unit_test(test_keys_as_options), cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_header),  cmocka_unit_test(test_check),	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_header),  cmocka_unit_test(test_check),
+	    cmocka_unit_test(test_check_save), cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_hub),	    cmocka_unit_test(test_hub_data),
 	};
 

@@ -8,13 +8,13 @@
 #include "base/mem.h"
 #include "base/sig.h"
 #include "conf/conf.h"
+#include "train/choose.h"
 #include "train/merge.h"
-#include "train/metrics.h"
 
 static const struct ax_opt options[] = {
 	{"dtype", 0, AX_OPT_STR, "DTYPE", "keep", "keep (each tensor's dtype in the base model), bf16, f16 or f32"},
 	{"max-shard-size", 0, AX_OPT_SIZE, "SIZE", "5000000000", "start a new file when the next tensor would pass SIZE"},
-	{"best", 0, AX_OPT_FLAG, NULL, NULL, "of an output_dir: the checkpoint with the lowest eval_loss, not the newest"},
+	{"best", 0, AX_OPT_FLAG, NULL, NULL, "of an output_dir: the checkpoint with the best eval_loss, not the newest"},
 	{"dry-run", 'n', AX_OPT_FLAG, NULL, NULL, "check and print the plan, write nothing"},
 	{"force", 'f', AX_OPT_FLAG, NULL, NULL, "replace an existing folder that ax did not make"},
 };
@@ -43,29 +43,13 @@ static void show(void *ctx, uint64_t done, uint64_t total)
 		ax_progress_print(&s->p, "%s of %s", ax_human_bytes(done, a), ax_human_bytes(total, b));
 }
 
-static int best_step(const char *dir, int64_t *step, struct ax_err *e)
-{
-	int64_t *list;
-	double loss;
-	size_t n;
-	int rc;
-
-	AX_TRY(ax_ckpt_list(dir, &list, &n, e));
-	*step = -1;
-	rc = n ? ax_metrics_best(dir, list, n, step, &loss, e) : 0;
-	ax_free(list);
-	if (!rc && *step >= 0)
-		ax_info("best of %zu checkpoint%s: eval_loss %.6f after step %" PRId64, n, n > 1 ? "s" : "", loss, *step);
-	return rc;
-}
-
 /* The operand is a checkpoint, or an output_dir, whose newest or best checkpoint is meant. */
 static int find_checkpoint(struct ax_conf *c, char **out, struct ax_err *e)
 {
 	const char *path = c->operand[0];
 	char *manifest = ax_path_join(path, AX_CKPT_MANIFEST);
 	bool is_ckpt = manifest && ax_path_exists(manifest), best = ax_conf_opt_flag(c, "best");
-	int64_t step;
+	struct ax_choice pick;
 
 	if (!manifest)
 		return ax_fail(e, AX_EMEM, "out of memory");
@@ -78,10 +62,13 @@ static int find_checkpoint(struct ax_conf *c, char **out, struct ax_err *e)
 	}
 	if (!ax_path_is_dir(path))
 		return ax_fail(e, AX_EIO, "%s is not a folder", path);
-	AX_TRY(best ? best_step(path, &step, e) : ax_ckpt_newest(path, &step, e));
-	if (step < 0)
+	AX_TRY(ax_choose_checkpoint(path, best, &pick, e));
+	if (pick.step < 0)
 		return ax_fail(e, AX_EIO, "%s holds no complete checkpoint", path);
-	*out = ax_ckpt_path(path, step);
+	if (pick.is_best)
+		ax_info("%sbest of %zu checkpoint%s: eval_loss %.6f after step %" PRId64,
+			best ? "" : "load_best_model_at_end: ", pick.n, pick.n > 1 ? "s" : "", pick.metric, pick.step);
+	*out = ax_ckpt_path(path, pick.step);
 	if (!*out)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	ax_info("merging %s", *out);

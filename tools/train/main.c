@@ -113,10 +113,9 @@ static int train(struct tool *t, struct ax_err *e)
 	tool_training = 1;
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_run(run, e);
-	if (!rc)
-		ax_info("done: ax-merge %s %s%smerged makes the model folder", t->outdir.path, t->outdir.path,
-			t->outdir.path[strlen(t->outdir.path) - 1] == '/' ? "" : "/");
 	ax_train_stats(run, &stats);
+	if (!rc)
+		tool_say_done(t, &stats);
 	ax_train_close(run);
 	return rc ? rc : tool_run_json(t, &stats, e);
 }

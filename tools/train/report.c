@@ -1,6 +1,7 @@
 /* What ax-train says before it starts: the plan, and one paragraph on how the run is set up. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "base/log.h"
@@ -66,7 +67,7 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 	uint64_t limit = ax_conf_opt_size(&t->conf, "device-memory", 0), disk = 0, checkpoints;
 	const char *dir = ax_conf_str(&t->conf, "output_dir");
 	struct ax_train_plan p;
-	int keep = t->opt.save_total_limit > 0 ? t->opt.save_total_limit + 1 : 1;
+	int stay = t->opt.save_total_limit, keep;
 
 	if (n_rank < 1)
 		return ax_fail(e, AX_EUSAGE, "--ranks %d: must be at least 1", n_rank);
@@ -75,6 +76,9 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 	print_run(stdout, t, &p);
 	AX_TRY(print_schedule(t, &p, e));
 	print_memory(stdout, t, &p, n_rank);
+	if (stay == 1 && t->opt.track_best) /* the newest and the best */
+		stay = 2;
+	keep = stay > 0 ? stay + 1 : 1; /* one more while it is being written */
 	checkpoints = p.checkpoint_bytes * (uint64_t)keep;
 	printf("disk in %s:\n", dir);
 	row(stdout, "one checkpoint", p.checkpoint_bytes);
@@ -102,4 +106,14 @@ void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
 	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; memory planned for a rank: %s", p->n_pack,
 		p->global_batch, p->total_steps, ax_human_bytes(p->total, mem));
+}
+
+void tool_say_done(struct tool *t, const struct ax_train_stats *s)
+{
+	const char *dir = t->outdir.path, *slash = dir[strlen(dir) - 1] == '/' ? "" : "/";
+
+	if (s->best_step >= 0)
+		ax_info("best checkpoint: %s%scheckpoint-%" PRId64 ", eval_loss %.6f", dir, slash, s->best_step, s->best_metric);
+	ax_info("done: ax-merge %s%s %s%smerged makes the model folder%s", t->opt.end_with_best ? "--best " : "", dir, dir, slash,
+		s->best_step < 0 ? "" : t->opt.end_with_best ? " of the best checkpoint" : " of the last checkpoint, --best that of the best");
 }

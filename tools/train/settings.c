@@ -200,7 +200,7 @@ static void eval_policy(struct tool *t)
 	}
 }
 
-static int save_policy(struct tool *t, struct ax_err *e)
+static void save_policy(struct tool *t)
 {
 	struct ax_train_opt *o = &t->opt;
 	const char *strategy = ax_conf_str(&t->conf, "save_strategy");
@@ -208,8 +208,7 @@ static int save_policy(struct tool *t, struct ax_err *e)
 	num(t, "save_steps", &o->save_steps);
 	if (ax_conf_get(&t->conf, "saves_per_epoch"))
 		o->saves_per_epoch = ax_conf_int(&t->conf, "saves_per_epoch");
-	if (strategy && !strcmp(strategy, "best"))
-		return ax_fail(e, AX_EUSAGE, "save_strategy: best is not supported; use steps or epoch");
+	o->save_best = strategy && !strcmp(strategy, "best");
 	if (o->save_steps <= 0 && o->saves_per_epoch <= 0 && (!strategy || !strcmp(strategy, "epoch")))
 		o->saves_per_epoch = 1;
 	if (strategy && !strcmp(strategy, "no")) { /* the last step is saved all the same */
@@ -221,6 +220,23 @@ static int save_policy(struct tool *t, struct ax_err *e)
 	o->save_total_limit = ax_conf_get(&t->conf, "save_total_limit") ? (int)ax_conf_int(&t->conf, "save_total_limit") : 0;
 	if (!o->save_total_limit)
 		o->save_total_limit = 4;
+}
+
+/*
+ * As transformers: a run that names the metric tracks it. Early stopping implies load_best_model_at_end, as in Axolotl,
+ * where the model folder that the run leaves is then the best.
+ */
+static int best_policy(struct tool *t, struct ax_err *e)
+{
+	struct ax_train_opt *o = &t->opt;
+
+	o->patience = ax_conf_get(&t->conf, "early_stopping_patience") ? ax_conf_int(&t->conf, "early_stopping_patience") : 0;
+	o->end_with_best = is_true(t, "load_best_model_at_end") || o->patience > 0;
+	o->track_best = o->save_best || o->end_with_best || ax_conf_get(&t->conf, "metric_for_best_model");
+	o->greater_is_better = is_true(t, "greater_is_better");
+	if ((o->save_best || o->patience > 0) && !ax_loader_shards(t->loader)->n_pack[AX_SPLIT_EVAL])
+		return ax_fail(e, AX_EUSAGE, "%s needs evaluations, but the shards hold no rows for them (val_set_size or test_datasets of ax-tokenize)",
+			       o->save_best ? "save_strategy: best" : "early_stopping_patience");
 	return 0;
 }
 
@@ -273,8 +289,9 @@ int tool_settings(struct tool *t, struct ax_err *e)
 	AX_TRY(schedule(t, e));
 	AX_TRY(optimizer(t, e));
 	AX_TRY(parallel(t, e));
-	AX_TRY(save_policy(t, e));
+	save_policy(t);
 	eval_policy(t);
+	AX_TRY(best_policy(t, e));
 	if (nonfinite && strcmp(nonfinite, "stop") && strcmp(nonfinite, "skip"))
 		return ax_fail(e, AX_EUSAGE, "--on-nonfinite %s: stop or skip", nonfinite);
 	t->opt.skip_nonfinite = nonfinite && !strcmp(nonfinite, "skip");

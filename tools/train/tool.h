@@ -61,5 +61,7 @@ int tool_run_json(struct tool *t, const struct ax_train_stats *s, struct ax_err 
 int tool_eval_json(struct tool *t, double loss, uint64_t trained, struct ax_err *e);
 int tool_plan_json(struct tool *t, const struct ax_train_plan *p, int n_rank, struct ax_err *e);
 void tool_say_start(struct tool *t, const struct ax_train_plan *p);
+/* report.c: what came of the run, and the command that makes a model folder of it. */
+void tool_say_done(struct tool *t, const struct ax_train_stats *s);
 
 #endif
