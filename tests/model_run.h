@@ -115,7 +115,7 @@ static int run_grad_release(void *ctx, int unit, struct ax_err *e)
 
 static inline struct ax_unit_hooks run_hook_table(struct run_hooks *h)
 {
-	return (struct ax_unit_hooks){ h, run_prefetch, run_acquire, run_release, run_grad_acquire, run_grad_release };
+	return (struct ax_unit_hooks){ h, run_prefetch, run_acquire, run_release, run_grad_acquire, run_grad_release, NULL };
 }
 
 static inline int run_hooks_init(struct run_hooks *h, const struct run_case *c, const void *weights, size_t size, float *grad, struct ax_err *e)

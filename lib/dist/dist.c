@@ -178,8 +178,7 @@ int ax_dist_end_micro(struct ax_dist *s, struct ax_err *e)
 
 int ax_dist_finish_grads(struct ax_dist *s, struct ax_err *e)
 {
-	AX_TRY(ax_dist_reduce_all(s, e));
-	return s->dev->ops->sync(s->dev, e);
+	return ax_dist_reduce_all(s, e);
 }
 
 int ax_dist_grad_norm(struct ax_dist *s, double *norm, double *per_param, struct ax_err *e)
@@ -224,7 +223,7 @@ int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax
 				   s->part[AX_PART_V] + r->state_off, s->part[AX_PART_GRAD] + r->state_off,
 				   s->weights ? s->weights + r->state_off * size : NULL, s->opt.act, &h, r->n);
 	}
-	return s->dev->ops->sync(s->dev, e);
+	return 0;
 }
 
 const struct ax_dist_box *ax_dist_boxes(const struct ax_dist *s, size_t *n_box)

@@ -256,9 +256,17 @@ int ax_dist_reduce_all(struct ax_dist *s, struct ax_err *e)
 	return 0;
 }
 
+/* Everything is resident, and no reduction starts in this micro-batch. */
+static bool hook_still(void *ctx)
+{
+	const struct ax_dist *s = ctx;
+
+	return !s->how->shard_weights && !s->how->shard_grad && (s->wire->n_rank == 1 || !s->last_micro);
+}
+
 struct ax_unit_hooks ax_dist_hooks(struct ax_dist *s)
 {
-	struct ax_unit_hooks h = {s, hook_prefetch, hook_acquire, hook_release, hook_grad_acquire, hook_grad_release};
+	struct ax_unit_hooks h = {s, hook_prefetch, hook_acquire, hook_release, hook_grad_acquire, hook_grad_release, hook_still};
 
 	return h;
 }

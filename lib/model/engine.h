@@ -15,6 +15,8 @@
 
 #include "model/model.h"
 
+#define HEAD_STEPS 16 /* so few different launches of the head exist */
+
 enum field {
 	F_N1, F_QKV, F_QPRE, F_KPRE, F_O, F_N2, F_GU, F_H, F_RES1 /* from here on f32 */, F_RES2, F_RSTD1, F_RSTD2, F_RSTDQ, F_RSTDK, F_LSE, N_FIELD
 };
@@ -56,7 +58,7 @@ struct ax_model {
 	float attn_scale;
 	bool has_weight;              /* of the micro-batch at work */
 	int n_seg;                    /* 0: an empty micro-batch, nothing is computed */
-	int n_trained;                /* its targets */
+	int n_trained;                /* its targets, rounded up to one of HEAD_STEPS numbers */
 	struct ax_seg *seg;           /* host: its table, filled up to max_seg */
 	float *logits;                /* device memory during an ax_model_eval that wants them, else NULL */
 };

@@ -1,3 +1,4 @@
+#include "base/hash.h"
 #include "base/log.h"
 #include "model/engine.h"
 
@@ -39,6 +40,14 @@ static void fill_segments(struct ax_model *m, const struct ax_micro *mb)
 		m->seg[i] = i < mb->n_seg ? mb->seg[i] : (struct ax_seg){ mb->n_token, 0, mb->n_token, 0, 0 };
 }
 
+/* n of `most`, rounded up to a multiple of a sixteenth of it. */
+static int rounded(int n, int most)
+{
+	int step = (most + HEAD_STEPS - 1) / HEAD_STEPS, up = (n + step - 1) / step * step;
+
+	return up < most ? up : most;
+}
+
 static void upload(struct ax_model *m, const struct ax_micro *mb, float grad_scale)
 {
 	size_t n = (size_t)mb->n_token;
@@ -50,6 +59,7 @@ static void upload(struct ax_model *m, const struct ax_micro *mb, float grad_sca
 		return;
 	for (size_t i = 0; i < n; i++)
 		m->n_trained += mb->target[i] >= 0;
+	m->n_trained = rounded(m->n_trained, mb->n_token);
 	fill_segments(m, mb);
 	m->ops->upload(m->dev, input_of(m, I_ID), mb->id, n * sizeof(int32_t));
 	m->ops->upload(m->dev, input_of(m, I_POS), mb->pos, n * sizeof(int32_t));
@@ -132,17 +142,42 @@ int ax_model_loss(struct ax_model *m, double *loss, struct ax_err *e)
 	return 0;
 }
 
-int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, float grad_scale, double *loss, struct ax_err *e)
+static int forward_backward(struct ax_model *m, const struct ax_unit_hooks *h, struct ax_err *e)
 {
 	float *g;
 
+	AX_TRY(forward(m, h, e));
+	AX_TRY(head(m, h, true, &g, e));
+	return backward(m, h, m->d->tied ? g : NULL, e);
+}
+
+/* What is launched depends on the model and on these alone. */
+static uint64_t record_key(const struct ax_model *m)
+{
+	return ax_mix64((uint64_t)(uintptr_t)m) ^ ax_mix64((uint64_t)m->n_trained * 2 + m->has_weight);
+}
+
+/* The device may know this micro-batch's sequence of ops by heart. */
+static int replay_or_run(struct ax_model *m, const struct ax_unit_hooks *h, struct ax_err *e)
+{
+	bool still = m->n_seg && m->ops->record_begin && h->still && h->still(h->ctx);
+	int rc;
+
+	if (still && m->ops->record_begin(m->dev, record_key(m)))
+		return 0;
+	rc = forward_backward(m, h, e);
+	if (still)
+		m->ops->record_end(m->dev);
+	return rc;
+}
+
+int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax_unit_hooks *h, float grad_scale, double *loss, struct ax_err *e)
+{
 	if (!m->opt.train)
 		return ax_fail(e, AX_EUSAGE, "the model was opened for evaluation only");
 	AX_TRY(check_micro(m, mb, e));
 	upload(m, mb, grad_scale);
-	AX_TRY(forward(m, h, e));
-	AX_TRY(head(m, h, true, &g, e));
-	AX_TRY(backward(m, h, m->d->tied ? g : NULL, e));
+	AX_TRY(replay_or_run(m, h, e));
 	return loss ? ax_model_loss(m, loss, e) : 0;
 }
 

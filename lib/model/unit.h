@@ -84,6 +84,11 @@ struct ax_unit_hooks {
 	int (*release)(void *ctx, int unit, struct ax_err *e);
 	int (*grad_acquire)(void *ctx, int unit, float **g, struct ax_err *e); /* f32, whole unit, to accumulate into */
 	int (*grad_release)(void *ctx, int unit, struct ax_err *e);
+	/*
+	 * NULL, or: is this a micro-batch whose hooks give the same addresses as in every other one of this kind, and start
+	 * nothing? Then a device may replay what it recorded of the last one, and the hooks are not called.
+	 */
+	bool (*still)(void *ctx);
 };
 
 #endif

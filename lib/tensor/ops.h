@@ -95,6 +95,14 @@ struct ax_ops {
 	/* Bytes of scratch for these shapes: a pure function of them, of d->act and of the device's threads. */
 	size_t (*scratch_bytes)(struct ax_dev *d, const struct ax_shape *s);
 	int (*reserve)(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e);
+	/*
+	 * Recording: a sequence of ops that is the same each time can be replayed with one launch. record_begin is true if the
+	 * sequence `key` was recorded before: it has been enqueued, skip the ops. Else run them and call record_end; they
+	 * may or may not be recorded. Between the two: ops only, no sync, transfer or allocation. Freeing memory forgets all
+	 * recordings. Both NULL: the device has no use for it.
+	 */
+	bool (*record_begin)(struct ax_dev *d, uint64_t key);
+	void (*record_end)(struct ax_dev *d);
 
 	/* y = x, converted (round to nearest even), n elements; dtypes f32, bf16, f16. */
 	void (*cast)(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n);

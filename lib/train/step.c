@@ -5,8 +5,8 @@
 
 #include "train/train_impl.h"
 
-/* All micro-batches of this rank: forward, backward, gradients through the hooks. *loss: this rank's sum, taken once. */
-static int run_micros(struct ax_train *t, const struct ax_loader_step *st, double *loss, struct ax_err *e)
+/* All micro-batches of this rank: forward, backward, gradients through the hooks. */
+static int run_micros(struct ax_train *t, const struct ax_loader_step *st, struct ax_err *e)
 {
 	float scale = st->trained ? (float)(1.0 / (double)st->trained) : 0.0f;
 
@@ -18,7 +18,7 @@ static int run_micros(struct ax_train *t, const struct ax_loader_step *st, doubl
 		AX_TRY(ax_model_step(t->model, &m, &t->hooks, scale, NULL, e));
 		AX_TRY(ax_dist_end_micro(t->dist, e));
 	}
-	return ax_model_loss(t->model, loss, e);
+	return 0;
 }
 
 /* The loss of the step is not finite: look at each micro-batch again, and name the rows of those that make it so. */
@@ -94,10 +94,12 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	memset(r, 0, sizeof(*r));
 	AX_TRY(ax_loader_step(t->env.loader, t->state.consumed, &st, e));
 	AX_TRY(ax_dist_begin_step(t->dist, (uint64_t)t->state.step + 1, e));
-	AX_TRY(run_micros(t, &st, &loss, e));
+	AX_TRY(run_micros(t, &st, e));
 	AX_TRY(ax_dist_finish_grads(t->dist, e));
-	AX_TRY(share(t, &loss, r, e));
+	/* The host waits for the device here, once a step. */
 	AX_TRY(ax_dist_grad_norm(t->dist, &r->grad_norm, NULL, e));
+	AX_TRY(ax_model_loss(t->model, &loss, e));
+	AX_TRY(share(t, &loss, r, e));
 	AX_TRY(ax_train_save_finish(t, e)); /* the update changes what is being written */
 	r->loss = st.trained ? loss / (double)st.trained : 0;
 	r->lr = ax_sched_lr(&t->sched, t->state.step);

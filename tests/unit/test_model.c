@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "../model_run.h"
+#include "model/engine.h"
 #include "model/init.h"
 
 static const char *const golden[] = { "tests/golden/models/llama-bias", "tests/golden/models/qwen3-tied" };
@@ -138,6 +139,64 @@ static void test_empty(void **state)
 		assert_int_equal(f.h.n_grad, 2 * f.c.units.n_unit);
 		fixture_close(&f);
 	}
+}
+
+static int n_recorded, n_replayed;
+static uint64_t recorded[4];
+
+static bool fake_begin(struct ax_dev *d, uint64_t key)
+{
+	for (int i = 0; i < n_recorded; i++)
+		if (recorded[i] == key) {
+			n_replayed++;
+			return true;
+		}
+	recorded[n_recorded++] = key;
+	return false;
+}
+
+static void fake_end(struct ax_dev *d)
+{
+}
+
+static bool yes(void *ctx)
+{
+	return true;
+}
+
+/* A micro-batch of the same launches as one before is left to the device; other launches have another key. */
+static void test_record(void **state)
+{
+	struct fixture f;
+	struct ax_err e = { 0 };
+	struct ax_ops ops;
+	double loss = 0;
+	float *weight;
+
+	n_recorded = n_replayed = 0;
+	fixture_open(&f, 0);
+	weight = ax_calloc((size_t)f.n_token, sizeof(*weight));
+	ops = *f.dev.ops;
+	ops.record_begin = fake_begin;
+	ops.record_end = fake_end;
+	f.m->ops = &ops;
+	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
+	assert_int_equal(n_recorded, 0); /* hooks that do not say so are not still */
+	f.table.still = yes;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
+	assert_int_equal(n_recorded, 1);
+	assert_int_equal(n_replayed, 2);
+	f.b.mb.weight = weight;
+	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
+	for (int i = 0; i < f.n_token; i++)
+		f.b.target[i] = i ? -1 : 1; /* fewer targets: a shorter head */
+	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
+	assert_int_equal(n_recorded, 3);
+	assert_int_equal(n_replayed, 2);
+	f.m->ops = f.dev.ops;
+	ax_free(weight);
+	fixture_close(&f);
 }
 
 /* loss and gradients add up over calls; grad_scale and target weights multiply. */
@@ -376,7 +435,7 @@ int main(void)
 		cmocka_unit_test(test_truth),      cmocka_unit_test(test_recompute),  cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_accumulate), cmocka_unit_test(test_bad_micro),  cmocka_unit_test(test_hook_error),
 		cmocka_unit_test(test_units),      cmocka_unit_test(test_init),       cmocka_unit_test(test_mean_row),
-		cmocka_unit_test(test_sizes),      cmocka_unit_test(test_flops),
+		cmocka_unit_test(test_sizes),      cmocka_unit_test(test_flops),      cmocka_unit_test(test_record),
 	};
 
 	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
