@@ -26,12 +26,12 @@ static int differ(const struct ax_conf *c, const char *strategy, const char *key
 		       ax_conf_where(c, strategy, at), (int)v->n, v->u.s, key, fits);
 }
 
-/* A strategy that says something else than the number beside it. `no` turns evaluation off whatever stands beside. */
+/* A strategy that says something else than the number beside it; but `no` turns off whatever stands beside. */
 static int check_strategy(const struct ax_conf *c, struct ax_err *e)
 {
 	bool epoch = is_strategy(c, "save_strategy", "epoch"), best = is_strategy(c, "save_strategy", "best");
 
-	if (given(c, "save_steps") > 0 && (epoch || best || is_strategy(c, "save_strategy", "no")))
+	if (given(c, "save_steps") > 0 && (epoch || best))
 		return differ(c, "save_strategy", "save_steps", "steps", e);
 	if (given(c, "saves_per_epoch") > 0 && best)
 		return differ(c, "save_strategy", "saves_per_epoch", "steps", e);

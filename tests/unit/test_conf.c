@@ -312,6 +312,7 @@ static void test_check_save(void **state)
 		"early_stopping_patience:\nload_best_model_at_end: true\nmetric_for_best_model:\n",
 		"early_stopping_patience: 0\n", "save_strategy: steps\nsave_steps: 4\neval_strategy: steps\neval_steps: 3\n",
 		"save_strategy: epoch\nsaves_per_epoch: 2\n", "eval_strategy: no\neval_steps: 3\n",
+		"save_strategy: no\nsave_steps: 3\n",
 	};
 	struct ax_err e;
 
