@@ -340,6 +340,21 @@ static bool is_trained_role(const struct ax_chat *c, const struct ax_val *role)
 	return false;
 }
 
+/* Roles that templates know by themselves; they may stand in tags, as in <|observation|>. */
+static bool is_known_role(const struct ax_chat *c, const struct ax_val *role)
+{
+	static const char *const name[] = {"system", "user", "assistant", "tool", "developer", "function", "model",
+					   "ipython", "observation", "environment"};
+
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+		if (ax_val_is(role, name[i]))
+			return true;
+	for (size_t i = 0; i < c->n_role; i++)
+		if (ax_val_is(role, c->role[i].to))
+			return true;
+	return false;
+}
+
 static int make_turn(const struct ax_chat *c, const struct ax_val *in, struct ax_arena *a, struct ax_turn *t,
 		     struct ax_err *e)
 {
@@ -359,6 +374,7 @@ static int make_turn(const struct ax_chat *c, const struct ax_val *in, struct ax
 	t->content = ax_val_get(t->msg, "content");
 	t->reasoning = ax_val_get(t->msg, c->thinking_key);
 	t->by_role = is_trained_role(c, role);
+	t->known_role = is_known_role(c, role);
 	return 0;
 }
 
@@ -451,6 +467,7 @@ static int system_turn(const struct ax_chat *c, const struct ax_val *row, struct
 		return no_memory(e);
 	t->content = v;
 	t->by_role = is_trained_role(c, ax_val_get(t->msg, "role"));
+	t->known_role = true;
 	return 0;
 }
 

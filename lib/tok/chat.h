@@ -41,6 +41,7 @@ struct ax_turn {
 	const struct ax_val *training;	/* the row's own flag; NULL: none */
 	struct ax_parts detail, reasoning_detail;
 	bool by_role; /* its role is one of roles_to_train */
+	bool known_role; /* its role is one that `roles` maps to, or a well-known one: no free text */
 };
 
 struct ax_thread {

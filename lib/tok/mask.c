@@ -24,6 +24,7 @@ void ax_mask_work_release(struct ax_mask_work *w)
 	ax_ids_release(&w->other);
 	ax_ids_release(&w->dummy);
 	ax_free(w->mask);
+	ax_guards_release(&w->guards);
 	memset(w, 0, sizeof(*w));
 }
 
@@ -156,10 +157,9 @@ int ax_mask_thread(const struct ax_masker *m, const struct ax_thread *t, struct 
 		   struct ax_err *e)
 {
 	w->note = 0;
+	AX_TRY(ax_mask_trust(m, t, a, w, e));
 	AX_TRY(ax_mask_render(m, t->messages, t->tools, 0, false, a, &w->rope, e));
-	ax_ids_reset(&w->ids);
-	AX_TRY(ax_tokenizer_encode(m->tok, w->rope.b.p ? w->rope.b.p : "", w->rope.b.n, AX_TOK_OFFSETS, &w->ids,
-				   w->scratch, e));
+	AX_TRY(ax_mask_encode(m, w, AX_TOK_OFFSETS, &w->ids, e));
 	AX_TRY(clear_mask(w, e));
 	return (m->mode == AX_MASK_AXOLOTL ? ax_mask_axolotl : ax_mask_exact)(m, t, a, w, e);
 }

@@ -40,11 +40,14 @@ struct ax_masker {
 	const struct ax_val *vars; /* special tokens' texts, then the user's kwargs: maps or NULL */
 	const struct ax_val *kwargs;
 	bool train_on_inputs; /* every turn without a flag of its own is trained */
+	bool no_inject;	      /* what came of the conversation forms no special tokens (tok/guard.h) */
 	bool skip_system;     /* AX_MASK_AXOLOTL: a leading system turn is never looked for (Mistral) */
 	enum ax_train_end eos, eot;
 	uint32_t eos_id; /* AX_TOK_NONE: none */
 	const uint32_t *eot_id;
 	size_t n_eot;
+	const uint32_t *marker; /* with no_inject: more tokens to guard, ascending (ax_mask_markers) */
+	size_t n_marker;
 	const char *thinking_key;
 	const char *header; /* generation prompt; "" where the template has none */
 	size_t header_n;
@@ -56,6 +59,7 @@ struct ax_masker {
 enum ax_mask_note {
 	AX_NOTE_NO_END = 1 << 0,  /* a trained turn whose end is not trained */
 	AX_NOTE_NO_SPAN = 1 << 1, /* a trained turn of which nothing was found in the text */
+	AX_NOTE_HELD = 1 << 2,	  /* no_inject: the conversation has text of special tokens, which stayed text */
 };
 
 struct ax_mask_work {
@@ -65,6 +69,9 @@ struct ax_mask_work {
 	uint8_t *mask;
 	size_t cap_mask;
 	unsigned note;
+	struct ax_guards guards;
+	const struct ax_val **trusted; /* of this conversation: values that are no data, by address; in its arena */
+	size_t n_trusted;
 };
 
 int ax_mask_work_init(struct ax_mask_work *w, const struct ax_tokenizer *t, struct ax_err *e);
@@ -88,6 +95,23 @@ int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, con
  * Both in the arena.
  */
 int ax_mask_header(struct ax_masker *m, struct ax_arena *a, struct ax_err *e);
+
+/*
+ * The added tokens that separate turns, whether or not the tokenizer marks them special: those that the template itself
+ * writes in a plain exchange, and m->eot_id. Into m->marker, in the arena.
+ */
+int ax_mask_markers(struct ax_masker *m, struct ax_tok_scratch *s, struct ax_arena *a, struct ax_err *e);
+
+/*
+ * For the ways below. Trust: which values of a conversation are no data, though the template got them. Encode: ids of
+ * w->rope, or of one value of the conversation, as m->no_inject says.
+ */
+int ax_mask_trust(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
+		  struct ax_err *e);
+int ax_mask_encode(const struct ax_masker *m, struct ax_mask_work *w, unsigned flags, struct ax_ids *out,
+		   struct ax_err *e);
+int ax_mask_encode_value(const struct ax_masker *m, const struct ax_val *text, struct ax_mask_work *w, unsigned flags,
+			 struct ax_ids *out, struct ax_err *e);
 
 /* The two ways; for ax_mask_thread. w->mask is cleared and w->ids filled already in _exact and _axolotl. */
 int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,

@@ -30,8 +30,7 @@ static int prefix_ids(const struct ax_masker *m, const struct ax_thread *t, size
 		if (!list || !ax_val_push(a, list, i + 1 == n && last ? last : t->turn[i].msg))
 			return no_memory(e);
 	AX_TRY(ax_mask_render(m, list, t->tools, (int64_t)t->n - 1, false, a, &w->rope, e));
-	ax_ids_reset(out);
-	return ax_tokenizer_encode(m->tok, w->rope.b.p ? w->rope.b.p : "", w->rope.b.n, 0, out, w->scratch, e);
+	return ax_mask_encode(m, w, 0, out, e);
 }
 
 static struct ax_val *dummy_turn(const struct ax_masker *m, const struct ax_turn *t, enum replace what,
@@ -144,7 +143,7 @@ static int train_parts(const struct ax_masker *m, const struct ax_val *text, con
 	if (!text || text->type != AX_STR)
 		return ax_fail(e, AX_EDATA, "training detail needs a content that is text");
 	n_chars = (int64_t)ax_count_chars(text->u.s, text->n);
-	AX_GOTO(ax_tokenizer_encode(m->tok, text->u.s, text->n, AX_TOK_OFFSETS, &ids, w->scratch, e));
+	AX_GOTO(ax_mask_encode_value(m, text, w, AX_TOK_OFFSETS, &ids, e));
 	start = token_chars(&ids, text->u.s, text->n, a);
 	if (!start)
 		AX_GOTO(no_memory(e));

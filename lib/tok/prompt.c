@@ -407,7 +407,16 @@ static bool present(const struct ax_val *row, const char *name)
 	return !ax_val_is_null(ax_val_get(row, name));
 }
 
-static int reflection(struct ax_buf *b, const struct ax_prompt *p, const struct ax_val *row, struct ax_err *e)
+/* The text of a column, as data. */
+static int data_column(struct ax_prompt_text *t, const struct ax_val *row, const char *name, struct ax_err *e)
+{
+	size_t begin = t->b.n;
+
+	AX_TRY(column(&t->b, row, name, e));
+	return ax_guards_add(&t->data, begin, t->b.n, e);
+}
+
+static int reflection(struct ax_prompt_text *t, const struct ax_prompt *p, const struct ax_val *row, struct ax_err *e)
 {
 	bool chat = p->kind->style == STYLE_CHAT;
 	static const char *const column_name[3] = {"output", "reflection", "corrected"};
@@ -421,30 +430,31 @@ static int reflection(struct ax_buf *b, const struct ax_prompt *p, const struct 
 			return 0;
 	}
 	for (int i = 0; i < 3; i++) {
-		ax_buf_adds(b, label[chat][i]);
+		ax_buf_adds(&t->b, label[chat][i]);
 		if (i < 2 || !chat)
-			AX_TRY(column(b, row, column_name[i], e));
+			AX_TRY(data_column(t, row, column_name[i], e));
 	}
 	return 0;
 }
 
-static int build_answer(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *b, struct ax_err *e)
+static int build_answer(const struct ax_prompt *p, const struct ax_val *row, struct ax_prompt_text *t,
+			struct ax_err *e)
 {
 	enum quirk q = p->kind ? p->kind->quirk : QUIRK_NONE;
 
 	if (q == QUIRK_REFLECTION)
-		return reflection(b, p, row, e);
+		return reflection(t, p, row, e);
 	if (q == QUIRK_404) {
-		ax_buf_adds(b, ABSENT);
+		ax_buf_adds(&t->b, ABSENT);
 		return 0;
 	}
 	if (q == QUIRK_JEOPARDY && present(row, p->f_output))
-		ax_buf_adds(b, "what is ");
+		ax_buf_adds(&t->b, "what is ");
 	if (q == QUIRK_CONTEXT)
-		ax_buf_adds(b, "Answer: ");
+		ax_buf_adds(&t->b, "Answer: ");
 	if (q == QUIRK_CHOICE && !present(row, p->f_output))
-		return column(b, row, "explanation", e);
-	return column(b, row, p->f_output, e);
+		return data_column(t, row, "explanation", e);
+	return data_column(t, row, p->f_output, e);
 }
 
 /* The instruction and input texts of a row. */
@@ -462,18 +472,20 @@ static int build_question(const struct ax_prompt *p, const struct ax_val *row, s
 	return q == QUIRK_CHOICE ? choices(input, row, p->f_input, e) : column(input, row, p->f_input, e);
 }
 
-static int build_prompt(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *work, struct ax_buf *out,
-			struct ax_err *e)
+static int build_prompt(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *work,
+			struct ax_prompt_text *out, struct ax_err *e)
 {
 	struct ax_buf *instruction = &work[0], *input = &work[1], *system = &work[2];
 	bool always = p->kind && p->kind->quirk == QUIRK_CONTEXT, has_input;
-	struct ax_format_arg arg[2] = {{"instruction", NULL, 0}, {"input", NULL, 0}}, sys = {"system", NULL, 0};
+	struct ax_format_arg arg[2] = {{"instruction", NULL, 0, true}, {"input", NULL, 0, true}};
+	struct ax_format_arg sys = {"system", NULL, 0, false};
 	const char *fixed;
 
 	AX_TRY(build_question(p, row, instruction, input, e));
 	has_input = input->n > 0;
 	if (p->f_system && present(row, p->f_system)) {
 		AX_TRY(column(system, row, p->f_system, e));
+		sys.data = true;
 	} else {
 		fixed = has_input ? p->system_input : p->system_plain;
 		ax_buf_adds(system, fixed ? fixed : "");
@@ -481,26 +493,38 @@ static int build_prompt(const struct ax_prompt *p, const struct ax_val *row, str
 	if (system->n && p->form.system) {
 		sys.s = system->p;
 		sys.n = system->n;
-		AX_TRY(ax_format(out, p->form.system, &sys, 1, e));
+		AX_TRY(ax_format(&out->b, &out->data, p->form.system, &sys, 1, e));
 	}
 	arg[0].s = instruction->n ? instruction->p : "";
 	arg[0].n = instruction->n;
 	arg[1].s = has_input || always ? (input->n ? input->p : "") : NULL;
 	arg[1].n = input->n;
-	return ax_format(out, has_input && p->form.input ? p->form.input : p->form.plain, arg, 2, e);
+	return ax_format(&out->b, &out->data, has_input && p->form.input ? p->form.input : p->form.plain, arg, 2, e);
 }
 
-int ax_prompt_build(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *prompt, struct ax_buf *answer,
-		    struct ax_err *e)
+static void empty(struct ax_prompt_text *t)
+{
+	ax_buf_reset(&t->b);
+	ax_guards_reset(&t->data);
+}
+
+void ax_prompt_text_release(struct ax_prompt_text *t)
+{
+	ax_buf_release(&t->b);
+	ax_guards_release(&t->data);
+}
+
+int ax_prompt_build(const struct ax_prompt *p, const struct ax_val *row, struct ax_prompt_text *prompt,
+		    struct ax_prompt_text *answer, struct ax_err *e)
 {
 	struct ax_buf work[3] = {AX_BUF_INIT, AX_BUF_INIT, AX_BUF_INIT};
 	int rc;
 
-	ax_buf_reset(prompt);
-	ax_buf_reset(answer);
+	empty(prompt);
+	empty(answer);
 	AX_GOTO(build_prompt(p, row, work, prompt, e));
 	AX_GOTO(build_answer(p, row, answer, e));
-	if (prompt->oom || answer->oom)
+	if (prompt->b.oom || answer->b.oom)
 		rc = ax_fail(e, AX_EMEM, "out of memory");
 out:
 	for (int i = 0; i < 3; i++)

@@ -3,7 +3,7 @@
  *
  *	struct ax_prompt p;
  *	AX_TRY(ax_prompt_init(&p, "alpaca:chat", NULL, e));           // or the mapping of a user-defined type
- *	AX_TRY(ax_prompt_build(&p, row, &prompt, &answer, e));        // buffers are emptied first
+ *	AX_TRY(ax_prompt_build(&p, row, &prompt, &answer, e));        // texts are emptied first; all zero is empty
  *
  * Kinds: alpaca, gpteacher, jeopardy, oasst, explainchoice, concisechoice, summarizetldr and reflection, each with an
  * optional style after a colon (instruct, chat, chatml, phi); the alpaca_chat, alpaca_instruct, alpaca_w_system and
@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "text/val.h"
+#include "tok/guard.h"
 
 /* Formats hold {instruction}, {input} and {system}. */
 struct ax_prompt_form {
@@ -46,11 +47,19 @@ int ax_prompt_init(struct ax_prompt *p, const char *type, const char *style, str
 /* A user-defined type: a map with field_*, system_prompt, system_format, format, no_input_format. Strings go to `a`. */
 int ax_prompt_init_user(struct ax_prompt *p, const struct ax_val *map, struct ax_arena *a, struct ax_err *e);
 
+/* Text of one row, and which of its bytes are the row's own. */
+struct ax_prompt_text {
+	struct ax_buf b;
+	struct ax_guards data;
+};
+
+void ax_prompt_text_release(struct ax_prompt_text *t);
+
 /*
  * Texts of one row (a map). A missing or null question is AX_EDATA; a missing or null answer gives an empty answer.
  * Values may be strings, numbers and booleans.
  */
-int ax_prompt_build(const struct ax_prompt *p, const struct ax_val *row, struct ax_buf *prompt, struct ax_buf *answer,
-		    struct ax_err *e);
+int ax_prompt_build(const struct ax_prompt *p, const struct ax_val *row, struct ax_prompt_text *prompt,
+		    struct ax_prompt_text *answer, struct ax_err *e);
 
 #endif

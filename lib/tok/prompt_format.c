@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <stdbool.h>
-
 #include "text/val.h"
 
 #define WIDTH_MAX 10000
@@ -140,12 +138,12 @@ static int split_field(const char *p, size_t n, struct field *f, const char *for
 	return 0;
 }
 
-static int add_field(struct ax_buf *b, const struct field *f, const char *format, const struct ax_format_arg *arg,
-		     size_t n_arg, struct ax_err *e)
+static int add_field(struct ax_buf *b, struct ax_guards *data, const struct field *f, const char *format,
+		     const struct ax_format_arg *arg, size_t n_arg, struct ax_err *e)
 {
 	struct ax_buf repr = AX_BUF_INIT;
 	struct spec s;
-	size_t i = 0;
+	size_t i = 0, begin = b->n;
 
 	while (i < n_arg && (strlen(arg[i].name) != f->name_n || memcmp(arg[i].name, f->name, f->name_n)))
 		i++;
@@ -161,10 +159,11 @@ static int add_field(struct ax_buf *b, const struct field *f, const char *format
 		add_padded(b, &s, arg[i].s, arg[i].n);
 	}
 	ax_buf_release(&repr);
-	return 0;
+	return data && arg[i].data ? ax_guards_add(data, begin, b->n, e) : 0;
 }
 
-int ax_format(struct ax_buf *b, const char *format, const struct ax_format_arg *arg, size_t n_arg, struct ax_err *e)
+int ax_format(struct ax_buf *b, struct ax_guards *data, const char *format, const struct ax_format_arg *arg, size_t n_arg,
+	      struct ax_err *e)
 {
 	const char *p = format;
 
@@ -186,7 +185,7 @@ int ax_format(struct ax_buf *b, const char *format, const struct ax_format_arg *
 		if (!close)
 			return bad(format, e);
 		AX_TRY(split_field(p + 1, (size_t)(close - p - 1), &f, format, e));
-		AX_TRY(add_field(b, &f, format, arg, n_arg, e));
+		AX_TRY(add_field(b, data, &f, format, arg, n_arg, e));
 		p = close + 1;
 	}
 	return b->oom ? ax_fail(e, AX_EMEM, "out of memory") : 0;

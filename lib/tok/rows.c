@@ -304,8 +304,9 @@ void ax_rows_work_free(struct ax_rows_work *w)
 	if (w->mask.scratch)
 		ax_mask_work_release(&w->mask);
 	ax_arena_release(&w->arena);
-	ax_buf_release(&w->prompt);
-	ax_buf_release(&w->answer);
+	ax_prompt_text_release(&w->prompt);
+	ax_prompt_text_release(&w->answer);
+	ax_guards_release(&w->guards);
 	ax_ids_release(&w->ids);
 	ax_free(w);
 }

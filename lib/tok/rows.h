@@ -18,6 +18,10 @@
  *same with formats of the user's own input_output            segments {label, text}, encoded one by one, nothing added
  *	chat_template, messages conversations through a chat template: tok/chat.h, tok/mask.h
  *
+ * Data, for no_inject: every column that is put into a prompt; the text of completions and segments; of conversations
+ * whatever came of the row (contents, reasoning, names, tools, keys of objects), and roles, unless they are names that
+ * `roles` maps to or well-known ones, which templates put into tags.
+ *
  * Rows are not filtered by length here. Labels are the ids themselves where the mask is 1; only rows that came with
  *labels of their own carry labels.
  */
@@ -39,6 +43,7 @@ struct ax_rows_opt {
 	const char *model_name;		/* as the user gave it; NULL: unknown */
 	uint32_t sequence_len;
 	bool train_on_inputs;
+	bool no_inject; /* data forms no special tokens (tok/guard.h): only a template's or format's own text does */
 	enum ax_mask_mode mask;
 	const struct ax_val *chat_template_kwargs;
 	const struct ax_val *eot_tokens; /* list, or NULL */
@@ -50,6 +55,7 @@ enum ax_made_note {
 	AX_MADE_NO_SPAN = 1 << 1,    /* a trained turn was not found in the text */
 	AX_MADE_DOUBLE_BOS = 1 << 2, /* two beginning-of-text tokens at the start */
 	AX_MADE_CUT = 1 << 3,	     /* prompt or answer alone was longer than sequence_len, and was cut */
+	AX_MADE_HELD = 1 << 4,	     /* no_inject: the row's data has text of special tokens, which stayed text */
 };
 
 struct ax_made_row {

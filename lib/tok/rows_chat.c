@@ -175,13 +175,16 @@ static int init_masker(struct ax_rows *r, const struct ax_val *entry, const char
 				.vars = r->opt.eff->template_vars,
 				.kwargs = r->opt.chat_template_kwargs,
 				.train_on_inputs = r->opt.train_on_inputs,
+				.no_inject = r->opt.no_inject,
 				.skip_system = names_mistral(r->opt.model_name),
 				.thinking_key = r->chat.thinking_key};
 	m->opt.now = r->opt.now;
 	AX_TRY(ax_tok_scratch_new(&s, r->tok, e));
 	rc = init_ends(r, entry, text, s, e);
+	rc = rc ? rc : ax_mask_header(m, &r->arena, e);
+	rc = rc || !m->no_inject ? rc : ax_mask_markers(m, s, &r->arena, e);
 	ax_tok_scratch_free(s);
-	return rc ? rc : ax_mask_header(m, &r->arena, e);
+	return rc;
 }
 
 int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e)
@@ -217,7 +220,8 @@ int ax_rows_chat_make(const struct ax_rows *r, const struct ax_val *row, struct 
 	AX_TRY(ax_chat_thread(&r->chat, row, &w->arena, &t, e));
 	AX_TRY(ax_mask_thread(&r->masker, &t, &w->arena, &w->mask, e));
 	note = (w->mask.note & AX_NOTE_NO_END ? AX_MADE_NO_END : 0) |
-	       (w->mask.note & AX_NOTE_NO_SPAN ? AX_MADE_NO_SPAN : 0);
+	       (w->mask.note & AX_NOTE_NO_SPAN ? AX_MADE_NO_SPAN : 0) |
+	       (w->mask.note & AX_NOTE_HELD ? AX_MADE_HELD : 0);
 	AX_TRY(ax_made_begin(out, e));
 	AX_TRY(ax_made_add(out, w->mask.ids.id, w->mask.ids.n, 0, e));
 	if (w->mask.ids.n)

@@ -28,7 +28,8 @@ struct ax_rows_work {
 	const struct ax_rows *r;
 	struct ax_arena arena; /* of one row */
 	struct ax_mask_work mask;
-	struct ax_buf prompt, answer;
+	struct ax_prompt_text prompt, answer;
+	struct ax_guards guards; /* of a text that is data as a whole */
 	struct ax_ids ids;
 };
 

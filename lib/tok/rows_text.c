@@ -24,9 +24,26 @@ static bool cut(const struct ax_rows *r, struct ax_ids *ids, size_t limit)
 	return true;
 }
 
-/* Ids of a text with what the post-processor adds, shaped; *was_cut tells whether the limit took some away. */
-static int encode(const struct ax_rows *r, const char *s, size_t n, const struct shape *sh, struct ax_rows_work *w,
-		  struct ax_made *out, uint8_t mask, bool *was_cut, struct ax_err *e)
+/* Ids of a text into w->ids. `data`: its guards; NULL: all of it is data. *note tells whether some of it was held back. */
+static int ids_of(const struct ax_rows *r, const char *s, size_t n, struct ax_guards *data, unsigned flags,
+		  struct ax_rows_work *w, unsigned *note, struct ax_err *e)
+{
+	ax_ids_reset(&w->ids);
+	if (!r->opt.no_inject)
+		return ax_tokenizer_encode(r->tok, s, n, flags, &w->ids, w->mask.scratch, e);
+	if (!data) {
+		data = &w->guards;
+		ax_guards_reset(data);
+		AX_TRY(ax_guards_add(data, 0, n, e));
+	}
+	AX_TRY(ax_tokenizer_encode_guarded(r->tok, s, n, flags, data, &w->ids, w->mask.scratch, e));
+	*note |= data->n_held ? AX_MADE_HELD : 0;
+	return 0;
+}
+
+/* Ids of a text with what the post-processor adds, shaped; *note tells whether the limit took some away. */
+static int encode(const struct ax_rows *r, const char *s, size_t n, struct ax_guards *data, const struct shape *sh,
+		  struct ax_rows_work *w, struct ax_made *out, uint8_t mask, unsigned *note, struct ax_err *e)
 {
 	uint32_t eos = r->opt.eff->eos, bos = r->opt.eff->bos;
 	size_t from = 0;
@@ -34,9 +51,8 @@ static int encode(const struct ax_rows *r, const char *s, size_t n, const struct
 
 	if (n == 0)
 		return 0;
-	ax_ids_reset(&w->ids);
-	AX_TRY(ax_tokenizer_encode(r->tok, s, n, AX_TOK_SPECIAL, &w->ids, w->mask.scratch, e));
-	*was_cut |= cut(r, &w->ids, sh->limit);
+	AX_TRY(ids_of(r, s, n, data, AX_TOK_SPECIAL, w, note, e));
+	*note |= cut(r, &w->ids, sh->limit) ? AX_MADE_CUT : 0;
 	if (w->ids.n == 0)
 		return 0;
 	end = sh->eos && eos != AX_TOK_NONE && w->ids.id[w->ids.n - 1] != eos && (!sh->limit || w->ids.n < sh->limit);
@@ -62,17 +78,18 @@ int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct 
 	const struct shape sh = {.eos = true};
 	size_t step = r->opt.sequence_len ? r->opt.sequence_len : AX_ROW_MAX, n, at = out->n;
 	const struct ax_val *v;
-	bool was_cut = false;
+	unsigned note = 0;
 
 	AX_TRY(text_field(row, r->field, &v, e));
 	if (v->type == AX_NULL)
 		return 0;
-	AX_TRY(encode(r, v->u.s, v->n, &sh, w, out, 1, &was_cut, e));
+	AX_TRY(encode(r, v->u.s, v->n, NULL, &sh, w, out, 1, &note, e));
 	n = out->n - at;
 	for (size_t i = 0; i < n; i += step) {
 		AX_TRY(ax_made_begin(out, e));
 		out->row[out->n_row].at = at + i;
 		out->row[out->n_row].n = (uint32_t)(n - i < step ? n - i : step);
+		out->row[out->n_row].note = note & AX_MADE_HELD;
 		out->n_row++;
 	}
 	return 0;
@@ -80,37 +97,39 @@ int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct 
 
 /* Prompt and answer as one text; what the prompt alone encodes to is not trained. */
 static int joined(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
-		  const struct shape *bare, bool *was_cut, struct ax_err *e)
+		  const struct shape *bare, unsigned *note, struct ax_err *e)
 {
+	struct ax_prompt_text *p = &w->prompt, *a = &w->answer;
 	size_t at, n_prompt;
 
 	AX_TRY(ax_made_begin(out, e));
 	at = out->n;
-	AX_TRY(encode(r, w->prompt.p, w->prompt.n, bare, w, out, 0, was_cut, e));
+	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, bare, w, out, 0, note, e));
 	n_prompt = out->n - at;
 	out->n = at;
-	ax_buf_add(&w->prompt, w->answer.p ? w->answer.p : "", w->answer.n);
-	if (w->prompt.oom)
+	AX_TRY(ax_guards_append(&p->data, &a->data, p->b.n, e));
+	ax_buf_add(&p->b, a->b.p ? a->b.p : "", a->b.n);
+	if (p->b.oom)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	AX_TRY(encode(r, w->prompt.p, w->prompt.n, full, w, out, 1, was_cut, e));
+	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, full, w, out, 1, note, e));
 	if (!r->opt.train_on_inputs)
 		memset(out->mask + at, 0, n_prompt < out->n - at ? n_prompt : out->n - at);
 	return 0;
 }
 
 static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
-		    const struct shape *bare, bool *was_cut, struct ax_err *e)
+		    const struct shape *bare, unsigned *note, struct ax_err *e)
 {
+	struct ax_prompt_text *p = &w->prompt, *a = &w->answer;
 	struct shape answer = *full;
 	uint32_t eos = r->opt.eff->eos;
 	size_t before;
 
 	answer.drop_bos = true;
 	AX_TRY(ax_made_begin(out, e));
-	AX_TRY(
-	    encode(r, w->prompt.p ? w->prompt.p : "", w->prompt.n, bare, w, out, r->opt.train_on_inputs, was_cut, e));
+	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, bare, w, out, r->opt.train_on_inputs, note, e));
 	before = out->n;
-	AX_TRY(encode(r, w->answer.p ? w->answer.p : "", w->answer.n, &answer, w, out, 1, was_cut, e));
+	AX_TRY(encode(r, a->b.p, a->b.n, &a->data, &answer, w, out, 1, note, e));
 	for (unsigned i = 0; i < r->prompt.n_eos && eos != AX_TOK_NONE && out->n > before; i++)
 		if (!answer.limit || out->n - before < answer.limit)
 			AX_TRY(ax_made_add(out, &eos, 1, 1, e));
@@ -121,17 +140,18 @@ int ax_rows_prompt_make(const struct ax_rows *r, const struct ax_val *row, struc
 			struct ax_err *e)
 {
 	const struct shape full = {.limit = r->opt.sequence_len, .eos = true}, bare = {.limit = r->opt.sequence_len};
-	bool was_cut = false;
+	unsigned note = 0;
 
 	AX_TRY(ax_prompt_build(&r->prompt, row, &w->prompt, &w->answer, e));
-	AX_TRY((r->prompt.joined ? joined : separate)(r, out, w, &full, &bare, &was_cut, e));
-	return ax_made_end(out, was_cut ? AX_MADE_CUT : 0, e);
+	AX_TRY((r->prompt.joined ? joined : separate)(r, out, w, &full, &bare, &note, e));
+	return ax_made_end(out, note, e);
 }
 
 int ax_rows_segments_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out,
 			  struct ax_rows_work *w, struct ax_err *e)
 {
 	const struct ax_val *list = ax_val_get(row, "segments");
+	unsigned note = 0;
 
 	if (ax_val_is_null(list))
 		return ax_fail(e, AX_EDATA, "field \"segments\" is missing");
@@ -146,9 +166,8 @@ int ax_rows_segments_make(const struct ax_rows *r, const struct ax_val *row, str
 		if (!text || text->type != AX_STR || !label)
 			return ax_fail(e, AX_EDATA, "segment %zu lacks a text or a label", i + 1);
 		train = r->opt.train_on_inputs || ax_val_truthy(label);
-		ax_ids_reset(&w->ids);
-		AX_TRY(ax_tokenizer_encode(r->tok, text->u.s, text->n, 0, &w->ids, w->mask.scratch, e));
+		AX_TRY(ids_of(r, text->u.s, text->n, NULL, 0, w, &note, e));
 		AX_TRY(ax_made_add(out, w->ids.id, w->ids.n, train, e));
 	}
-	return ax_made_end(out, 0, e);
+	return ax_made_end(out, note, e);
 }

@@ -4,6 +4,8 @@
 
 #include "tok/tokenizer_impl.h"
 
+#define APART_DEPTH 64 /* a part is shorter than the guarded token whose cut it begins behind */
+
 struct ax_tok_scratch {
 	struct ax_norm_work norm;
 	struct ax_pre_work pre;
@@ -58,26 +60,22 @@ struct job {
 	const struct ax_tokenizer *t;
 	struct ax_tok_scratch *s;
 	unsigned flags;
-	const struct ax_tok_guard *guard; /* the first that may still overlap */
-	size_t n_guard;
+	struct ax_guards *guards; /* NULL: none */
+	bool all;		  /* the whole text is data */
+	bool track;		  /* ranges are asked for, or needed to compare with guards */
+	bool apart;		  /* the model itself can form guarded tokens */
 	struct ax_ids *out;
 	const struct ax_ntext *text; /* what is searched for added tokens */
 };
 
-static bool tracks(const struct job *j)
-{
-	return j->flags & AX_TOK_OFFSETS;
-}
-
 /* A pre-tokenized piece to the model; offsets from the piece back to the input. */
-static int model(void *ctx, const struct ax_ntext *piece, struct ax_err *e)
+static int encode_piece(struct job *j, const struct ax_ntext *piece, struct ax_err *e)
 {
-	struct job *j = ctx;
 	size_t from = j->out->n;
 	struct ax_ids *o = j->out;
 
-	AX_TRY(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, tracks(j), piece->base, o, e));
-	if (tracks(j) && piece->begin)
+	AX_TRY(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, j->track, piece->base, o, e));
+	if (j->track && piece->begin)
 		for (size_t i = from; i < o->n; i++) {
 			uint32_t b = o->begin[i] - piece->base, end = o->end[i] - piece->base;
 
@@ -86,10 +84,69 @@ static int model(void *ctx, const struct ax_ntext *piece, struct ax_err *e)
 	return 0;
 }
 
+static bool is_guarded(const struct job *j, const struct ax_tok_added *tok)
+{
+	return tok->special || tok->guarded || ax_guards_lists(j->guards, tok->id);
+}
+
+/* Did the model make a guarded token of data? The unknown token is what unknown characters give: there is no harm in it. */
+static bool is_forged(const struct job *j, const struct ax_ntext *piece, const struct ax_ids *ids, size_t i)
+{
+	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, ids->id[i]);
+	uint32_t b, e;
+
+	if (!tok || !tok->merged || tok->id == j->t->bpe.unk || !is_guarded(j, tok))
+		return false;
+	if (j->all)
+		return true;
+	ax_ntext_range(piece, ids->begin[i], ids->end[i], &b, &e);
+	return ax_guards_overlap(j->guards, b, e);
+}
+
+/*
+ * Encode a piece so that no guarded token comes out of data: it is cut behind the first character of each, and the
+ * parts are encoded. What they give may have to be cut again; `depth` bounds that.
+ */
+static int encode_apart(struct job *j, const struct ax_ntext *piece, unsigned depth, struct ax_err *e)
+{
+	struct ax_ids ids = AX_IDS_INIT;
+	size_t done = 0, len;
+	struct ax_ntext part;
+	int rc;
+
+	AX_GOTO(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, true, 0, &ids, e));
+	for (size_t i = 0; i < ids.n; i++) {
+		size_t cut = ids.begin[i];
+
+		if (!is_forged(j, piece, &ids, i))
+			continue;
+		ax_utf8_get((const unsigned char *)piece->p + cut, &len);
+		cut += len;
+		if (cut >= ids.end[i] || depth == 0)
+			AX_GOTO(ax_fail(e, AX_EDATA, "data text cannot be written without token %u", ids.id[i]));
+		j->guards->n_held++;
+		part = ax_ntext_slice(*piece, done, cut);
+		AX_GOTO(encode_apart(j, &part, depth - 1, e));
+		done = cut;
+	}
+	part = ax_ntext_slice(*piece, done, piece->n);
+	rc = done ? encode_apart(j, &part, depth - 1, e) : encode_piece(j, piece, e);
+out:
+	ax_ids_release(&ids);
+	return rc;
+}
+
+static int model(void *ctx, const struct ax_ntext *piece, struct ax_err *e)
+{
+	struct job *j = ctx;
+
+	return j->apart ? encode_apart(j, piece, APART_DEPTH, e) : encode_piece(j, piece, e);
+}
+
 static int push_id(struct job *j, uint32_t id, uint32_t begin, uint32_t end, struct ax_err *e)
 {
-	AX_TRY(ax_ids_reserve(j->out, 1, tracks(j), e));
-	if (tracks(j)) {
+	AX_TRY(ax_ids_reserve(j->out, 1, j->track, e));
+	if (j->track) {
 		j->out->begin[j->out->n] = begin;
 		j->out->end[j->out->n] = end;
 	}
@@ -112,28 +169,6 @@ const struct ax_tok_added *ax_tokenizer_added(const struct ax_tokenizer *t, uint
 	return lo < t->n_added && t->added[lo].id == id ? &t->added[lo] : NULL;
 }
 
-/* May this added token stand at [begin, end) of the searched text, or is it what a user wrote? */
-static bool unguarded(void *ctx, uint32_t id, size_t begin, size_t end)
-{
-	const struct job *j = ctx;
-	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
-	size_t lo = 0, hi = j->n_guard;
-	uint32_t b, e;
-
-	if (!tok->special && !tok->guarded)
-		return true;
-	ax_ntext_range(j->text, begin, end, &b, &e);
-	while (lo < hi) { /* the first range that ends behind b */
-		size_t mid = (lo + hi) / 2;
-
-		if (j->guard[mid].end <= b)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo == j->n_guard || j->guard[lo].begin >= e;
-}
-
 static bool is_word(uint32_t c)
 {
 	return ax_uni(c) & AX_UNI_RWORD;
@@ -147,6 +182,27 @@ static bool stands_alone(const struct ax_ntext *t, size_t begin, size_t end)
 
 	return (begin == 0 || !is_word(ax_utf8_before(p + begin))) &&
 	       (end == t->n || !is_word(ax_utf8_get(p + end, &len)));
+}
+
+/*
+ * May this added token stand at [begin, end) of the searched text, or would it be made of data? One that a word beside
+ * it takes out anyway is not refused: then it takes its text out, as without guards.
+ */
+static bool allowed(void *ctx, uint32_t id, size_t begin, size_t end)
+{
+	const struct job *j = ctx;
+	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
+	uint32_t b, e;
+
+	if (!is_guarded(j, tok) || (tok->single_word && !stands_alone(j->text, begin, end)))
+		return true;
+	if (!j->all) {
+		ax_ntext_range(j->text, begin, end, &b, &e);
+		if (!ax_guards_overlap(j->guards, b, e))
+			return true;
+	}
+	j->guards->n_held++;
+	return false;
 }
 
 static size_t strip_left(const struct ax_ntext *t, size_t begin, size_t floor)
@@ -177,7 +233,7 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 	size_t done = 0, pos = 0, end;
 	uint32_t id;
 
-	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &id, j->n_guard ? unguarded : NULL, j)) {
+	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &id, j->guards ? allowed : NULL, j)) {
 		const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
 		size_t begin = pos, stop = end;
 		uint32_t b, q;
@@ -204,25 +260,43 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 
 static int pretokenize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
-	return ax_pretok_run(&j->t->pre, &j->s->pre, t, tracks(j), model, j, e);
+	return ax_pretok_run(&j->t->pre, &j->s->pre, t, j->track, model, j, e);
 }
 
 static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
-	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, tracks(j), e));
+	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, j->track, e));
 	if (!j->t->normalized.n_node)
 		return pretokenize(j, t, e);
 	return split_added(j, &j->t->normalized, &t, pretokenize, e);
 }
 
-int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
-				const struct ax_tok_guard *guard, size_t n_guard, struct ax_ids *out,
-				struct ax_tok_scratch *s, struct ax_err *e)
+/* Can the model's own merges form a token that is guarded here? */
+static bool forges(const struct ax_tokenizer *t, const struct ax_guards *g)
 {
-	struct job j = {t, s, flags, guard, n_guard, out, NULL};
+	bool any = t->merges_special;
+
+	for (size_t i = 0; i < g->n_id && !any; i++) {
+		const struct ax_tok_added *tok = ax_tokenizer_added(t, g->id[i]);
+
+		any = tok && tok->merged;
+	}
+	return any;
+}
+
+int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
+				struct ax_guards *guards, struct ax_ids *out, struct ax_tok_scratch *s,
+				struct ax_err *e)
+{
+	struct job j = {.t = t, .s = s, .flags = flags, .guards = guards && guards->n ? guards : NULL, .out = out};
 	struct ax_ntext whole = {text, n, NULL, NULL, 0};
 	size_t bad;
 
+	if (j.guards) {
+		j.all = guards->range[0].begin == 0 && guards->range[0].end >= n;
+		j.apart = forges(t, guards);
+	}
+	j.track = flags & AX_TOK_OFFSETS || (j.guards && !j.all);
 	if (n > AX_TOK_MAX_TEXT)
 		return ax_fail(e, AX_EMEM, "a text of %zu bytes is beyond the limit of 4 GiB", n);
 	bad = ax_utf8_check(text, n);
@@ -239,7 +313,7 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 int ax_tokenizer_encode(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags, struct ax_ids *out,
 			struct ax_tok_scratch *s, struct ax_err *e)
 {
-	return ax_tokenizer_encode_guarded(t, text, n, flags, NULL, 0, out, s, e);
+	return ax_tokenizer_encode_guarded(t, text, n, flags, NULL, out, s, e);
 }
 
 uint32_t ax_tokenizer_id(const struct ax_tokenizer *t, const char *content, size_t n)

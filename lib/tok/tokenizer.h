@@ -32,6 +32,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "tok/guard.h"
 
 struct ax_tokenizer;
 struct ax_tok_scratch;
@@ -62,6 +63,7 @@ struct ax_tok_added {
 	uint32_t id;
 	bool special, lstrip, rstrip, single_word, normalized;
 	bool guarded; /* not recognised in guarded text, as if it were special */
+	bool merged;  /* set at load: the model gives the id for ordinary text too */
 };
 
 /*
@@ -99,15 +101,14 @@ enum ax_tok_flags {
 int ax_tokenizer_encode(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags, struct ax_ids *out,
 			struct ax_tok_scratch *s, struct ax_err *e);
 
-/* A byte range of the text in which special tokens are not recognised: what a user wrote. */
-struct ax_tok_guard {
-	size_t begin, end;
-};
-
-/* The same; a special (or `guarded`) added token that would overlap one of the ascending, disjoint ranges stays text. */
+/*
+ * The same, but data (tok/guard.h) forms no guarded token: neither an added token whose text holds a byte of it, nor one
+ * that the model would make of it; the text stays text. guards->n_held counts how often. NULL, or no ranges: nothing is
+ * data. AX_EDATA where a single character is a guarded token.
+ */
 int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
-				const struct ax_tok_guard *guard, size_t n_guard, struct ax_ids *out,
-				struct ax_tok_scratch *s, struct ax_err *e);
+				struct ax_guards *guards, struct ax_ids *out, struct ax_tok_scratch *s,
+				struct ax_err *e);
 
 /* Id of a token's text in the vocabulary or among the added tokens; AX_TOK_NONE if there is none. */
 uint32_t ax_tokenizer_id(const struct ax_tokenizer *t, const char *content, size_t n);

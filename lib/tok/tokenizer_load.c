@@ -72,6 +72,42 @@ static int insert(struct ax_tokenizer *t, const struct ax_tok_added *tok, struct
 	return 0;
 }
 
+/* Does the model give the id for text: by a merge, by looking the whole piece up, or for a single character? */
+static bool is_merged(const struct ax_bpe *m, uint32_t id)
+{
+	const struct ax_vocab *v = &m->vocab;
+	const char *p;
+	size_t n, len;
+
+	if (id >= v->id_end || v->str[id].n == UINT32_MAX || v->str[id].n == 0)
+		return false;
+	p = v->text + v->str[id].off;
+	n = v->str[id].n;
+	ax_utf8_get((const unsigned char *)p, &len);
+	if (m->ignore_merges || len >= n || m->prefix || m->suffix) /* with affixes: not looked into, so presumed */
+		return true;
+	for (size_t i = len; i < n; i += len) {
+		uint32_t left = ax_vocab_find(v, p, i), right = ax_vocab_find(v, p + i, n - i);
+		const struct ax_merge *g = left == AX_TOK_NONE || right == AX_TOK_NONE ? NULL : ax_bpe_merge(m, left, right);
+
+		if (g && g->id == id)
+			return true;
+		ax_utf8_get((const unsigned char *)p + i, &len);
+	}
+	return false;
+}
+
+static void find_merged(struct ax_tokenizer *t)
+{
+	t->merges_special = false;
+	for (size_t i = 0; i < t->n_added; i++) {
+		struct ax_tok_added *a = &t->added[i];
+
+		a->merged = is_merged(&t->bpe, a->id);
+		t->merges_special |= a->merged && (a->special || a->guarded) && a->id != t->bpe.unk;
+	}
+}
+
 /* The matchers: normalized tokens are looked for as the normalizer writes them. */
 static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 {
@@ -80,6 +116,7 @@ static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 
 	ax_trie_release(&t->raw);
 	ax_trie_release(&t->normalized);
+	find_merged(t);
 	for (size_t i = 0; !rc && i < t->n_added; i++) {
 		struct ax_ntext x = {t->added[i].content, t->added[i].content_n, NULL, NULL, 0};
 

@@ -3,6 +3,7 @@
  * "axolotl" must give its labels; the mask "exact" may differ only where the table says why. Needs the shared assets
  * (AX_ASSETS); skipped without them. AX_VERBOSE=1 names every case that differs.
  */
+#define _GNU_SOURCE /* memmem */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,12 +153,13 @@ static int open_effective(struct made *m, const struct ax_val *c, const char *to
 	return ax_effective_open(&m->eff, &spec, &m->open_e);
 }
 
-static void make_case(struct made *m, const struct ax_val *c, const char *tokenizer, enum ax_mask_mode mode)
+static void make_case(struct made *m, const struct ax_val *c, const struct ax_val *row, const char *tokenizer,
+		      enum ax_mask_mode mode, bool no_inject)
 {
 	struct ax_val *cfg = (struct ax_val *)(uintptr_t)ax_val_get(c, "config");
 	struct ax_val *entry = (struct ax_val *)(uintptr_t)ax_val_at(ax_val_get(cfg, "datasets"), 0);
 	const char *today = ax_val_cstr(&arena, ax_val_get(c, "today"), NULL);
-	struct ax_rows_opt o = {.model_name = tokenizer, .mask = mode};
+	struct ax_rows_opt o = {.model_name = tokenizer, .mask = mode, .no_inject = no_inject};
 	struct ax_rows *r = NULL;
 	struct ax_rows_work *w = NULL;
 	struct tm now;
@@ -179,7 +181,7 @@ static void make_case(struct made *m, const struct ax_val *c, const char *tokeni
 	if (!m->rc)
 		m->rc = ax_rows_work_new(&w, r, &m->e);
 	if (!m->rc)
-		m->rc = ax_rows_make(r, ax_val_get(c, "row"), &m->rows, w, &m->e);
+		m->rc = ax_rows_make(r, row, &m->rows, w, &m->e);
 	ax_rows_work_free(w);
 	ax_rows_free(r);
 }
@@ -308,6 +310,148 @@ static void judge(const struct ax_val *c, struct made *m, struct tally *t, enum 
 		show_row(m, c);
 }
 
+struct one {
+	struct ax_val *c;
+	char *key;
+	bool done;
+};
+
+/* --- no_inject --- */
+
+struct guard_tally {
+	unsigned same, held, injected, bad;
+};
+
+static bool guarded(const struct ax_tok_added *t)
+{
+	return t->special || t->guarded;
+}
+
+/* Does a string of v hold the text of a special token? */
+static bool holds_special(const struct ax_tokenizer *tok, const struct ax_val *v)
+{
+	for (size_t i = 0; v->type == AX_MAP && i < v->n; i++)
+		if (holds_special(tok, v->u.pair[i].val))
+			return true;
+	for (size_t i = 0; v->type == AX_LIST && i < v->n; i++)
+		if (holds_special(tok, v->u.item[i]))
+			return true;
+	for (size_t i = 0; v->type == AX_STR && i < ax_tokenizer_n_added(tok); i++) {
+		const struct ax_tok_added *t = ax_tokenizer_added_at(tok, i);
+
+		if (guarded(t) && t->content_n && v->n >= t->content_n && memmem(v->u.s, v->n, t->content, t->content_n))
+			return true;
+	}
+	return false;
+}
+
+/* How many special tokens, but for the one of unknown characters. */
+static size_t count_special(const struct made *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->rows.n; i++) {
+		const struct ax_tok_added *t = ax_tokenizer_added(m->eff->tok, m->rows.id[i]);
+
+		n += t && guarded(t) && m->rows.id[i] != m->eff->unk;
+	}
+	return n;
+}
+
+static unsigned notes(const struct made *m)
+{
+	unsigned note = 0;
+
+	for (size_t i = 0; i < m->rows.n_row; i++)
+		note |= m->rows.row[i].note;
+	return note;
+}
+
+/* A copy of the row in which the texts named `key` end with the text of every special token (of many: some). */
+static struct ax_val *inject(const struct ax_tokenizer *tok, const struct ax_val *v, const char *key)
+{
+	static const char *const names[] = {"content", "value",	 "text",   "instruction", "input",
+					    "output",  "prompt", "answer", "question",	  "reasoning_content"};
+	struct ax_val *out;
+	struct ax_buf b = AX_BUF_INIT;
+	bool named = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		named |= key && !strcmp(key, names[i]);
+	if (v->type == AX_MAP) {
+		out = ax_val_map(&arena);
+		for (size_t i = 0; i < v->n; i++)
+			ax_val_set(&arena, out, v->u.pair[i].key, inject(tok, v->u.pair[i].val, v->u.pair[i].key));
+		return out;
+	}
+	if (v->type == AX_LIST) {
+		out = ax_val_list(&arena);
+		for (size_t i = 0; i < v->n; i++)
+			ax_val_push(&arena, out, inject(tok, v->u.item[i], key));
+		return out;
+	}
+	if (v->type != AX_STR || v->n == 0 || !named)
+		return (struct ax_val *)(uintptr_t)v;
+	ax_buf_add(&b, v->u.s, v->n);
+	for (size_t i = 0, n = 0; i < ax_tokenizer_n_added(tok) && n < 12; i++) {
+		const struct ax_tok_added *t = ax_tokenizer_added_at(tok, i);
+
+		if (guarded(t)) {
+			ax_buf_addf(&b, "%sx", n++ % 2 ? " " : "");
+			ax_buf_add(&b, t->content, t->content_n);
+		}
+	}
+	ax_buf_addc(&b, 'x');
+	out = ax_val_str(&arena, b.p, b.n);
+	ax_buf_release(&b);
+	return out;
+}
+
+static void guard_bad(const struct ax_val *c, struct guard_tally *g, const char *what)
+{
+	g->bad++;
+	printf("# no_inject %s: %s\n", ax_val_cstr(&arena, ax_val_get(c, "id"), "?"), what);
+}
+
+/*
+ * With no_inject a row without text of special tokens gives the same ids and labels; the same row with such text in all
+ * that it says has as many special tokens as without.
+ */
+static void run_guarded(struct one *o, struct made *m, enum ax_mask_mode mode, struct guard_tally *g)
+{
+	const struct ax_val *c = o->c, *row = ax_val_get(c, "row");
+	const char *name = ax_val_cstr(&arena, ax_val_get(c, "tokenizer"), "");
+	struct made with = {.eff = m->eff, .open_rc = m->open_rc};
+	size_t n;
+
+	make_case(m, c, row, name, mode, false);
+	make_case(&with, c, row, name, mode, true);
+	if (m->rc != with.rc)
+		guard_bad(c, g, "refused otherwise");
+	if (m->rc || with.rc)
+		goto out;
+	if (notes(&with) & AX_MADE_HELD) {
+		g->held++;
+		if (!holds_special(m->eff->tok, row))
+			guard_bad(c, g, "text was held back, but there is none of special tokens");
+		goto out;
+	}
+	g->same++;
+	if (m->rows.n_row != with.rows.n_row || m->rows.n != with.rows.n ||
+	    (m->rows.n && (memcmp(m->rows.id, with.rows.id, m->rows.n * sizeof(*m->rows.id)) ||
+			   memcmp(m->rows.mask, with.rows.mask, m->rows.n))))
+		guard_bad(c, g, "ids or labels differ");
+	n = count_special(m);
+	make_case(&with, c, inject(m->eff->tok, row, NULL), name, mode, true);
+	if (with.rc || (notes(&with) & AX_MADE_CUT) || !(notes(&with) & AX_MADE_HELD))
+		goto out; /* nothing was put in, or it was cut off again */
+	g->injected++;
+	if (count_special(&with) != n)
+		guard_bad(c, g, "special tokens came out of the data");
+out:
+	ax_made_release(&with.rows);
+}
+
 static bool supported(const char *kind)
 {
 	static const char *const not [] = {"llama2_chat", "pygmalion", "creative_acr"};
@@ -317,12 +461,6 @@ static bool supported(const char *kind)
 			return false;
 	return true;
 }
-
-struct one {
-	struct ax_val *c;
-	char *key;
-	bool done;
-};
 
 static struct one *cases;
 static size_t n_case, cap_case;
@@ -353,7 +491,7 @@ static bool read_cases(const char *path)
 	return end;
 }
 
-static void run_case(struct one *o, struct made *m, unsigned bad[2])
+static void run_case(struct one *o, struct made *m, unsigned bad[2], struct guard_tally *g)
 {
 	struct tally *t = tally_of(o->c);
 
@@ -365,9 +503,10 @@ static void run_case(struct one *o, struct made *m, unsigned bad[2])
 	}
 	use_asset_template((struct ax_val *)(uintptr_t)ax_val_at(ax_val_path(o->c, "config.datasets"), 0));
 	for (int mode = 0; mode < 2; mode++) {
-		make_case(m, o->c, ax_val_cstr(&arena, ax_val_get(o->c, "tokenizer"), ""),
-			  mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL);
+		make_case(m, o->c, ax_val_get(o->c, "row"), ax_val_cstr(&arena, ax_val_get(o->c, "tokenizer"), ""),
+			  mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, false);
 		judge(o->c, m, t, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, &bad[mode]);
+		run_guarded(o, m, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, g);
 	}
 }
 
@@ -375,6 +514,7 @@ static void run_case(struct one *o, struct made *m, unsigned bad[2])
 static void run_cases(const char *path)
 {
 	struct made m = {0};
+	struct guard_tally g = {0};
 	unsigned bad[2] = {0, 0};
 
 	check(read_cases(path), "all cases read");
@@ -386,13 +526,15 @@ static void run_cases(const char *path)
 		    open_effective(&m, cases[i].c, ax_val_cstr(&arena, ax_val_get(cases[i].c, "tokenizer"), ""));
 		for (size_t k = i; k < n_case; k++)
 			if (!cases[k].done && !strcmp(cases[k].key, cases[i].key))
-				run_case(&cases[k], &m, bad);
+				run_case(&cases[k], &m, bad, &g);
 	}
 	ax_made_release(&m.rows);
 	if (m.eff)
 		ax_effective_free(m.eff);
 	ax_free(cases);
 	check(bad[0] == 0, "ids, and labels of --mask axolotl, equal Axolotl's or are known to differ");
+	printf("# no_inject: %u runs the same, %u hold text of special tokens, %u injected\n", g.same, g.held, g.injected);
+	check(g.bad == 0 && g.same > 0 && g.injected > 0, "with no_inject special tokens come of templates alone");
 	check(bad[1] == 0, "labels of --mask exact equal Axolotl's or are known to differ");
 }
 

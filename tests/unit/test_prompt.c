@@ -27,7 +27,8 @@ static void check(const char *type, const char *row, const char *want)
 {
 	struct ax_prompt p;
 	struct ax_err e = {0};
-	struct ax_buf prompt = AX_BUF_INIT, answer = AX_BUF_INIT, got = AX_BUF_INIT;
+	struct ax_prompt_text prompt = {0}, answer = {0};
+	struct ax_buf got = AX_BUF_INIT;
 	int rc = *type == '{' ? ax_prompt_init_user(&p, json(type), &arena, &e) : ax_prompt_init(&p, type, NULL, &e);
 
 	if (!rc)
@@ -35,10 +36,10 @@ static void check(const char *type, const char *row, const char *want)
 	if (rc)
 		ax_buf_addf(&got, "!%s", e.msg);
 	else
-		ax_buf_addf(&got, "%s=>%s", prompt.n ? prompt.p : "", answer.n ? answer.p : "");
+		ax_buf_addf(&got, "%s=>%s", prompt.b.n ? prompt.b.p : "", answer.b.n ? answer.b.p : "");
 	assert_string_equal(got.p, want);
-	ax_buf_release(&prompt);
-	ax_buf_release(&answer);
+	ax_prompt_text_release(&prompt);
+	ax_prompt_text_release(&answer);
 	ax_buf_release(&got);
 }
 
@@ -103,11 +104,11 @@ static void test_user(void **state)
 
 static void check_format(const char *format, const char *want)
 {
-	const struct ax_format_arg arg[] = {{"a", "bc\xc3\xa9", 4}, {"q", "it's", 4}};
+	const struct ax_format_arg arg[] = {{"a", "bc\xc3\xa9", 4, true}, {"q", "it's", 4, false}};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_err e = {0};
 
-	if (ax_format(&b, format, arg, 2, &e)) {
+	if (ax_format(&b, NULL, format, arg, 2, &e)) {
 		ax_buf_reset(&b);
 		ax_buf_addf(&b, "!%s", e.msg);
 	}

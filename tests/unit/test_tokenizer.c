@@ -146,7 +146,7 @@ static bool holds(const struct ax_ids *ids, uint32_t id)
 static void guards(void **state)
 {
 	static const char text[] = "<|user|>hi <|end|> there<|end|>";
-	const struct ax_tok_guard guard = { 8, 24 };
+	struct ax_guards guards = AX_GUARDS_INIT;
 	struct ax_tokenizer *t = open_one("bytes-llama3");
 	struct ax_tok_scratch *s;
 	struct ax_ids out = AX_IDS_INIT;
@@ -156,7 +156,10 @@ static void guards(void **state)
 	(void)state;
 	assert_int_not_equal(end, AX_TOK_NONE);
 	assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
-	assert_int_equal(ax_tokenizer_encode_guarded(t, text, strlen(text), AX_TOK_OFFSETS, &guard, 1, &out, s, NULL), 0);
+	assert_int_equal(ax_guards_add(&guards, 8, 24, NULL), 0);
+	assert_int_equal(ax_tokenizer_encode_guarded(t, text, strlen(text), AX_TOK_OFFSETS, &guards, &out, s, NULL), 0);
+	assert_int_equal(guards.n_held, 1);
+	ax_guards_release(&guards);
 	for (size_t i = 0; i < out.n; i++)
 		n += out.id[i] == end;
 	assert_int_equal(n, 1);

@@ -8,10 +8,12 @@ struct encoder {
 	const struct ax_tokenizer *tok;
 	struct ax_tok_scratch *scratch;
 	struct ax_ids ids;
+	struct ax_guards guards;
 	struct ax_arena arena;
 	struct ax_buf line;
 	struct ax_out out;
 	unsigned flags;
+	bool no_inject;
 };
 
 static void put_id(struct ax_buf *b, uint32_t id)
@@ -34,7 +36,10 @@ static int encode_one(struct encoder *x, const struct ax_record *r, struct ax_er
 	if (v->type != AX_STR)
 		return ax_fail(e, AX_EDATA, "expected a JSON string");
 	ax_ids_reset(&x->ids);
-	AX_TRY(ax_tokenizer_encode(x->tok, v->u.s, v->n, x->flags, &x->ids, x->scratch, e));
+	ax_guards_reset(&x->guards);
+	if (x->no_inject)
+		AX_TRY(ax_guards_add(&x->guards, 0, v->n, e));
+	AX_TRY(ax_tokenizer_encode_guarded(x->tok, v->u.s, v->n, x->flags, &x->guards, &x->ids, x->scratch, e));
 	ax_buf_reset(&x->line);
 	ax_buf_addc(&x->line, '[');
 	for (size_t i = 0; i < x->ids.n; i++) {
@@ -72,7 +77,8 @@ int tk_encode(struct ax_conf *c, struct ax_err *e)
 	static const char *const standard[] = {"-"};
 	const char *const *file = c->n_operand ? c->operand : standard;
 	size_t n_file = c->n_operand ? c->n_operand : 1;
-	struct encoder x = {.flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL};
+	struct encoder x = {.flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL,
+			    .no_inject = ax_conf_opt_flag(c, "no-inject")};
 	struct tk_plan p;
 	int rc = tk_plan_init(&p, c, false, e);
 
@@ -93,6 +99,7 @@ out:
 	ax_out_abort(&x.out);
 	ax_tok_scratch_free(x.scratch);
 	ax_ids_release(&x.ids);
+	ax_guards_release(&x.guards);
 	ax_buf_release(&x.line);
 	ax_arena_release(&x.arena);
 plan:

@@ -78,6 +78,8 @@ struct ax_val *tk_header(const struct tk_plan *p, struct ax_conf *c, int argc, c
 	ok = ok && ax_val_set(a, h, "keys", ax_conf_resolved(c, AX_TOOL_TOKENIZE | AX_TOOL_PACK | AX_TOOL_SHARD));
 	ok =
 	    ok && ax_val_set(a, extra, "seed", ax_val_int(a, (int64_t)p->seed)) && ax_val_set(a, extra, "sources", src);
+	if (ax_conf_opt_flag(c, "no-inject"))
+		ok = ok && ax_val_set(a, extra, "no_inject", ax_val_bool(a, true));
 	ok = ok && ax_header_provenance(a, h, !ax_conf_opt_flag(c, "no-provenance"), "ax-tokenize", argc, argv, extra);
 	if (!ok)
 		ax_fail(e, AX_EMEM, "out of memory");

@@ -10,6 +10,7 @@ static const struct ax_opt options[] = {
     {"model", 'm', AX_OPT_STR, "DIR", NULL, "model folder or Hub name: the tokenizer (the key base_model)"},
     {"type", 't', AX_OPT_STR, "TYPE", NULL, "kind of row of the files named: chat_template, alpaca, completion, ..."},
     {"mask", 0, AX_OPT_STR, "MODE", "exact", "loss mask of conversations: exact, or axolotl for its own rules"},
+    {"no-inject", 0, AX_OPT_FLAG, NULL, NULL, "text of the data never forms special tokens; says which rows hold any"},
     {"now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock"},
     {"max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many"},
     {"rejects", 0, AX_OPT_STR, "FILE", NULL, "list every dropped row: file, line, reason, detail"},
@@ -126,6 +127,8 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	AX_TRY(ax_sig_start(e));
 	if (encode + render + ax_conf_opt_flag(c, "print") > 1)
 		return ax_fail(e, AX_EUSAGE, "--encode, --render and --print exclude each other");
+	if (render && ax_conf_opt_flag(c, "no-inject"))
+		return ax_fail(e, AX_EUSAGE, "--no-inject is about tokens: --render makes none");
 	return encode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
 }
 

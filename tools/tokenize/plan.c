@@ -162,6 +162,7 @@ static void rows_opt(struct tk_plan *p, const char *model_name, struct ax_rows_o
 				  .model_name = model_name,
 				  .sequence_len = (uint32_t)ax_conf_int(c, "sequence_len"),
 				  .train_on_inputs = ax_conf_bool(c, "train_on_inputs"),
+				  .no_inject = ax_conf_opt_flag(c, "no-inject"),
 				  .mask = mask && !strcmp(mask, "axolotl") ? AX_MASK_AXOLOTL : AX_MASK_EXACT,
 				  .chat_template_kwargs = ax_conf_get(c, "chat_template_kwargs"),
 				  .eot_tokens = ax_conf_get(c, "eot_tokens"),

@@ -54,8 +54,12 @@ void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 
 		if (!(note & 1u << i))
 			continue;
-		if (t->n++ == 0)
-			snprintf(t->first, sizeof(t->first), "%s:%llu", b->entry->file[r->file], (ull)r->line);
+		if (t->n++ < TK_SHOWN) {
+			size_t at = strlen(t->first);
+
+			snprintf(t->first + at, sizeof(t->first) - at, "%s%s:%llu", at ? ", " : "", b->entry->file[r->file],
+				 (ull)r->line);
+		}
 	}
 }
 
@@ -101,7 +105,7 @@ static struct ax_val *split_json(struct ax_arena *a, const struct tk_stats *t, i
 static struct ax_val *stats_json(struct ax_arena *a, const struct tk_sink *s, double seconds)
 {
 	static const char *const note_key[TK_N_NOTE] = {"turn_end_not_trained", "turn_not_shown", "double_bos",
-							"cut_at_sequence_len"};
+							"cut_at_sequence_len", "text_of_special_tokens"};
 	const struct tk_stats *t = &s->stats;
 	struct ax_val *m = ax_val_map(a), *drops = ax_val_map(a), *notes = ax_val_map(a), *train, *eval;
 	bool ok = m && drops && notes;

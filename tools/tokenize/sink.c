@@ -12,6 +12,7 @@ static const char *const note_text[TK_N_NOTE] = {
     "rows with a trained turn that the template does not show",
     "rows that begin with two beginning-of-text tokens",
     "rows with a prompt or answer cut at sequence_len",
+    "rows hold text of special tokens, which stays text",
 };
 
 static int no_memory(struct ax_err *e)
@@ -201,6 +202,7 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 {
 	uint64_t first = s->n_line;
 	size_t kept = 0;
+	unsigned note = 0;
 	char detail[64];
 	const char *why;
 
@@ -217,10 +219,11 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 			AX_TRY(drop_row(s, b, rec, &r, why, detail, e));
 			continue;
 		}
-		tk_count_note(s, b, rec, b->made.row[i].note);
+		note |= b->made.row[i].note;
 		AX_TRY(keep_row(s, b, rec, &r, e));
 		kept++;
 	}
+	tk_count_note(s, b, rec, note);
 	if (rec->n_row == 0) {
 		tk_count_drop(s, b, rec, b->entry->eval, "empty", NULL);
 		if (s->opt->print)

@@ -68,10 +68,10 @@ struct tk_reason {
 struct tk_note {
 	const char *what;
 	uint64_t n;
-	char first[128]; /* "FILE:LINE" of the first row */
+	char first[512]; /* "FILE:LINE" of the first rows */
 };
 
-#define TK_N_NOTE 4
+#define TK_N_NOTE 5
 
 /* Counts, of the run as a whole. */
 struct tk_stats {
