@@ -122,8 +122,10 @@ static int encode_apart(struct job *j, const struct ax_ntext *piece, unsigned de
 			continue;
 		ax_utf8_get((const unsigned char *)piece->p + cut, &len);
 		cut += len;
-		if (cut >= ids.end[i] || depth == 0)
-			AX_GOTO(ax_fail(e, AX_EDATA, "data text cannot be written without token %u", ids.id[i]));
+		if (cut >= ids.end[i]) /* a single character has no other spelling */
+			continue;
+		if (depth == 0)
+			AX_GOTO(ax_fail(e, AX_EMEM, "text of special tokens, nested too deep"));
 		j->guards->n_held++;
 		part = ax_ntext_slice(*piece, done, cut);
 		AX_GOTO(encode_apart(j, &part, depth - 1, e));

@@ -63,7 +63,7 @@ struct ax_tok_added {
 	uint32_t id;
 	bool special, lstrip, rstrip, single_word, normalized;
 	bool guarded; /* not recognised in guarded text, as if it were special */
-	bool merged;  /* set at load: the model gives the id for ordinary text too */
+	bool merged;  /* set at load: the model gives the id for text too, of several characters */
 };
 
 /*
@@ -104,7 +104,7 @@ int ax_tokenizer_encode(const struct ax_tokenizer *t, const char *text, size_t n
 /*
  * The same, but data (tok/guard.h) forms no guarded token: neither an added token whose text holds a byte of it, nor one
  * that the model would make of it; the text stays text. guards->n_held counts how often. NULL, or no ranges: nothing is
- * data. AX_EDATA where a single character is a guarded token.
+ * data. (A guarded token of a single character that is in the model's vocabulary has no other spelling, and stays.)
  */
 int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
 				struct ax_guards *guards, struct ax_ids *out, struct ax_tok_scratch *s,

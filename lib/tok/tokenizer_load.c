@@ -72,7 +72,7 @@ static int insert(struct ax_tokenizer *t, const struct ax_tok_added *tok, struct
 	return 0;
 }
 
-/* Does the model give the id for text: by a merge, by looking the whole piece up, or for a single character? */
+/* Does the model give the id for a text of several characters: by a merge, or by looking the whole piece up? */
 static bool is_merged(const struct ax_bpe *m, uint32_t id)
 {
 	const struct ax_vocab *v = &m->vocab;
@@ -84,7 +84,9 @@ static bool is_merged(const struct ax_bpe *m, uint32_t id)
 	p = v->text + v->str[id].off;
 	n = v->str[id].n;
 	ax_utf8_get((const unsigned char *)p, &len);
-	if (m->ignore_merges || len >= n || m->prefix || m->suffix) /* with affixes: not looked into, so presumed */
+	if (len >= n)
+		return false;
+	if (m->ignore_merges || m->prefix || m->suffix) /* with affixes: not looked into, so presumed */
 		return true;
 	for (size_t i = len; i < n; i += len) {
 		uint32_t left = ax_vocab_find(v, p, i), right = ax_vocab_find(v, p + i, n - i);
