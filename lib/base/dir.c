@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/sig.h"
+#include "base/temp.h"
 
 #define DEPTH_MAX 64
 
@@ -113,24 +115,49 @@ static char *trimmed(const char *path)
 	return ax_strndup(path, n);
 }
 
+/* Make and lock an empty folder. One that is there is of a process that had our number; or lives, and has it locked. */
+static int make_temp(const char *tmp, struct ax_err *e)
+{
+	bool lost = true;
+	int rc = 0;
+
+	while (!rc && lost) {
+		int fd;
+
+		if (!fault() && (!mkdir(tmp, 0777) || errno == EEXIST)) {
+			fd = ax_open(tmp, O_RDONLY | O_DIRECTORY, 0);
+			rc = fd < 0 ? ax_fail(e, AX_EIO, "cannot open %s:", tmp) : ax_temp_hold(tmp, fd, &lost, e);
+			if (fd < 0)
+				rmdir(tmp);
+			else
+				close(fd);
+		} else {
+			rc = ax_fail(e, AX_EIO, "cannot make folder %s:", tmp);
+		}
+	}
+	return rc;
+}
+
 int ax_dir_begin(const char *path, char **tmp, struct ax_err *e)
 {
 	char *target = trimmed(path), *dir = target ? ax_path_dir(target) : NULL;
-	struct ax_buf b = AX_BUF_INIT;
 	int rc = 0;
 
-	ax_buf_addf(&b, "%s.tmp-%ld", target ? target : "", (long)getpid());
-	*tmp = ax_buf_detach(&b);
+	*tmp = target ? ax_temp_name(target) : NULL;
 	if (!*tmp || !dir)
 		rc = ax_fail(e, AX_EMEM, "out of memory");
 	if (!rc)
 		rc = ax_mkdirs(dir, e);
-	if (!rc)
-		rc = ax_remove_tree(*tmp, e);
-	if (!rc)
+	if (!rc) {
+		ax_temp_sweep(target);
 		ax_temp_add(*tmp);
-	if (!rc && (fault() || mkdir(*tmp, 0777)))
-		rc = ax_fail(e, AX_EIO, "cannot make folder %s:", *tmp);
+		rc = make_temp(*tmp, e);
+	}
+	if (!rc) {
+		rc = ax_dir_each(*tmp, remove_below, &(int){0}, e);
+		if (rc)
+			rmdir(*tmp);
+	}
 	if (rc && *tmp) {
 		ax_temp_remove(*tmp);
 		ax_free(*tmp);
@@ -181,7 +208,10 @@ int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
 {
 	char *target = trimmed(path), *dir = target ? ax_path_dir(target) : NULL, *old = NULL;
 	int rc = dir ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	int held = target ? open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
+	if (held >= 0)
+		flock(held, LOCK_EX | LOCK_NB); /* soon under a temporary name: nobody else shall sweep it meanwhile */
 	if (!rc)
 		rc = ax_fsync_dir(tmp, e);
 	if (!rc) {
@@ -195,6 +225,8 @@ int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
 		rc = ax_remove_tree(old, e);
 	if (!rc)
 		ax_temp_remove(tmp);
+	if (held >= 0)
+		close(held);
 	ax_free(old);
 	ax_free(target);
 	ax_free(dir);

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/sig.h"
+#include "base/temp.h"
 
 static bool fault(void)
 {
@@ -202,42 +203,66 @@ int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err
 	return rc;
 }
 
+/* Create o->tmp, locked as long as this process lives. */
+static int open_temp(struct ax_out *o, struct ax_err *e)
+{
+	bool lost = false, alone = o->flags & AX_OUT_OWN;
+	int rc = 0;
+
+	do {
+		if (o->fd >= 0)
+			close(o->fd);
+		o->fd = ax_open(o->tmp, O_WRONLY | O_CREAT, 0666);
+		if (o->fd < 0)
+			return ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
+		if (!alone)
+			rc = ax_temp_hold(o->tmp, o->fd, &lost, e);
+	} while (!rc && lost);
+	if (rc) { /* it is not this process's */
+		ax_temp_remove(o->tmp);
+		ax_free(o->tmp);
+		o->tmp = NULL;
+	}
+	return rc ? rc : ax_truncate(o->fd, 0, o->tmp, e);
+}
+
+static int open_stdout(struct ax_out *o, struct ax_err *e)
+{
+	if (!(o->flags & (AX_OUT_TTY | AX_OUT_TEXT)) && isatty(STDOUT_FILENO))
+		return ax_fail(e, AX_EUSAGE, "not writing binary data to a terminal; give -o FILE or a pipe");
+	o->fd = dup(STDOUT_FILENO);
+	if (o->fd < 0)
+		return ax_fail(e, AX_EIO, "cannot write stdout:");
+	o->path = ax_strdup("stdout");
+	return o->path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+}
+
 int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_err *e)
 {
-	struct ax_buf t = AX_BUF_INIT;
+	int rc;
 
 	memset(o, 0, sizeof(*o));
 	o->fd = -1;
 	o->flags = flags;
-	if (strcmp(path, "-") == 0) {
-		if (!(flags & (AX_OUT_TTY | AX_OUT_TEXT)) && isatty(STDOUT_FILENO))
-			return ax_fail(e, AX_EUSAGE, "not writing binary data to a terminal; give -o FILE or a pipe");
-		o->fd = dup(STDOUT_FILENO);
-		if (o->fd < 0)
-			return ax_fail(e, AX_EIO, "cannot write stdout:");
-		o->path = ax_strdup("stdout");
-		return o->path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
-	}
+	if (strcmp(path, "-") == 0)
+		return open_stdout(o, e);
 	if (ax_path_is_dir(path))
 		return ax_fail(e, AX_EIO, "%s is a folder", path);
 	o->path = ax_strdup(path);
-	ax_buf_addf(&t, "%s.tmp-%ld", path, (long)getpid());
-	o->tmp = ax_buf_detach(&t);
+	o->tmp = ax_temp_name(path);
 	if (!o->path || !o->tmp) {
-		ax_out_abort(o);
-		return ax_fail(e, AX_EMEM, "out of memory");
-	}
-	ax_temp_add(o->tmp);
-	o->fd = ax_open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	if (o->fd < 0) {
-		int rc = ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
-		ax_temp_remove(o->tmp);
 		ax_free(o->tmp);
 		o->tmp = NULL;
 		ax_out_abort(o);
-		return rc;
+		return ax_fail(e, AX_EMEM, "out of memory");
 	}
-	return 0;
+	if (!(flags & AX_OUT_OWN))
+		ax_temp_sweep(path);
+	ax_temp_add(o->tmp);
+	rc = open_temp(o, e);
+	if (rc)
+		ax_out_abort(o);
+	return rc;
 }
 
 int ax_out_flush(struct ax_out *o, struct ax_err *e)

@@ -12,7 +12,8 @@
  *   out:
  *	ax_out_abort(&o);                             // no effect after a commit; else removes the temporary file
  *
- * Folders are published the same way: ax_dir_begin makes a temporary sibling, ax_dir_commit renames it.
+ * Folders are published the same way: ax_dir_begin makes a temporary sibling, ax_dir_commit renames it. What a killed run
+ * left of a temporary goes when the same output is written again (base/temp.h).
  * A failed fsync is fatal and never retried: after it the pages may be lost though marked clean.
  */
 #ifndef AX_BASE_IO_H
@@ -65,7 +66,8 @@ int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err
 enum ax_out_flags {
 	AX_OUT_TTY = 1 << 0,   /* binary data may go to a terminal */
 	AX_OUT_TEXT = 1 << 1,  /* text: may always go to a terminal */
-	AX_OUT_NOSYNC = 1 << 2 /* no fsync: for scratch files whose folder is synced as a whole */
+	AX_OUT_NOSYNC = 1 << 2, /* no fsync: for scratch files whose folder is synced as a whole */
+	AX_OUT_OWN = 1 << 3     /* in a new folder of this process: no former run left anything there (base/temp.h) */
 };
 
 struct ax_out {

@@ -11,6 +11,7 @@
 
 struct temp {
 	struct temp *next;
+	int fd; /* locked, or -1 */
 	char path[];
 };
 
@@ -25,6 +26,7 @@ void ax_temp_add(const char *path)
 	if (!t)
 		return;
 	memcpy(t->path, path, n);
+	t->fd = -1;
 	pthread_mutex_lock(&lock);
 	t->next = temps;
 	temps = t;
@@ -42,7 +44,22 @@ void ax_temp_remove(const char *path)
 	if (t)
 		*p = t->next;
 	pthread_mutex_unlock(&lock);
+	if (t && t->fd >= 0)
+		close(t->fd);
 	ax_free(t);
+}
+
+bool ax_temp_keep(const char *path, int fd)
+{
+	struct temp *t;
+
+	pthread_mutex_lock(&lock);
+	for (t = temps; t && strcmp(t->path, path); t = t->next)
+		;
+	if (t)
+		t->fd = fd;
+	pthread_mutex_unlock(&lock);
+	return t != NULL;
 }
 
 void ax_temp_lock(void)

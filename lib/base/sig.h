@@ -13,12 +13,16 @@
 #ifndef AX_BASE_SIG_H
 #define AX_BASE_SIG_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 int ax_sig_start(struct ax_err *e);
 /* Register a file or folder; thread-safe; never fails (out of memory: it is not registered). */
 void ax_temp_add(const char *path);
 void ax_temp_remove(const char *path);
+/* The registered path takes the descriptor, whose lock says that this process lives: ax_temp_remove closes it. */
+bool ax_temp_keep(const char *path, int fd);
 /* Between these no signal removes anything: for the rename that publishes a folder. Short, and no other call of these. */
 void ax_temp_lock(void);
 void ax_temp_unlock(void);

@@ -53,7 +53,7 @@ static int open_file(struct ax_shards_writer *w, uint32_t i, int level, struct a
 		ax_free(path);
 		return ax_fail(e, AX_EMEM, "out of memory");
 	}
-	rc = ax_out_open(&f->out, path, 0, e);
+	rc = ax_out_open(&f->out, path, AX_OUT_OWN, e);
 	ax_free(path);
 	AX_TRY(rc);
 	f->open = true;
@@ -184,7 +184,7 @@ static int write_index(struct ax_shards_writer *w, struct ax_err *e)
 	int rc = path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 
 	if (!rc)
-		rc = ax_out_open(&o, path, 0, e);
+		rc = ax_out_open(&o, path, AX_OUT_OWN, e);
 	if (rc)
 		goto out;
 	AX_GOTO(index_header(w, &json, e));
