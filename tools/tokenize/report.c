@@ -129,9 +129,13 @@ int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e)
 	const char *path = ax_conf_opt_str(c, "json");
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_val *v;
+	char bytes[32];
 	int rc;
 
 	summary(&s->stats, seconds);
+	if (s->seen.cap)
+		ax_info("exact de-duplication: %zu different rows, %s of memory", s->seen.n,
+			ax_human_bytes((uint64_t)s->seen.cap * 16, bytes));
 	if (s->opt->eval_share > 0 && s->stats.rows[AX_SPLIT_EVAL] == 0)
 		ax_warn("val_set_size %g of so few rows holds none back for evaluation", s->opt->eval_share);
 	if (s->stats.rows[AX_SPLIT_TRAIN] == 0 && s->stats.rows[AX_SPLIT_EVAL])
