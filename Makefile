@@ -104,7 +104,10 @@ $(B)/bench/%: $(B)/bench/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 bench: $(BENCH_BIN)
 
-check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN)
+# The CUDA sources on the CPU, for the suite "cuda"; sanitizers are flavours of their own there.
+include tests/cudasim/build.mk
+
+check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN) $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_BIN)))
 
 check: check-bins
 	$(Q)BUILD=$(B) sh tests/run.sh $(SUITES)

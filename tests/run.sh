@@ -2,7 +2,7 @@
 # Run the test suite and end with "N passed, N failed, N skipped".
 # A test is an executable that prints TAP lines: "ok", "not ok", "ok ... # SKIP reason". One that prints no line, or
 # ends by a signal or with a non-zero status without a "not ok", counts as one failure.
-# usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz (default: all)
+# usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz cuda (default: all)
 : "${BUILD:=build}"
 export BUILD
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -11,7 +11,7 @@ export UBSAN_OPTIONS="${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1:exitco
 passed=0 failed=0 skipped=0
 log=$(mktemp -d) || exit 1
 trap 'rm -rf "$log"' EXIT
-suites=${*:-lint unit op dist fault cli parity fuzz}
+suites=${*:-lint unit op dist fault cli parity fuzz cuda}
 
 run() { # run NAME COMMAND...
 	name=$1
@@ -47,6 +47,11 @@ for suite in $suites; do
 		;;
 	cli) [ -f tests/cli/run.sh ] && run cli sh tests/cli/run.sh ;;
 	fuzz) [ -f tests/fuzz/replay.sh ] && run fuzz sh tests/fuzz/replay.sh ;;
+	cuda) # the tests on the simulated GPU, in each flavour and order
+		for t in "$BUILD"/cudasim/*/test_*; do
+			[ -x "$t" ] && run "cuda/${t#"$BUILD"/cudasim/}" "$t"
+		done
+		;;
 	lint)
 		for t in tests/lint/*.sh; do
 			[ -f "$t" ] && run "lint/$(basename "$t")" sh "$t"

@@ -1,0 +1,43 @@
+# The CUDA sources on the CPU (tests/cudasim/README.md): built once a flavour, without the toolkit.
+#   plain   -O2, the orders by environment      asan    address sanitizer and alignment      check   our own __tsan_* hooks
+CXX      ?= g++
+SIM      ?= $(if $(shell command -v $(CXX) 2>/dev/null),1,0)
+# Kernels run on this machine only; wide vectors make the simulated mma three times as fast.
+SIM_ARCH ?= -march=native
+SIM_FLAVOURS := plain
+SIM_WARN := -Wall -Wextra -Wconversion -Wshadow -Wno-unused-parameter $(if $(WERROR),-Werror)
+SIM_CPPFLAGS := -Itests/cudasim/include -Itests/cudasim -Itests/cudasim/self $(CPPFLAGS)
+SIM_FLAGS := -O2 -g -fPIC $(SIM_ARCH) -fno-strict-aliasing -ffp-contract=off -pthread $(SIM_WARN)
+SIM_CXXFLAGS := -std=c++17 -fno-exceptions -fno-rtti $(SIM_FLAGS)
+SIM_CFLAGS := -std=c11 $(SIM_FLAGS)
+
+SIM_LIB_SRC := $(wildcard tests/cudasim/*.cpp)
+# what the plugin is made of, and the kernels of the self-tests
+CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c)
+SELF_SRC := $(wildcard tests/cudasim/self/*.cu)
+SIM_TEST_SRC := $(wildcard tests/cudasim/self/test_*.cpp)
+
+# $(1) flavour
+define sim_rules
+$(B)/cudasim/$(1)/%.o: %.cpp Makefile tests/cudasim/build.mk
+	$$(call say,SIM,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/%.cu.o: %.cu Makefile tests/cudasim/build.mk
+	$$(call say,SIM,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CXX) -x c++ $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/%.o: %.c Makefile tests/cudasim/build.mk
+	$$(call say,SIM,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SIM_CPPFLAGS) $$(SIM_CFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/libcudasim.a: $(SIM_LIB_SRC:%.cpp=$(B)/cudasim/$(1)/%.o)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+$(B)/cudasim/$(1)/test_%: $(B)/cudasim/$(1)/tests/cudasim/self/test_%.o $(SELF_SRC:%.cu=$(B)/cudasim/$(1)/%.cu.o) $(B)/cudasim/$(1)/libcudasim.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CXX) -pthread $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^
+endef
+$(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
+
+SIM_BIN := $(foreach f,$(SIM_FLAVOURS),$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))

@@ -1,0 +1,184 @@
+/* Settings, messages, the API's lock, and what is said of an invalid address. */
+#include <csignal>
+#include <cstdarg>
+#include <cstdlib>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+/* --- settings -------------------------------------------------------------------------------------------------------- */
+
+static int choice(const char *variable, const char *const *names, int n)
+{
+	const char *v = getenv(variable);
+	for (int i = 0; v && i < n; i++)
+		if (!strcmp(v, names[i]))
+			return i;
+	if (v)
+		cudasim_die("%s=%s is not known", variable, v);
+	return 0;
+}
+
+static uint64_t number(const char *variable, uint64_t otherwise, uint64_t low, uint64_t high)
+{
+	const char *v = getenv(variable);
+	if (!v)
+		return otherwise;
+	char *end;
+	uint64_t n = strtoull(v, &end, 0);
+	if (*end || end == v || n < low || n > high)
+		cudasim_die("%s=%s is not a number from %llu to %llu", variable, v, static_cast<unsigned long long>(low),
+			    static_cast<unsigned long long>(high));
+	return n;
+}
+
+static settings read_settings(void)
+{
+	static const char *const threads[] = {"forward", "reverse", "random"};
+	static const char *const streams[] = {"eager", "lazy", "ahead", "random"};
+	settings s;
+	s.threads = static_cast<thread_order>(choice("CUDASIM_THREADS", threads, 3));
+	s.streams = static_cast<stream_order>(choice("CUDASIM_STREAMS", streams, 4));
+	s.seed = number("CUDASIM_SEED", 1, 0, UINT64_MAX);
+	s.compute = static_cast<int>(number("CUDASIM_COMPUTE", 80, 80, 120));
+	s.n_device = static_cast<int>(number("CUDASIM_DEVICES", 8, 0, 64));
+	s.n_sm = static_cast<int>(number("CUDASIM_SMS", 4, 1, 1024));
+	s.memory_bytes = number("CUDASIM_MEMORY", uint64_t(4) << 30, 0, uint64_t(1) << 40);
+	s.trace = number("CUDASIM_TRACE", 0, 0, 1) != 0;
+	sim_thread_random.state = s.seed * 2 + 1;
+	sim_stream_random.state = s.seed * 0x9e3779b97f4a7c15u + 0x1234567;
+	sim_install_fault_handler();
+	atexit(heap_check_guards);
+	return s;
+}
+
+const settings &sim_settings(void)
+{
+	static const settings s = read_settings();
+	return s;
+}
+
+sim_random sim_thread_random, sim_stream_random;
+
+/* splitmix64; the bias of the product is of no consequence here. */
+uint32_t sim_random::below(uint32_t n)
+{
+	uint64_t z = state += 0x9e3779b97f4a7c15u;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return static_cast<uint32_t>(((z ^ z >> 31) >> 32) * n >> 32);
+}
+
+/* --- messages -------------------------------------------------------------------------------------------------------- */
+
+const char *sim_who(void)
+{
+	static char text[512];
+	if (cudasim_self && sim_current.kernel_name) {
+		const uint3 t = cudasim_self->thread, b = cudasim_block_index;
+		snprintf(text, sizeof text, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", sim_current.kernel_name, b.x,
+			 b.y, b.z, t.x, t.y, t.z);
+	} else if (const sim_op *op = sim_current_op()) {
+		snprintf(text, sizeof text, "%s enqueued at %s:%d", op->name, op->at.file, op->at.line);
+	} else {
+		snprintf(text, sizeof text, "host code");
+	}
+	return text;
+}
+
+static void print_orders(void)
+{
+	const char *const names[] = {"CUDASIM_THREADS", "CUDASIM_STREAMS", "CUDASIM_SEED"};
+	for (const char *n : names)
+		if (const char *v = getenv(n))
+			fprintf(stderr, " %s=%s", n, v);
+	fputc('\n', stderr);
+}
+
+void cudasim_die(const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	fprintf(stderr, "cudasim: ");
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, "\n  in %s;", sim_who());
+	print_orders();
+	abort();
+}
+
+/* --- the lock -------------------------------------------------------------------------------------------------------- */
+
+/* Recursive: host functions on a stream may not call the API, but the libraries' stand-ins call it. */
+static pthread_mutex_t *api_mutex(void)
+{
+	static pthread_mutex_t m;
+	static const bool made = [] {
+		pthread_mutexattr_t a;
+		pthread_mutexattr_init(&a);
+		pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+		pthread_mutex_init(&m, &a);
+		return true;
+	}();
+	(void)made;
+	return &m;
+}
+
+sim_lock::sim_lock()
+{
+	pthread_mutex_lock(api_mutex());
+	sim_settings();
+}
+
+sim_lock::~sim_lock()
+{
+	pthread_mutex_unlock(api_mutex());
+}
+
+/* --- invalid addresses ----------------------------------------------------------------------------------------------- */
+
+static struct sigaction previous[2];
+
+static void describe(char *text, size_t n, const void *p)
+{
+	const char *q = static_cast<const char *>(p);
+	const mem_block *b = heap_near(p);
+	if (sim_on_stack_guard(p))
+		snprintf(text, n, "a thread's stack is too small for the kernel's frames");
+	else if (!b)
+		snprintf(text, n, "address %p is in no allocation", p);
+	else if (b->freed)
+		snprintf(text, n, "address %p is %td bytes into allocation %u (%zu bytes), which was freed", p, q - b->at, b->serial,
+			 b->bytes);
+	else if (q >= b->at + b->bytes)
+		snprintf(text, n, "address %p is %td bytes past the end of allocation %u (%zu bytes)", p, q - b->at - static_cast<ptrdiff_t>(b->bytes),
+			 b->serial, b->bytes);
+	else
+		snprintf(text, n, "address %p is inside allocation %u", p, b->serial);
+}
+
+/* The old handler (a sanitizer's, or the default) sees the same fault again when the instruction is repeated. */
+static void on_fault(int signal, siginfo_t *info, void *)
+{
+	static char text[512];
+	describe(text, sizeof text, info->si_addr);
+	fprintf(stderr, "cudasim: invalid access: %s\n  in %s;", text, sim_who());
+	print_orders();
+	sigaction(signal, &previous[signal == SIGBUS], nullptr);
+}
+
+void sim_install_fault_handler(void)
+{
+	static char stack[64 * 1024];
+	stack_t s = {};
+	s.ss_sp = stack;
+	s.ss_size = sizeof stack;
+	sigaltstack(&s, nullptr);
+	struct sigaction a = {};
+	a.sa_sigaction = on_fault;
+	a.sa_flags = SA_SIGINFO | SA_ONSTACK;
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGSEGV, &a, &previous[0]);
+	sigaction(SIGBUS, &a, &previous[1]);
+}

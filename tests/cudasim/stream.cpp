@@ -1,0 +1,223 @@
+/*
+ * Streams are queues of operations; nothing runs before something needs it, and the order is a setting.
+ *
+ *   eager   at once, in the host's order
+ *   lazy    at a wait of the host: only what that wait needs
+ *   ahead   at a wait of the host: every other stream first, then what the wait needs
+ *   random  at a wait: a random runnable operation until the waited-for one is done; now and then one at an enqueue
+ *
+ * All are orders that hardware may choose. An event is a point in a stream: (stream, operations before it). A wait for an
+ * event is an operation that can run once the point's stream has got there. Operations that the libraries must run in
+ * the host's order (collectives) ask for it themselves by sim_run_before.
+ */
+#include "stream.h"
+
+static std::vector<cudaStream_t> streams;
+static std::vector<cudaEvent_t> events;
+static uint64_t n_ops;
+static const sim_op *running;
+
+const std::vector<cudaStream_t> &sim_streams(void)
+{
+	return streams;
+}
+
+const sim_op *sim_current_op(void)
+{
+	return running;
+}
+
+/* --- which handles are alive ----------------------------------------------------------------------------------------- */
+
+void sim_require_stream(cudaStream_t s, const char *what)
+{
+	if (!s)
+		cudasim_die("%s on the default stream: it waits for other streams or they for it; use a stream of your own", what);
+	for (cudaStream_t known : streams)
+		if (known == s)
+			return;
+	cudasim_die("%s on a stream that does not exist (any more)", what);
+}
+
+void sim_require_event(cudaEvent_t e, const char *what)
+{
+	for (cudaEvent_t known : events)
+		if (known == e)
+			return;
+	cudasim_die("%s of an event that does not exist (any more)", what);
+}
+
+cudaStream_t sim_new_stream(void)
+{
+	static uint32_t n_ever;
+	cudaStream_t s = new CUstream_st;
+	s->number = ++n_ever;
+	streams.push_back(s);
+	check_stream_new(s);
+	return s;
+}
+
+/* The record stays: points of events name it. */
+void sim_drop_stream(cudaStream_t s)
+{
+	static std::vector<cudaStream_t> dropped;
+	dropped.push_back(s);
+	sim_run_to(s, s->n_enqueued);
+	for (size_t i = 0; i < streams.size(); i++)
+		if (streams[i] == s)
+			streams.erase(streams.begin() + static_cast<long>(i));
+}
+
+cudaEvent_t sim_new_event(void)
+{
+	cudaEvent_t e = new CUevent_st;
+	events.push_back(e);
+	return e;
+}
+
+void sim_drop_event(cudaEvent_t e)
+{
+	for (size_t i = 0; i < events.size(); i++)
+		if (events[i] == e)
+			events.erase(events.begin() + static_cast<long>(i));
+	delete e;
+}
+
+/* --- running --------------------------------------------------------------------------------------------------------- */
+
+static bool point_reached(const sim_event_point &p)
+{
+	return !p.stream || p.stream->n_done >= p.seq;
+}
+
+static bool can_run(cudaStream_t s)
+{
+	return !s->queue.empty() && !s->busy && (s->queue.front().kind != OP_WAIT || point_reached(s->queue.front().after));
+}
+
+static void run_front(cudaStream_t s)
+{
+	sim_op op = std::move(s->queue.front());
+	s->queue.pop_front();
+	const sim_op *outer = running;
+	running = &op;
+	s->busy = true;
+	if (sim_settings().trace)
+		fprintf(stderr, "cudasim: stream %u: %s (%s:%d)\n", s->number, op.name, op.at.file, op.at.line);
+	check_begin_op(&op);
+	if (op.run)
+		op.run(&op);
+	check_end_op();
+	s->busy = false;
+	running = outer;
+	s->n_done = op.seq;
+}
+
+/* Recursion is bounded: a wait can only name a point that was enqueued before it. */
+void sim_run_to(cudaStream_t s, uint64_t seq)
+{
+	while (s->n_done < seq) {
+		if (s->busy)
+			cudasim_die("an operation of stream %u waits for itself", s->number);
+		const sim_op &front = s->queue.front();
+		if (front.kind == OP_WAIT && !point_reached(front.after))
+			sim_run_to(front.after.stream, front.after.seq);
+		else
+			run_front(s);
+	}
+}
+
+static bool run_any(void)
+{
+	const uint32_t n = static_cast<uint32_t>(streams.size());
+	if (!n)
+		return false;
+	const uint32_t first = sim_stream_random.below(n);
+	for (uint32_t i = 0; i < n; i++) {
+		cudaStream_t s = streams[(first + i) % n];
+		if (can_run(s)) {
+			run_front(s);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void run_others(cudaStream_t s)
+{
+	for (size_t i = 0; i < streams.size(); i++)
+		if (streams[i] != s)
+			sim_run_to(streams[i], streams[i]->n_enqueued);
+}
+
+void sim_wait_for(cudaStream_t s, uint64_t seq)
+{
+	if (s->n_done < seq) {
+		if (sim_settings().streams == STREAMS_AHEAD)
+			run_others(s);
+		while (sim_settings().streams == STREAMS_RANDOM && s->n_done < seq && run_any())
+			;
+		sim_run_to(s, seq);
+	}
+	check_host_waited(s, seq);
+}
+
+void sim_run_before(uint64_t order)
+{
+	for (size_t i = 0; i < streams.size(); i++) {
+		cudaStream_t s = streams[i];
+		while (!s->busy && !s->queue.empty() && s->queue.front().order < order) {
+			const sim_op &front = s->queue.front();
+			if (front.kind == OP_WAIT && !point_reached(front.after))
+				sim_run_to(front.after.stream, front.after.seq);
+			else
+				run_front(s);
+		}
+	}
+}
+
+/* One step on, for a program that polls. */
+static void nudge(cudaStream_t s, uint64_t seq)
+{
+	if (s->n_done < seq)
+		sim_run_to(s, s->n_done + 1);
+}
+
+bool sim_is_done(cudaStream_t s, uint64_t seq)
+{
+	if (s->n_done < seq) {
+		nudge(s, seq);
+		return false;
+	}
+	check_host_waited(s, seq);
+	return true;
+}
+
+/* --- enqueueing ------------------------------------------------------------------------------------------------------ */
+
+void sim_push(cudaStream_t s, sim_op op)
+{
+	op.seq = ++s->n_enqueued;
+	op.order = ++n_ops;
+	check_enqueue(&op, s);
+	s->queue.push_back(std::move(op));
+	if (sim_settings().streams == STREAMS_EAGER)
+		sim_run_to(s, s->n_enqueued);
+	else if (sim_settings().streams == STREAMS_RANDOM && !sim_stream_random.below(8))
+		run_any();
+}
+
+void sim_enqueue_bytes(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *),
+		       const void *data, size_t bytes)
+{
+	sim_op op = {};
+	op.kind = kind;
+	op.name = name;
+	op.at = at;
+	op.run = run;
+	op.data.assign(static_cast<const char *>(data), static_cast<const char *>(data) + bytes);
+	if (s->capture)
+		sim_capture(s, std::move(op));
+	else
+		sim_push(s, std::move(op));
+}
