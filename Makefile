@@ -2,6 +2,7 @@
 #   make            binaries and plugins into build/         make check      all tests that need no GPU and no network
 #   make demo       the whole pipeline on a small example    make check-long slower suites
 #   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
+#   make cuda       the CUDA plugin (needs nvcc)
 # One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
 include config.mk
 
@@ -20,11 +21,12 @@ LIBS    := -lyaml -lzstd -lxxhash -lpcre2-8 -ldnnl -lz -ldl -lm
 
 TOOLS   := tokenize pack shard train merge view
 PLUGIN_SRC := $(wildcard lib/comm/mpi*.c)
-LIB_SRC := $(filter-out $(PLUGIN_SRC),$(wildcard lib/*/*.c lib/tensor/cpu/*.c))
+CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged*.c)
+LIB_SRC := $(filter-out $(PLUGIN_SRC) $(CUDA_SRC),$(wildcard lib/*/*.c lib/tensor/cpu/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libax.a
 BIN     := $(foreach t,$(TOOLS),$(if $(wildcard tools/$(t)/main.c),$(B)/bin/ax-$(t)))
-PLUGIN  := $(if $(filter 1,$(MPI)),$(if $(PLUGIN_SRC),$(B)/lib/ax/libax-mpi.so))
+PLUGIN  := $(if $(filter 1,$(MPI)),$(B)/lib/ax/libax-mpi.so) $(if $(filter 1,$(CUDA)),$(B)/lib/ax/libax-cuda.so)
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/parity/test_*.c tests/op/test_*.c tests/dist/test_*.c tests/fault/test_*.c)
 # programs that shell tests run
 TEST_SRC += $(wildcard tests/*/cmp_*.c tests/*/gen_*.c)
@@ -34,10 +36,6 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all check check-long check-bins demo lint install uninstall clean dist bench
 all: $(BIN) $(PLUGIN)
-
-ifeq ($(CUDA),1)
-$(error CUDA=1: this version has no CUDA sources yet; build without it, training runs on the CPU)
-endif
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
 $(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma -ffp-contract=fast
@@ -85,6 +83,8 @@ $(B)/lib/ax/libax-mpi.so: $(PLUGIN_SRC) $(PLUGIN_BASE) $(wildcard lib/comm/*.h l
 	$(call say,MPICC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(MPICC) $(CPPFLAGS) $(CFLAGS) -O3 -shared $(LDFLAGS) -o $@ $(PLUGIN_SRC) $(PLUGIN_BASE)
+
+include lib/tensor/cuda/build.mk
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call say,LINK,$@)
@@ -135,7 +135,7 @@ install: all
 	install -d '$(ROOT)/bin' '$(ROOT)/lib/ax' '$(DATADIR)/ax'
 	install -d '$(DATADIR)/man/man1' '$(DATADIR)/man/man5' '$(DATADIR)/man/man7' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
 	install -m 755 $(BIN) '$(ROOT)/bin'
-	$(if $(PLUGIN),install -m 755 $(PLUGIN) '$(ROOT)/lib/ax')
+	$(if $(strip $(PLUGIN)),install -m 755 $(PLUGIN) '$(ROOT)/lib/ax')
 	install -m 644 share/ax/ax.mk '$(DATADIR)/ax'
 	for s in 1 5 7; do install -m 644 man/*.$$s '$(DATADIR)'/man/man$$s || exit 1; done
 	@mkdir -p $(B)/gen

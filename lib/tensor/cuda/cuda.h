@@ -32,13 +32,16 @@
 extern "C" {
 #endif
 
-struct ax_cuda_lt;   /* linear.c: matrix products */
-struct ax_cuda_host; /* dev.c: pinned memory, the sticky error */
+struct ax_cuda_lt;      /* linear.c: matrix products */
+struct ax_stage;        /* stage.h: pinned memory */
+struct ax_record;       /* record.c: sequences of ops as graphs */
+struct ax_cuda_failure; /* dev.c: the first failure */
 
 struct ax_cuda {
 	struct ax_ops ops;
 	enum ax_dtype act;  /* of the ops' act tensors: AX_BF16 or AX_F32 */
 	bool deterministic; /* no float atomics, no order of sums that depends on timing */
+	bool recording;     /* ops are captured now and do not run: measure nothing, wait for nothing */
 	bool sync_each;     /* AX_CUDA_SYNC=1: wait after each op, so that a failure names it; nothing is captured then */
 	int device;         /* its number, after CUDA_VISIBLE_DEVICES */
 	int sm;             /* compute capability as in sm_90: 80, 86, 89, 90, 100, ... */
@@ -47,8 +50,11 @@ struct ax_cuda {
 	size_t l2_bytes;
 	cudaStream_t compute, comm, copy; /* non-blocking; comm has the higher priority */
 	struct ax_cuda_lt *lt;
-	struct ax_cuda_host *host;
-	void *scratch; /* of the op that runs: ax_cuda_scratch() */
+	struct ax_stage *stage;
+	struct ax_record *record;
+	struct ax_cuda_failure *failure;
+	cudaEvent_t order; /* of ax_cuda_order() */
+	void *scratch;     /* of the op that runs: ax_cuda_scratch() */
 	size_t scratch_bytes;
 	const char *last_op;
 	char name[256];
@@ -129,6 +135,11 @@ int ax_cuda_lt_open(struct ax_cuda *c, struct ax_err *e);
 void ax_cuda_lt_close(struct ax_cuda *c);
 size_t ax_cuda_lt_bytes(const struct ax_cuda *c);
 int ax_cuda_lt_reserve(struct ax_cuda *c, struct ax_err *e);
+
+/* record.c: puts record_begin and record_end into c->ops. forget: all recordings hold addresses that may be gone. */
+int ax_cuda_record_open(struct ax_cuda *c, struct ax_err *e);
+void ax_cuda_record_forget(struct ax_cuda *c);
+void ax_cuda_record_close(struct ax_cuda *c);
 
 /* lib/comm: what fills ax_dev.wire (tensor/device.h). */
 struct ax_comm;

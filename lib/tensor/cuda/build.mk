@@ -1,0 +1,30 @@
+# The CUDA plugin, built from one set of sources twice: for GPUs with nvcc and the toolkit's libraries (make cuda), and for
+# the tests with the stand-ins of tests/cudasim, whose build.mk has the rules for its objects.
+CUDA_HOME   ?= $(patsubst %/bin/,%,$(dir $(realpath $(shell command -v $(NVCC) 2>/dev/null))))
+CUDA_LIBDIR  = $(firstword $(wildcard $(CUDA_HOME)/lib64 $(CUDA_HOME)/lib))
+# Machine code for these where the compiler knows them (100: from CUDA 12.8 on), and PTX for what comes later.
+CUDA_ARCH    = $(filter $(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code)),80 90 100)
+NVCCFLAGS    = -std=c++17 -O3 $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80 \
+	-Xptxas -v -Xcompiler -fPIC,-fvisibility=hidden,-fno-strict-aliasing,-ffp-contract=off,-fno-exceptions
+CUDA_OBJ    := $(patsubst %,$(B)/cuda/%.o,$(basename $(filter %.c,$(CUDA_SRC))) $(filter %.cu,$(CUDA_SRC)))
+CUDA_PLUGIN := $(B)/lib/ax/libax-cuda.so
+
+.PHONY: cuda
+cuda: $(CUDA_PLUGIN)
+
+$(B)/cuda/%.cu.o: %.cu Makefile lib/tensor/cuda/build.mk VERSION
+	$(call say,NVCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(CPPFLAGS) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< >$@.log 2>&1 || { cat $@.log; rm -f $@; exit 1; }
+	$(Q)grep -i warning $@.log $(if $(WERROR),&& exit 1) || :
+$(B)/cuda/%.o: %.c Makefile lib/tensor/cuda/build.mk VERSION
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+# what ptxas says of each kernel is held against scripts/ptxas.limits
+$(CUDA_PLUGIN): $(CUDA_OBJ) $(LIB) scripts/ptxas.sh scripts/ptxas.limits
+	$(Q)sh scripts/ptxas.sh $(patsubst %,%.log,$(filter %.cu.o,$(CUDA_OBJ)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -shared -static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-rpath,$(CUDA_LIBDIR) -o $@ $(filter %.o %.a,$^) \
+		-L$(CUDA_LIBDIR) -L$(CUDA_HOME)/lib -lcublasLt -lnccl -lcudart_static -lrt -ldl -lm

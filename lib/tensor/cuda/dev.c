@@ -1,0 +1,343 @@
+/* The CUDA device: choosing a GPU, its memory and streams, failures, the table of ops, and the plugin's one symbol. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/cuda/stage.h"
+#include "tensor/device.h"
+
+#define OLDEST_SM 80
+
+/* The files of ops: what fills the table, and the scratch its ops need (NULL: none). */
+static const struct part {
+	void (*fill)(struct ax_cuda *c);
+	size_t (*scratch)(const struct ax_cuda *c, const struct ax_shape *s);
+} parts[] = {
+	{ NULL, NULL },
+};
+
+#define N_PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* --- failures ------------------------------------------------------------------------------------------------------- */
+
+struct ax_cuda_failure {
+	pthread_mutex_t lock;
+	bool set;
+	char msg[512];
+};
+
+void ax_cuda_fail(struct ax_cuda *c, const char *op, const char *fmt, ...)
+{
+	struct ax_cuda_failure *f = c->failure;
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&f->lock);
+	if (!f->set)
+		snprintf(f->msg, sizeof(f->msg), "%s: %s", op, text);
+	f->set = true;
+	pthread_mutex_unlock(&f->lock);
+}
+
+bool ax_cuda_failed(struct ax_cuda *c, const char *op, cudaError_t e)
+{
+	if (e == cudaSuccess)
+		return false;
+	ax_cuda_fail(c, op, "%s (%s)", cudaGetErrorString(e), cudaGetErrorName(e));
+	return true;
+}
+
+/* What a wait reports went wrong in some op before it. */
+static bool failed_before(struct ax_cuda *c, cudaError_t e)
+{
+	if (e == cudaSuccess)
+		return false;
+	ax_cuda_fail(c, c->last_op ? c->last_op : "start", "%s (%s), in this operation or one before it: AX_CUDA_SYNC=1 finds out which",
+		     cudaGetErrorString(e), cudaGetErrorName(e));
+	return true;
+}
+
+void ax_cuda_done(struct ax_cuda *c, const char *op)
+{
+	c->last_op = op;
+	if (!ax_cuda_failed(c, op, cudaGetLastError()) && c->sync_each)
+		ax_cuda_failed(c, op, cudaStreamSynchronize(c->compute));
+}
+
+static int cuda_sync(struct ax_dev *d, struct ax_err *e)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	struct ax_cuda_failure *f = c->failure;
+	int rc = 0;
+
+	failed_before(c, cudaStreamSynchronize(c->compute));
+	pthread_mutex_lock(&f->lock);
+	if (f->set)
+		rc = ax_fail(e, AX_ECOMM, "GPU %d, %s", c->device, f->msg);
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+/* --- memory and streams --------------------------------------------------------------------------------------------- */
+
+static void *cuda_alloc(struct ax_dev *d, size_t bytes)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	void *p = NULL;
+	cudaError_t rc = cudaMalloc(&p, bytes ? bytes : 1);
+
+	if (rc == cudaErrorMemoryAllocation)
+		cudaGetLastError(); /* that is no failure of the device: the next op's check must not see it */
+	else
+		ax_cuda_failed(c, "alloc", rc);
+	if (rc != cudaSuccess)
+		return NULL;
+	ax_cuda_failed(c, "alloc", cudaMemsetAsync(p, 0, bytes ? bytes : 1, c->compute));
+	return p;
+}
+
+static void cuda_free(struct ax_dev *d, void *p)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+
+	if (!p)
+		return;
+	failed_before(c, cudaDeviceSynchronize());
+	ax_cuda_record_forget(c);
+	cudaFree(p);
+}
+
+static void cuda_copy(struct ax_dev *d, void *dst, const void *src, size_t bytes)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+
+	if (bytes && dst != src)
+		ax_cuda_failed(c, "copy", cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, c->compute));
+}
+
+static void cuda_zero(struct ax_dev *d, void *dst, size_t bytes)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+
+	if (bytes)
+		ax_cuda_failed(c, "zero", cudaMemsetAsync(dst, 0, bytes, c->compute));
+}
+
+void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later)
+{
+	/* a wait holds the record it saw, so one event serves all */
+	if (!ax_cuda_failed(c, "order of streams", cudaEventRecord(c->order, first)))
+		ax_cuda_failed(c, "order of streams", cudaStreamWaitEvent(later, c->order, 0));
+}
+
+/* --- scratch -------------------------------------------------------------------------------------------------------- */
+
+static size_t ops_scratch(const struct ax_cuda *c, const struct ax_shape *s)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < N_PARTS; i++) {
+		size_t n = parts[i].scratch ? ax_cuda_round(parts[i].scratch(c, s)) : 0;
+
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+static size_t cuda_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
+{
+	return ops_scratch(ax_cuda_of(d), s);
+}
+
+static int cuda_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	size_t bytes = ops_scratch(c, s);
+
+	if (bytes > c->scratch_bytes) {
+		cuda_free(d, c->scratch);
+		c->scratch_bytes = 0;
+		c->scratch = cuda_alloc(d, bytes);
+		if (!c->scratch)
+			return ax_fail(e, AX_EMEM, "GPU %d: no memory for %zu bytes of scratch", c->device, bytes);
+		c->scratch_bytes = bytes;
+	}
+	return cuda_sync(d, e);
+}
+
+void *ax_cuda_scratch(struct ax_cuda *c, const char *op, size_t bytes)
+{
+	if (bytes <= c->scratch_bytes && c->scratch)
+		return c->scratch;
+	ax_cuda_fail(c, op, "%zu bytes of scratch, but %zu are reserved: the shape is larger than what was planned", bytes, c->scratch_bytes);
+	return NULL;
+}
+
+/* --- open ----------------------------------------------------------------------------------------------------------- */
+
+static int no_gpu(cudaError_t rc, struct ax_err *e)
+{
+	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+	int driver = 0;
+
+	cudaDriverGetVersion(&driver);
+	if (rc == cudaErrorInsufficientDriver && driver == 0)
+		return ax_fail(e, AX_ECOMM, "there is no NVIDIA driver");
+	if (rc == cudaErrorInsufficientDriver)
+		return ax_fail(e, AX_ECOMM, "the NVIDIA driver is for CUDA %d.%d, too old for this build with CUDA %d.%d", driver / 1000, driver % 1000 / 10,
+			       CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+	if (rc != cudaSuccess && rc != cudaErrorNoDevice)
+		return ax_fail(e, AX_ECOMM, "CUDA cannot start: %s", cudaGetErrorString(rc));
+	return ax_fail(e, AX_ECOMM, "no NVIDIA GPU is visible%s%s", visible ? ": CUDA_VISIBLE_DEVICES is " : "", visible ? visible : "");
+}
+
+/* Take the GPU of this rank; its properties into c and *p. */
+static int choose(struct ax_cuda *c, const struct ax_dev_opt *o, struct cudaDeviceProp *p, struct ax_err *e)
+{
+	int n = 0;
+	cudaError_t rc = cudaGetDeviceCount(&n);
+
+	if (rc != cudaSuccess || n < 1)
+		return no_gpu(rc, e);
+	c->device = o->local_rank % n;
+	rc = cudaGetDeviceProperties(p, c->device);
+	if (rc != cudaSuccess)
+		return ax_fail(e, AX_ECOMM, "GPU %d cannot be asked what it is: %s", c->device, cudaGetErrorString(rc));
+	c->sm = p->major * 10 + p->minor;
+	if (c->sm < OLDEST_SM)
+		return ax_fail(e, AX_ECOMM, "GPU %d (%s) has compute capability %d.%d, %d.%d or newer is needed", c->device, p->name, p->major, p->minor, OLDEST_SM / 10,
+			       OLDEST_SM % 10);
+	rc = cudaSetDevice(c->device);
+	if (rc != cudaSuccess)
+		return ax_fail(e, AX_ECOMM, "GPU %d (%s) cannot be used: %s", c->device, p->name, cudaGetErrorString(rc));
+	c->n_sm = p->multiProcessorCount;
+	c->smem_max = p->sharedMemPerBlockOptin;
+	c->l2_bytes = (size_t)p->l2CacheSize;
+	return 0;
+}
+
+static int open_streams(struct ax_cuda *c, struct ax_err *e)
+{
+	int least = 0, greatest = 0;
+	cudaError_t rc = cudaDeviceGetStreamPriorityRange(&least, &greatest);
+
+	if (!rc)
+		rc = cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking);
+	if (!rc)
+		rc = cudaStreamCreateWithPriority(&c->comm, cudaStreamNonBlocking, greatest);
+	if (!rc)
+		rc = cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking);
+	if (!rc)
+		rc = cudaEventCreateWithFlags(&c->order, cudaEventDisableTiming);
+	return rc ? ax_fail(e, AX_ECOMM, "GPU %d: no streams: %s", c->device, cudaGetErrorString(rc)) : 0;
+}
+
+static void fill_table(struct ax_cuda *c)
+{
+	c->ops = (struct ax_ops){
+		.alloc = cuda_alloc,
+		.free = cuda_free,
+		.upload = ax_stage_upload,
+		.download = ax_stage_download,
+		.copy = cuda_copy,
+		.zero = cuda_zero,
+		.sync = cuda_sync,
+		.scratch_bytes = cuda_scratch_bytes,
+		.reserve = cuda_reserve,
+	};
+	for (size_t i = 0; i < N_PARTS; i++)
+		if (parts[i].fill)
+			parts[i].fill(c);
+}
+
+static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
+{
+	int driver = 0, runtime = 0;
+
+	cudaDriverGetVersion(&driver);
+	cudaRuntimeGetVersion(&runtime);
+	snprintf(c->name, sizeof(c->name), "cuda (%.100s, sm_%d, driver %d.%d, CUDA %d.%d)%s", p->name, c->sm, driver / 1000, driver % 1000 / 10, runtime / 1000,
+		 runtime % 1000 / 10, c->deterministic ? ", deterministic" : "");
+}
+
+static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const char *each = getenv("AX_CUDA_SYNC");
+	struct cudaDeviceProp p = { 0 };
+	size_t total;
+
+	c->act = o->act;
+	c->deterministic = o->deterministic;
+	c->sync_each = each && !strcmp(each, "1");
+	AX_TRY(choose(c, o, &p, e));
+	AX_TRY(open_streams(c, e));
+	AX_TRY(ax_stage_open(c->stage, c, e));
+	write_name(c, &p);
+	fill_table(c);
+	AX_TRY(ax_cuda_record_open(c, e));
+	if (cudaMemGetInfo(&d->memory, &total) != cudaSuccess)
+		return ax_fail(e, AX_ECOMM, "GPU %d: its memory cannot be asked for", c->device);
+	return cuda_sync(d, e);
+}
+
+/* One block: the plugin's state lives and dies together. */
+struct whole {
+	struct ax_cuda c;
+	struct ax_stage stage;
+	struct ax_cuda_failure failure;
+};
+
+static void cuda_close(struct ax_dev *d)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	cudaStream_t streams[] = { c->compute, c->comm, c->copy };
+
+	if (c->compute)
+		cudaDeviceSynchronize();
+	ax_cuda_record_close(c);
+	if (c->scratch)
+		cudaFree(c->scratch);
+	ax_stage_close(c->stage);
+	if (c->order)
+		cudaEventDestroy(c->order);
+	for (int i = 0; i < 3; i++)
+		if (streams[i])
+			cudaStreamDestroy(streams[i]);
+	pthread_mutex_destroy(&c->failure->lock);
+	ax_free(c);
+	memset(d, 0, sizeof(*d));
+}
+
+static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
+{
+	struct whole *w;
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	if (o->act != AX_F32 && o->act != AX_BF16)
+		return ax_fail(e, AX_EUSAGE, "a GPU computes in f32 or bf16, not %s", ax_dtype_name(o->act));
+	w = ax_calloc(1, sizeof(*w));
+	if (!w)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	w->c.stage = &w->stage;
+	w->c.failure = &w->failure;
+	pthread_mutex_init(&w->stage.lock, NULL);
+	pthread_mutex_init(&w->failure.lock, NULL);
+	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .close = cuda_close };
+	rc = open_parts(d, o, e);
+	if (rc)
+		cuda_close(d);
+	return rc;
+}
+
+extern const struct ax_dev_plugin ax_dev_plugin;
+__attribute__((visibility("default"))) const struct ax_dev_plugin ax_dev_plugin = {
+	AX_VERSION, sizeof(struct ax_dev), sizeof(struct ax_ops), cuda_open,
+};
