@@ -101,29 +101,88 @@ static int by_name(const void *x, const void *y)
 	return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
-/* Shell pattern: * and ? stay inside one part of the path, ** also crosses. Iterative, so that no pattern is slow. */
+/* One character against ?, [abc], [0-9], [!x] or itself; *pat moves behind what it was held against. */
+static bool matches_one(const char **pat, char c)
+{
+	const char *p = *pat, *end = *p == '[' ? strchr(p + 1 + (p[1] == '!') + (p[1] && p[1 + (p[1] == '!')] == ']'), ']') : NULL;
+	bool not = end && p[1] == '!', in = false;
+
+	if (!*p || *p == '*')
+		return false;
+	*pat = end ? end + 1 : p + 1;
+	if (!end)
+		return *p == c || (*p == '?' && c != '/');
+	for (p += 1 + not; p < end; p++) {
+		bool range = p[1] == '-' && p + 2 < end;
+
+		in |= range ? p[0] <= c && c <= p[2] : *p == c;
+		p += range ? 2 : 0;
+	}
+	return c != '/' && in != not;
+}
+
+/*
+ * Shell pattern: * and the rest stay inside one part of the path, ** also crosses. Iterative, so that no pattern is slow:
+ * the last * and the last ** before it are all that can need another try.
+ */
 static bool matches(const char *pat, const char *s)
 {
-	const char *star = NULL, *mark = NULL;
-	bool deep = false;
+	const char *star = NULL, *mark = NULL, *deep = NULL, *deep_mark = NULL;
 
-	while (*s) {
-		if (*pat == '*') {
-			deep = pat[1] == '*';
-			pat += deep ? 2 : 1;
-			if (deep && *pat == '/')
-				pat++;
-			star = pat, mark = s;
-		} else if (*pat == *s || (*pat == '?' && *s != '/'))
-			pat++, s++;
-		else if (star && (deep || *mark != '/'))
+	for (;;) {
+		const char *next = pat;
+
+		if (pat[0] == '*' && pat[1] == '*') {
+			pat += pat[2] == '/' ? 3 : 2;
+			deep = pat, deep_mark = s;
+			star = NULL;
+		} else if (*pat == '*')
+			star = ++pat, mark = s;
+		else if (!*s && !*pat)
+			return true;
+		else if (*s && matches_one(&next, *s))
+			pat = next, s++;
+		else if (star && *mark && *mark != '/')
 			pat = star, s = ++mark;
+		else if (deep && *deep_mark)
+			pat = deep, s = ++deep_mark, star = NULL;
 		else
 			return false;
 	}
-	while (*pat == '*')
-		pat++;
-	return *pat == '\0';
+}
+
+static bool is_pattern(const char *s)
+{
+	return strpbrk(s, "*?[");
+}
+
+/* The files of f->all that match are taken. */
+static int add_matches(struct finder *f, const char *pat)
+{
+	for (size_t i = 0; i < f->n_all; i++)
+		if (matches(pat, f->all[i]))
+			AX_TRY(add(f, f->root, f->all[i]));
+	return 0;
+}
+
+/* A pattern without a data set's folder: looked for in the folder that it names before its first wildcard. */
+static int add_loose(struct finder *f, const char *pat)
+{
+	size_t n = strcspn(pat, "*?[");
+	int rc;
+
+	while (n > 0 && pat[n - 1] != '/')
+		n--;
+	f->root = n > 1 ? ax_arena_strndup(&f->c->arena, pat, n - 1) : n ? "/" : ".";
+	if (!f->root)
+		return oom(f);
+	f->n_all = 0;
+	AX_TRY(list_files(f, "", DEPTH));
+	if (f->n_all > 0)
+		qsort(f->all, f->n_all, sizeof(*f->all), by_name);
+	rc = add_matches(f, pat + n);
+	f->root = NULL;
+	return rc;
 }
 
 /* One pattern or name of data_files, relative to root. */
@@ -137,19 +196,16 @@ static int add_pattern(struct finder *f, const char *pat)
 		pat += 2;
 	if (f->root && (*pat == '/' || strstr(pat, "..")))
 		return ax_fail(f->e, AX_EUSAGE, "%s: data_files: %s leads out of the data set", f->shown, pat);
-	if (!strpbrk(pat, "*?")) {
-		full = ax_path_join(f->root, pat);
-		if (!full)
-			return oom(f);
-		there = ax_path_exists(full);
-		ax_free(full);
-		return there ? add(f, f->root, pat)
-			     : ax_fail(f->e, AX_EIO, "%s: data_files: no file %s in %s", f->shown, pat,
-				       f->root ? f->root : ".");
-	}
-	for (size_t i = 0; i < f->n_all; i++)
-		if (matches(pat, f->all[i]))
-			AX_TRY(add(f, f->root, f->all[i]));
+	full = ax_path_join(f->root, pat);
+	if (!full)
+		return oom(f);
+	there = ax_path_exists(full);
+	ax_free(full);
+	if (there)
+		return add(f, f->root, pat);
+	if (!is_pattern(pat))
+		return ax_fail(f->e, AX_EIO, "%s: data_files: no file %s in %s", f->shown, pat, f->root ? f->root : ".");
+	AX_TRY(f->root ? add_matches(f, pat) : add_loose(f, pat));
 	if (f->n_out == before)
 		return ax_fail(f->e, AX_EIO, "%s: data_files: nothing matches %s in %s", f->shown, pat,
 			       f->root ? f->root : ".");
@@ -227,8 +283,8 @@ static bool has_word(const char *path, const char *word)
 	return false;
 }
 
-/* 0 train, 1 validation, 2 test, -1: the name says nothing. */
-static int split_of(const char *path)
+/* 0 train, 1 validation, 2 test, -1: neither the name of a split nor a path that says one. */
+static int split_of(const char *s, bool whole)
 {
 	static const char *const word[][4] = {
 	    {"train", "training", "train", "train"},
@@ -238,24 +294,55 @@ static int split_of(const char *path)
 
 	for (int i = 0; i < 3; i++)
 		for (int j = 0; j < 4; j++)
-			if (has_word(path, word[i][j]))
+			if (whole ? strcmp(s, word[i][j]) == 0 : has_word(s, word[i][j]))
 				return i;
 	return -1;
 }
 
+static bool is_five(const char *s)
+{
+	return strspn(s, "0123456789") == 5;
+}
+
+/* "data/SPLIT-00000-of-00001.EXT", as the Hub writes data sets: the length of SPLIT; 0: another name. */
+static size_t shard_split(const char *path)
+{
+	static const char of[] = "-of-";
+	const char *p = strncmp(path, "data/", 5) == 0 && !strchr(path + 5, '/') ? strstr(path, of) : NULL;
+
+	for (; p; p = strstr(p + 1, of))
+		if (p - path > 11 && p[-6] == '-' && is_five(p - 5) && is_five(p + 4))
+			return (size_t)(p - path) - 11;
+	return 0;
+}
+
+static bool is_shard_of(const char *path, const char *split)
+{
+	size_t n = shard_split(path);
+
+	return n > 0 && strlen(split) == n && memcmp(path + 5, split, n) == 0;
+}
+
+/* By what the files are called. Where they are shards by the Hub's pattern, a split is exactly the name in it. */
 static int from_names(struct finder *f, const char *name)
 {
-	int want = split_of(f->split);
-	size_t named = 0;
+	int want = split_of(f->split, true);
+	size_t named = 0, sharded = 0;
 
-	for (size_t i = 0; i < f->n_all; i++)
-		named += split_of(f->all[i]) >= 0;
 	for (size_t i = 0; i < f->n_all; i++) {
-		int is = split_of(f->all[i]);
+		named += split_of(f->all[i], false) >= 0;
+		sharded += shard_split(f->all[i]) > 0;
+	}
+	for (size_t i = 0; i < f->n_all; i++) {
+		bool take;
 
-		if (name && !has_word(f->all[i], name))
-			continue;
-		if (named == 0 ? want == 0 || f->any_split : want >= 0 ? is == want : has_word(f->all[i], f->split))
+		if (sharded > 0)
+			take = is_shard_of(f->all[i], f->split);
+		else if (named == 0)
+			take = want == 0 || f->any_split;
+		else
+			take = want >= 0 ? split_of(f->all[i], false) == want : has_word(f->all[i], f->split);
+		if (take && (!name || has_word(f->all[i], name)))
 			AX_TRY(add(f, f->root, f->all[i]));
 	}
 	if (f->n_out > 0)

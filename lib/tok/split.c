@@ -53,6 +53,8 @@ int ax_slice_parse(struct ax_slice *s, const char *text, struct ax_err *e)
 	if (n >= sizeof(s->name))
 		return ax_fail(e, AX_EUSAGE, "split \"%s\" is too long", text);
 	memcpy(s->name, text, n);
+	if (strchr(text, '+'))
+		return ax_fail(e, AX_EUSAGE, "split \"%s\" joins several: give each an entry of its own", text);
 	if (!*p)
 		return 0;
 	p++;

@@ -456,6 +456,36 @@ static void test_hub_data(void **state)
 	ax_conf_release(&c);
 }
 
+/* Splits that are not train, validation or test, and what stands in data_files. */
+static void test_hub_splits(void **state)
+{
+	static const char *const none[] = {
+	    "{path: " SNAP ", data_files: 'data/train_[!g]*x'}", "{path: " SNAP ", split: train}", "{path: " SNAP ", split: sft}",
+	    "{path: " SNAP ", data_files: 'data/[ab'}",	       "{path: json, data_files: '" SNAP "data/?'}",
+	};
+	static const char *const one[] = {
+	    "{path: " SNAP ", split: train_sft}",	     "{path: " SNAP ", split: 'train_gen[:5]'}",
+	    "{path: " SNAP ", data_files: 'data/*_[e-h]*'}", "{path: " SNAP ", data_files: 'data/*_[!s]*'}",
+	    "{path: " SNAP ", data_files: '**/x-*.jsonl'}",  "{path: json, data_files: '" SNAP "da*/*_sft-*'}",
+	};
+	const char *const *file;
+	struct ax_conf c;
+	struct ax_err e;
+
+	ax_remove_tree(CACHE, NULL);
+	assert_int_equal(START(&c, &e, "x"), 0);
+	touch(SNAP "data/train_sft-00000-of-00001.jsonl");
+	touch(SNAP "data/train_gen-00000-of-00001.jsonl");
+	touch(SNAP "x-a/sub/x-1.jsonl");
+	for (size_t i = 0; i < sizeof(one) / sizeof(*one); i++)
+		if (files_of(&c, one[i], &file, &e) != 1)
+			fail_msg("%s: not one file", one[i]);
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+		if (files_of(&c, none[i], &file, &e) != 0)
+			fail_msg("%s: found something", none[i]);
+	ax_conf_release(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +493,7 @@ int main(void)
 	    cmocka_unit_test(test_header),  cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_check_save), cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_hub),	    cmocka_unit_test(test_hub_data),
+	    cmocka_unit_test(test_hub_splits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

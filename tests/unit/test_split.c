@@ -43,7 +43,8 @@ static void check_slice(const char *text, uint64_t total, uint64_t begin, uint64
 static void test_slices(void **state)
 {
 	static const char *const bad[] = {"train[",	  "train[1]",	 "train[1:2",  "train[a:2]",
-					  "train[:200%]", "train[1:2]x", "train[1::2]"};
+					  "train[:200%]", "train[1:2]x", "train[1::2]",
+					  "train+test", "train[:10%]+test"};
 	struct ax_slice s;
 
 	check_slice("train", 10, 0, 10);
