@@ -105,16 +105,6 @@ int ax_remove_tree(const char *path, struct ax_err *e)
 	return remove_entry(path, 0, e);
 }
 
-/* `path` without slashes at its end (ax_free). */
-static char *trimmed(const char *path)
-{
-	size_t n = strlen(path);
-
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	return ax_strndup(path, n);
-}
-
 /* Make and lock an empty folder. One that is there is of a process that had our number; or lives, and has it locked. */
 static int make_temp(const char *tmp, struct ax_err *e)
 {
@@ -140,12 +130,14 @@ static int make_temp(const char *tmp, struct ax_err *e)
 
 int ax_dir_begin(const char *path, char **tmp, struct ax_err *e)
 {
-	char *target = trimmed(path), *dir = target ? ax_path_dir(target) : NULL;
+	char *target = ax_path_follow(path), *dir = target ? ax_path_dir(target) : NULL;
 	int rc = 0;
 
 	*tmp = target ? ax_temp_name(target) : NULL;
 	if (!*tmp || !dir)
 		rc = ax_fail(e, AX_EMEM, "out of memory");
+	else if (ax_path_exists(target) && !ax_path_is_dir(target))
+		rc = ax_fail(e, AX_EIO, "%s exists and is no folder", path);
 	if (!rc)
 		rc = ax_mkdirs(dir, e);
 	if (!rc) {
@@ -206,7 +198,7 @@ static int put(const char *tmp, const char *path, char **old, struct ax_err *e)
 
 int ax_dir_commit(const char *tmp, const char *path, struct ax_err *e)
 {
-	char *target = trimmed(path), *dir = target ? ax_path_dir(target) : NULL, *old = NULL;
+	char *target = ax_path_follow(path), *dir = target ? ax_path_dir(target) : NULL, *old = NULL;
 	int rc = dir ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 	int held = target ? open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 

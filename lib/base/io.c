@@ -226,15 +226,38 @@ static int open_temp(struct ax_out *o, struct ax_err *e)
 	return rc ? rc : ax_truncate(o->fd, 0, o->tmp, e);
 }
 
-static int open_stdout(struct ax_out *o, struct ax_err *e)
+/* The descriptor that a path stands for ("-", /dev/stdout, /dev/fd/3); -1: the path names a file. */
+static int stream_of(const char *path)
 {
-	if (!(o->flags & (AX_OUT_TTY | AX_OUT_TEXT)) && isatty(STDOUT_FILENO))
-		return ax_fail(e, AX_EUSAGE, "not writing binary data to a terminal; give -o FILE or a pipe");
-	o->fd = dup(STDOUT_FILENO);
-	if (o->fd < 0)
-		return ax_fail(e, AX_EIO, "cannot write stdout:");
-	o->path = ax_strdup("stdout");
-	return o->path ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	static const char *const dir[] = {"/dev/fd/", "/proc/self/fd/"};
+
+	if (strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	if (strcmp(path, "/dev/stderr") == 0)
+		return STDERR_FILENO;
+	for (size_t i = 0; i < 2; i++) {
+		const char *s = path + strlen(dir[i]);
+
+		if (strncmp(path, dir[i], strlen(dir[i])) == 0 && *s && strlen(s) < 7 && strspn(s, "0123456789") == strlen(s))
+			return atoi(s);
+	}
+	return -1;
+}
+
+/* Into an open stream, a device or a named pipe: nothing to rename, what is written is out. */
+static int open_direct(struct ax_out *o, const char *path, int from, struct ax_err *e)
+{
+	o->path = ax_strdup(from == STDOUT_FILENO ? "stdout" : path);
+	if (!o->path)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	o->fd = from >= 0 ? dup(from) : ax_open(path, O_WRONLY, 0);
+	if (o->fd >= 0 && (o->flags & (AX_OUT_TTY | AX_OUT_TEXT) || !isatty(o->fd)))
+		return 0;
+	int rc = o->fd < 0 ? ax_fail(e, AX_EIO, "cannot write %s:", o->path)
+			   : ax_fail(e, AX_EUSAGE, "not writing binary data to a terminal; give -o FILE or a pipe");
+
+	ax_out_abort(o);
+	return rc;
 }
 
 int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_err *e)
@@ -244,20 +267,20 @@ int ax_out_open(struct ax_out *o, const char *path, unsigned flags, struct ax_er
 	memset(o, 0, sizeof(*o));
 	o->fd = -1;
 	o->flags = flags;
-	if (strcmp(path, "-") == 0)
-		return open_stdout(o, e);
-	if (ax_path_is_dir(path))
+	if (stream_of(path) >= 0)
+		return open_direct(o, path, stream_of(path), e);
+	if (ax_path_is_dir(path) || (*path && path[strlen(path) - 1] == '/'))
 		return ax_fail(e, AX_EIO, "%s is a folder", path);
-	o->path = ax_strdup(path);
-	o->tmp = ax_temp_name(path);
-	if (!o->path || !o->tmp) {
-		ax_free(o->tmp);
-		o->tmp = NULL;
+	if (ax_path_is_stream(path))
+		return open_direct(o, path, -1, e);
+	o->path = ax_path_follow(path);
+	o->tmp = o->path ? ax_temp_name(o->path) : NULL;
+	if (!o->tmp) {
 		ax_out_abort(o);
 		return ax_fail(e, AX_EMEM, "out of memory");
 	}
 	if (!(flags & AX_OUT_OWN))
-		ax_temp_sweep(path);
+		ax_temp_sweep(o->path);
 	ax_temp_add(o->tmp);
 	rc = open_temp(o, e);
 	if (rc)
@@ -458,75 +481,6 @@ int ax_rename(const char *from, const char *to, struct ax_err *e)
 	if (fault() || rename(from, to))
 		return ax_fail(e, AX_EIO, "cannot rename %s to %s:", from, to);
 	return 0;
-}
-
-bool ax_path_inside(const char *path, const char *dir)
-{
-	char *p = realpath(path, NULL), *d = realpath(dir, NULL);
-	size_t n = d ? strlen(d) : 0;
-	bool inside = p && d && strncmp(p, d, n) == 0 && (p[n] == '\0' || p[n] == '/' || d[n - 1] == '/');
-
-	free(p);
-	free(d);
-	return inside;
-}
-
-char *ax_path_join(const char *dir, const char *name)
-{
-	struct ax_buf b = AX_BUF_INIT;
-
-	if (dir && *dir && *name != '/') {
-		ax_buf_adds(&b, dir);
-		if (b.n && b.p[b.n - 1] != '/')
-			ax_buf_addc(&b, '/');
-	}
-	ax_buf_adds(&b, name);
-	return ax_buf_detach(&b);
-}
-
-char *ax_path_dir(const char *path)
-{
-	const char *s = strrchr(path, '/');
-
-	if (!s)
-		return ax_strdup(".");
-	return s == path ? ax_strdup("/") : ax_strndup(path, (size_t)(s - path));
-}
-
-const char *ax_path_base(const char *path)
-{
-	const char *s = strrchr(path, '/');
-
-	return s ? s + 1 : path;
-}
-
-bool ax_path_exists(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0;
-}
-
-bool ax_path_is_dir(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-bool ax_name_is_safe(const char *name)
-{
-	const char *s;
-
-	if (!*name || *name == '.' || strlen(name) > 255)
-		return false;
-	for (s = name; *s; s++) {
-		bool alnum = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9');
-
-		if (!alnum && *s != '.' && *s != '_' && *s != '-')
-			return false;
-	}
-	return true;
 }
 
 int ax_disk_free(const char *path, uint64_t *bytes, struct ax_err *e)

@@ -6,11 +6,14 @@
  * Writing:	struct ax_out writes beside the target and renames at commit: a file is absent or complete.
  *
  *	struct ax_out o;
- *	AX_TRY(ax_out_open(&o, path, flags, e));      // "-": stdout, refused if a terminal unless AX_OUT_TTY
+ *	AX_TRY(ax_out_open(&o, path, flags, e));      // a terminal is refused unless AX_OUT_TTY
  *	AX_GOTO(ax_out_write(&o, p, n, e));
  *	AX_GOTO(ax_out_commit(&o, e));                // flush, fsync, rename, fsync the folder
  *   out:
  *	ax_out_abort(&o);                             // no effect after a commit; else removes the temporary file
+ *
+ * "-", /dev/fd/N, devices and named pipes are written as they come, and never replaced; through a link, the file that it
+ * points at is replaced, not the link.
  *
  * Folders are published the same way: ax_dir_begin makes a temporary sibling, ax_dir_commit renames it. What a killed run
  * left of a temporary goes when the same output is written again (base/temp.h).
@@ -72,7 +75,7 @@ enum ax_out_flags {
 
 struct ax_out {
 	int fd;
-	char *path, *tmp; /* tmp == NULL: stdout, or committed */
+	char *path, *tmp; /* tmp == NULL: not to be renamed (a stream or device), or committed */
 	unsigned flags;
 	uint64_t off; /* bytes accepted */
 	struct ax_buf buf;
@@ -126,8 +129,12 @@ char *ax_path_join(const char *dir, const char *name);
 /* Folder part and last component of a path (ax_free). */
 char *ax_path_dir(const char *path);
 const char *ax_path_base(const char *path);
+/* The path to replace for this one (ax_free): what a link points at; without slashes at its end. NULL: out of memory. */
+char *ax_path_follow(const char *path);
 bool ax_path_exists(const char *path);
 bool ax_path_is_dir(const char *path);
+/* "-", or neither a regular file nor a folder: a pipe or a device, which can be read once. */
+bool ax_path_is_stream(const char *path);
 /* Is path, where it exists, the folder dir or something in it, links resolved? Replacing dir would remove it. */
 bool ax_path_inside(const char *path, const char *dir);
 /*

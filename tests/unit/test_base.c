@@ -5,8 +5,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -73,6 +75,45 @@ static void test_files(void **state)
 	ax_buf_release(&b);
 }
 
+#define LINKS "build/tmp-links"
+
+/* What is no file stays what it is; what a link points at is replaced, and the link stays. */
+static void test_targets(void **state)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_err e = {0};
+	struct stat st;
+	char got[8] = "", *tmp = NULL;
+	int fd;
+
+	ax_remove_tree(LINKS, NULL);
+	assert_int_equal(ax_mkdirs(LINKS "/far/d", &e), 0);
+	assert_int_equal(ax_mkdirs(LINKS "/near", &e), 0);
+	assert_int_equal(mkfifo(LINKS "/pipe", 0600), 0);
+	fd = open(LINKS "/pipe", O_RDWR | O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(ax_write_file(LINKS "/pipe", "hello", 5, &e), 0);
+	assert_int_equal(read(fd, got, sizeof(got)), 5);
+	assert_string_equal(got, "hello");
+	close(fd);
+	assert_true(lstat(LINKS "/pipe", &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_int_equal(symlink("../far/f", LINKS "/near/f"), 0);
+	assert_int_equal(ax_write_file(LINKS "/far/f", "old", 3, &e), 0);
+	assert_int_equal(ax_write_file(LINKS "/near/f", "new", 3, &e), 0);
+	assert_int_equal(ax_read_file(LINKS "/far/f", 100, &b, &e), 0);
+	assert_string_equal(b.p, "new");
+	assert_int_equal(symlink("../far/d", LINKS "/near/d"), 0);
+	assert_int_equal(ax_dir_begin(LINKS "/near/d/", &tmp, &e), 0);
+	assert_non_null(strstr(tmp, "/far/d.tmp-"));
+	assert_int_equal(ax_dir_commit(tmp, LINKS "/near/d", &e), 0);
+	assert_true(lstat(LINKS "/near/d", &st) == 0 && S_ISLNK(st.st_mode));
+	assert_true(ax_path_is_dir(LINKS "/far/d"));
+	assert_int_equal(ax_write_file(LINKS "/none/", "x", 1, &e), AX_EIO);
+	assert_int_equal(ax_remove_tree(LINKS, &e), 0);
+	ax_free(tmp);
+	ax_buf_release(&b);
+}
+
 static void count(void *ctx, size_t i)
 {
 	atomic_size_t *sum = ctx;
@@ -133,7 +174,7 @@ static void test_sum(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err),  cmocka_unit_test(test_arena), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_err),  cmocka_unit_test(test_arena), cmocka_unit_test(test_files), cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_pool), cmocka_unit_test(test_rng),   cmocka_unit_test(test_sum),
 	};
 

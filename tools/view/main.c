@@ -49,7 +49,7 @@ static int view_one(struct view *v, const char *path, struct ax_err *e)
 {
 	enum ax_file kind = AX_FILE_TOKENS;
 
-	if (strcmp(path, "-")) /* stdin can only be a stream */
+	if (!ax_path_is_stream(path)) /* a pipe can only hold a stream */
 		AX_TRY(ax_sniff(path, &kind, e));
 	switch (kind) {
 	case AX_FILE_TOKENS:
