@@ -97,6 +97,7 @@ static void test_targets(void **state)
 	assert_string_equal(got, "hello");
 	close(fd);
 	assert_true(lstat(LINKS "/pipe", &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_int_equal(ax_dir_begin(LINKS "/pipe", &tmp, &e), AX_EIO);
 	assert_int_equal(symlink("../far/f", LINKS "/near/f"), 0);
 	assert_int_equal(ax_write_file(LINKS "/far/f", "old", 3, &e), 0);
 	assert_int_equal(ax_write_file(LINKS "/near/f", "new", 3, &e), 0);
