@@ -126,7 +126,7 @@ struct ax_dist_update {
 	uint64_t t;          /* number of this update, from 1: bias correction */
 };
 
-/* AdamW on this rank's elements; the weights that the model sees are fresh afterwards. */
+/* AdamW on this rank's elements, enqueued; ops that follow see fresh weights. */
 int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax_err *e);
 
 /*

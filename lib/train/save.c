@@ -16,6 +16,7 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	int rc;
 
 	AX_TRY(ax_train_save_finish(t, e));
+	AX_TRY(t->env.dev->ops->sync(t->env.dev, e)); /* the update is enqueued; the files read what it wrote */
 	ax_arena_init(&a, 0);
 	path = ax_ckpt_path(t->env.outdir->path, t->state.step);
 	w.path = path;
