@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,27 +20,28 @@
 #define KERNEL 8 /* digits of the boot id in a name */
 #define TRIES 100 /* at a lock, a millisecond each: a sweep holds one for the time of an unlink */
 
-/* The running kernel's boot id, so far as names hold it; false where there is none to read. */
-static bool kernel_id(char id[KERNEL + 1])
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char kernel[KERNEL + 1] = "00000000"; /* of the running kernel's boot id */
+static bool known;                           /* it could be read */
+
+static void read_kernel(void)
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, id, KERNEL);
+	char id[KERNEL];
 
+	known = fd >= 0 && read(fd, id, KERNEL) == KERNEL;
+	if (known)
+		memcpy(kernel, id, KERNEL);
 	if (fd >= 0)
 		close(fd);
-	if (n != KERNEL)
-		memcpy(id, "00000000", KERNEL);
-	id[KERNEL] = '\0';
-	return n == KERNEL;
 }
 
 char *ax_temp_name(const char *target)
 {
 	struct ax_buf b = AX_BUF_INIT;
-	char id[KERNEL + 1];
 
-	kernel_id(id);
-	ax_buf_addf(&b, "%s.tmp-%s-%ld", target, id, (long)getpid());
+	pthread_once(&once, read_kernel);
+	ax_buf_addf(&b, "%s.tmp-%s-%ld", target, kernel, (long)getpid());
 	return ax_buf_detach(&b);
 }
 
@@ -77,17 +79,12 @@ int ax_temp_hold(const char *tmp, int fd, bool *lost, struct ax_err *e)
 	return rc ? ax_fail(e, AX_EIO, "%s is being written by another process", tmp) : 0;
 }
 
-struct sweep {
-	const char *base; /* the target's last component */
-	char id[KERNEL + 1];
-};
-
 /* BASE.tmp-KERNEL-digits */
-static bool is_ours(const struct sweep *s, const char *name)
+static bool is_ours(const char *base, const char *name)
 {
-	size_t n = strlen(s->base);
+	size_t n = strlen(base);
 
-	if (strncmp(name, s->base, n) || strncmp(name + n, ".tmp-", 5) || strncmp(name + n + 5, s->id, KERNEL) ||
+	if (strncmp(name, base, n) || strncmp(name + n, ".tmp-", 5) || strncmp(name + n + 5, kernel, KERNEL) ||
 	    name[n + 5 + KERNEL] != '-')
 		return false;
 	name += n + 5 + KERNEL + 1;
@@ -111,18 +108,19 @@ static void sweep_one(const char *dir, const char *name)
 
 void ax_temp_sweep(const char *target)
 {
-	struct sweep s = {.base = ax_path_base(target)};
+	const char *base = ax_path_base(target);
 	struct dirent *de;
 	char *dir;
 	DIR *d;
 
-	if (!kernel_id(s.id))
+	pthread_once(&once, read_kernel);
+	if (!known)
 		return;
 	dir = ax_path_dir(target);
 	d = dir ? opendir(dir) : NULL; /* not ax_dir_each: a failure here is none of the run's */
 	while (d && (de = readdir(d)))
-		if (is_ours(&s, de->d_name))
-			sweep_one(s.base == target ? NULL : dir, de->d_name);
+		if (is_ours(base, de->d_name))
+			sweep_one(base == target ? NULL : dir, de->d_name);
 	if (d)
 		closedir(d);
 	ax_free(dir);

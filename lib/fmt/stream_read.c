@@ -150,7 +150,7 @@ static int next_frame(struct ax_stream *s, bool *end, struct ax_err *e)
 			rc = on_index(s, p, h.raw, e);
 		else if (h.kind == AX_FRAME_TRAILER)
 			rc = on_trailer(s, p, h.raw, e);
-		else if (h.kind & AX_FRAME_SKIP)
+		else if (h.kind & AX_FRAME_SKIP && s->in_member)
 			s->skipped++;
 		else
 			rc = ax_fail(e, AX_EDATA, "frame of kind %u is not known to this version", h.kind);

@@ -29,15 +29,28 @@ static void report_reasons(const struct ax_split_totals *s, int split, uint32_t 
 	}
 }
 
+/* What --overflow cost, and packs that train nothing. */
+static void report_trained(const struct pack_job *j, int k)
+{
+	uint64_t in = j->in.split[k].trained, out = j->out.split[k].trained;
+
+	if (out < in)
+		ax_warn("%s: %" PRIu64 " of %" PRIu64 " trained tokens went with them", ax_split_name(k), in - out, in);
+	if (j->stats[k].rows && !out)
+		ax_warn("%s: no token is trained", ax_split_name(k));
+}
+
 void pack_report(const struct pack_job *j)
 {
-	uint64_t rows = 0;
+	uint64_t rows = 0, read = 0;
 
 	for (int k = 0; k < AX_N_SPLIT; k++) {
 		const struct ax_packer_stats *s = &j->stats[k];
 
 		report_reasons(&j->packed.split[k], k, j->opt.capacity);
+		report_trained(j, k);
 		rows += s->rows;
+		read += j->in.split[k].rows;
 		if (!s->rows)
 			continue;
 		ax_info("%s: %" PRIu64 " rows, %" PRIu64 " tokens, %" PRIu64 " trained -> %" PRIu64
@@ -46,7 +59,7 @@ void pack_report(const struct pack_job *j)
 			100 * excess(s));
 	}
 	if (!rows)
-		ax_warn("the input holds no rows");
+		ax_warn(read ? "no row is left" : "the input holds no rows");
 }
 
 static struct ax_val *split_val(struct ax_arena *a, const struct pack_job *j, int k)
@@ -55,6 +68,7 @@ static struct ax_val *split_val(struct ax_arena *a, const struct pack_job *j, in
 	struct ax_val *m = ax_val_map(a);
 	bool ok = m && ax_val_set(a, m, "rows_in", ax_val_int(a, (int64_t)j->in.split[k].rows)) &&
 		  ax_val_set(a, m, "tokens_in", ax_val_int(a, (int64_t)j->in.split[k].tokens)) &&
+		  ax_val_set(a, m, "trained_tokens_in", ax_val_int(a, (int64_t)j->in.split[k].trained)) &&
 		  ax_val_set(a, m, "rows", ax_val_int(a, (int64_t)s->rows)) &&
 		  ax_val_set(a, m, "tokens", ax_val_int(a, (int64_t)s->tokens)) &&
 		  ax_val_set(a, m, "trained_tokens", ax_val_int(a, (int64_t)j->out.split[k].trained)) &&

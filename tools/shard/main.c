@@ -8,6 +8,8 @@
 #include "conf/conf.h"
 #include "shard.h"
 
+#define OTHER_FILES 16 /* open beside the shards */
+
 static const struct ax_opt options[] = {
 	{"output", 'o', AX_OPT_STR, "DIR", NULL, "folder to make (needed); one that ax-shard made is replaced"},
 	{"ranks", 0, AX_OPT_INT, "N", "1", "shard files; any number of ranks can train from any number of files"},
@@ -47,14 +49,18 @@ static int check_options(const struct shard_job *j, bool operands, struct ax_err
 }
 
 /* Each shard is an open file: take as many as the system lets us have. */
-static void raise_file_limit(void)
+static int raise_file_limit(int64_t ranks, struct ax_err *e)
 {
 	struct rlimit r;
 
-	if (!getrlimit(RLIMIT_NOFILE, &r)) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return 0;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur != RLIM_INFINITY && (rlim_t)ranks + OTHER_FILES > r.rlim_cur)
+		return ax_fail(e, AX_EMEM, "--ranks %lld: so many files cannot be open at once, the limit is %llu (ulimit -n)",
+			       (long long)ranks, (unsigned long long)r.rlim_cur);
+	return 0;
 }
 
 static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
@@ -70,7 +76,7 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	for (size_t i = 0; i < c->n_operand; i++)
 		if (ax_path_inside(j.input[i], j.dir))
 			return ax_fail(e, AX_EUSAGE, "%s holds %s: write the shards to another folder", j.dir, j.input[i]);
-	raise_file_limit();
+	AX_TRY(raise_file_limit(j.ranks, e));
 	AX_TRY(shard_run(&j, settle, c, e));
 	shard_report(&j);
 	return json ? shard_report_json(&j, json, e) : 0;
