@@ -294,20 +294,31 @@ static const char *main_dtype(const struct merge *m)
 	return n[AX_ST_BF16] >= n[AX_ST_F16] ? "bfloat16" : "float16";
 }
 
+/*
+ * transformers 4 calls it torch_dtype, 5 dtype and believes dtype where a file has both: keep the spellings that are there.
+ */
+static bool set_dtype(struct merge *m, struct ax_val *config)
+{
+	static const char *const key[] = {"torch_dtype", "dtype"};
+	const char *dtype = main_dtype(m);
+	bool old = ax_val_get(config, key[0]), new = ax_val_get(config, key[1]) || !old;
+
+	return (!old || ax_val_set(&m->arena, config, key[0], ax_val_str(&m->arena, dtype, strlen(dtype)))) &&
+	       (!new || ax_val_set(&m->arena, config, key[1], ax_val_str(&m->arena, dtype, strlen(dtype))));
+}
+
 static int write_config(struct merge *m, const char *dir, struct ax_err *e)
 {
 	char *path = ax_path_join(m->k->path, "config.json");
-	const char *dtype = main_dtype(m);
 	struct ax_val *config;
 	int rc = path ? ax_json_file(&m->arena, path, (size_t)16 << 20, &config, e) : nomem(e);
 
 	ax_free(path);
 	if (rc)
 		return rc;
-	/* transformers 4 calls it torch_dtype, 5 dtype: keep the spelling that the file has. */
-	if (!ax_val_set(&m->arena, config, ax_val_get(config, "torch_dtype") ? "torch_dtype" : "dtype",
-			ax_val_str(&m->arena, dtype, strlen(dtype))))
+	if (!set_dtype(m, config))
 		return nomem(e);
+	ax_val_remove(config, "auto_map"); /* Python files that are not in the folder; the families that run here need none */
 	return write_json_file(dir, "config.json", config, e);
 }
 
