@@ -1,5 +1,12 @@
 /*
  * What the op tests share: devices to test, tensors with guard zones, random fill, comparison with a result in double.
+ *
+ * The devices are the CPU's variants and the CUDA plugin: the simulated one of this build (BUILD/sim), if there is one, or
+ * with AX_TEST_DEVICE=cuda the real one on a GPU, and that alone. An op that the plugin does not have is skipped and
+ * reported (RUNS).
+ *
+ * A tensor is device memory with a mirror on the host. tensor_get and tensor_set work on the mirror; dp() is the
+ * device's pointer, for ops; what is newer is copied to the other side when that is used.
  */
 #ifndef AX_TESTS_OP_H
 #define AX_TESTS_OP_H
@@ -10,81 +17,286 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "tensor/device.h"
 #include "tensor/ops.h"
 
 #define GUARD 256
+
+/* --- devices -------------------------------------------------------------------------------------------------------- */
 
 struct variant {
 	const char *name;
 	enum ax_dtype act;
 	unsigned flags;
+	bool cuda;
 };
 
 static const struct variant variants[] = {
-	{ "reference f32", AX_F32, AX_CPU_REFERENCE }, { "reference bf16", AX_BF16, AX_CPU_REFERENCE }, { "fast f32", AX_F32, 0 },
-	{ "fast bf16", AX_BF16, 0 },		       { "portable f32", AX_F32, AX_CPU_PORTABLE },	{ "portable bf16", AX_BF16, AX_CPU_PORTABLE },
-	{ "avx2 f32", AX_F32, AX_CPU_AVX2 },	       { "avx2 bf16", AX_BF16, AX_CPU_AVX2 },
+	{ "reference f32", AX_F32, AX_CPU_REFERENCE, false },
+	{ "reference bf16", AX_BF16, AX_CPU_REFERENCE, false },
+	{ "fast f32", AX_F32, 0, false },
+	{ "fast bf16", AX_BF16, 0, false },
+	{ "portable f32", AX_F32, AX_CPU_PORTABLE, false },
+	{ "portable bf16", AX_BF16, AX_CPU_PORTABLE, false },
+	{ "avx2 f32", AX_F32, AX_CPU_AVX2, false },
+	{ "avx2 bf16", AX_BF16, AX_CPU_AVX2, false },
+	{ "cuda f32", AX_F32, 0, true },
+	{ "cuda bf16", AX_BF16, 0, true },
 };
 
 #define N_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+#define REFERENCE (&variants[0])
+
+/* CUDA devices stay open: opening one takes its time, on hardware and simulated. */
+static struct ax_dev cuda_dev[2];
+static bool cuda_absent;
+
+static inline bool real_gpu(void)
+{
+	const char *device = getenv("AX_TEST_DEVICE");
+
+	return device && !strcmp(device, "cuda");
+}
+
+/* BUILD/lib/ax or BUILD/sim/lib/ax, from BUILD/tests/op/test_x. */
+static inline void plugin_dir(char *dir, size_t n)
+{
+	char exe[3072];
+	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	assert_true(len > 0);
+	exe[len] = '\0';
+	for (int i = 0; i < 3; i++)
+		*strrchr(exe, '/') = '\0';
+	snprintf(dir, n, "%s%s/lib/ax", exe, real_gpu() ? "" : "/sim");
+}
+
+static inline struct ax_dev *cuda_open(enum ax_dtype act)
+{
+	struct ax_dev *d = &cuda_dev[act == AX_BF16];
+	struct ax_dev_opt o = { .device = "cuda", .act = act, .deterministic = true };
+	struct ax_err e = { 0 };
+	char dir[4096], why[256], file[4200];
+
+	if (d->ops || cuda_absent)
+		return d->ops ? d : NULL;
+	plugin_dir(dir, sizeof(dir));
+	snprintf(file, sizeof(file), "%s/libax-cuda.so", dir);
+	if (!real_gpu() && access(file, F_OK)) {
+		cuda_absent = true;
+		printf("ok - cuda # SKIP this build has no simulated plugin\n");
+		return NULL;
+	}
+	o.plugin_dir = dir;
+	if (ax_dev_open(d, &o, why, &e))
+		fail_msg("cuda: %s", e.msg);
+	if (real_gpu())
+		printf("# %s\n", d->name);
+	return d;
+}
+
+/* Is the device there, and has it the op at this offset of the table? Says so once an op if not. */
+static inline bool variant_has(const struct variant *v, const char *op, size_t offset)
+{
+	static struct {
+		const char *op;
+		enum ax_dtype act;
+	} said[64];
+	static int n_said;
+	struct ax_dev *d;
+	void (*fn)(void);
+
+	if (!v->cuda)
+		return !real_gpu();
+	d = cuda_open(v->act);
+	if (!d)
+		return false;
+	memcpy(&fn, (const char *)d->ops + offset, sizeof(fn));
+	for (int i = 0; !fn && i < n_said; i++)
+		if (said[i].op == op && said[i].act == v->act)
+			return false;
+	if (!fn && n_said < 64) {
+		said[n_said].op = op;
+		said[n_said++].act = v->act;
+		printf("ok - %s, %s # SKIP the plugin has no such op yet\n", v->name, op);
+	}
+	return fn != NULL;
+}
+
+/* Does variant v run ax_ops.op here? */
+#define RUNS(v, op) variant_has(v, #op, offsetof(struct ax_ops, op))
+
+static uint64_t fill_count;
+
+static inline struct ax_dev dev_open(const struct variant *v, int threads)
+{
+	struct ax_dev d, *gpu;
+	struct ax_err e = { 0 };
+
+	fill_count = 0;
+	if (v->cuda) {
+		gpu = cuda_open(v->act);
+		assert_non_null(gpu);
+		return *gpu;
+	}
+	if (ax_cpu_open(&d, v->act, threads, v->flags, &e))
+		fail_msg("%s: %s", v->name, e.msg);
+	return d;
+}
+
+static inline void dev_sync(struct ax_dev *d)
+{
+	struct ax_err e = { 0 };
+
+	if (d->ops->sync(d, &e))
+		fail_msg("%s", e.msg);
+}
+
+/* Scratch for the shapes that follow. */
+static inline void dev_reserve(struct ax_dev *d, struct ax_shape s)
+{
+	struct ax_err e = { 0 };
+
+	if (s.Nk < s.N)
+		s.Nk = s.N;
+	if (d->ops->reserve(d, &s, &e))
+		fail_msg("reserve: %s", e.msg);
+}
+
+static inline void dev_close(struct ax_dev *d)
+{
+	dev_sync(d);
+	if (d->impl != cuda_dev[0].impl && d->impl != cuda_dev[1].impl)
+		ax_dev_close(d);
+}
+
+/* The groups' teardown. */
+static inline int close_devices(void **state)
+{
+	ax_dev_close(&cuda_dev[0]);
+	ax_dev_close(&cuda_dev[1]);
+	return 0;
+}
+
+/* --- tensors -------------------------------------------------------------------------------------------------------- */
+
+struct mirror {
+	bool host_new, device_new;
+	unsigned char bytes[]; /* guard, elements, guard */
+};
 
 struct tensor {
 	struct ax_dev *d;
 	unsigned char *base;
-	void *p;
+	struct mirror *m;
 	enum ax_dtype t;
-	size_t n;
+	size_t n, at; /* at: the first element's offset in base and bytes */
 };
 
-static uint64_t fill_count;
+static inline size_t tensor_whole(const struct tensor *x)
+{
+	return x->at + x->n * ax_dtype_size(x->t) + GUARD;
+}
+
+/* n elements that begin `shift` elements after an address aligned to 256. */
+static inline struct tensor tensor_shifted(struct ax_dev *d, enum ax_dtype t, size_t n, size_t shift)
+{
+	struct tensor x = { .d = d, .t = t, .n = n, .at = GUARD + shift * ax_dtype_size(t) };
+
+	x.base = d->ops->alloc(d, tensor_whole(&x));
+	x.m = malloc(sizeof(*x.m) + tensor_whole(&x));
+	assert_non_null(x.base);
+	assert_non_null(x.m);
+	memset(x.m->bytes, 0xa5, tensor_whole(&x));
+	x.m->host_new = true;
+	x.m->device_new = false;
+	return x;
+}
 
 static inline struct tensor tensor_new(struct ax_dev *d, enum ax_dtype t, size_t n)
 {
-	struct tensor x = { .d = d, .t = t, .n = n };
-	size_t bytes = n * ax_dtype_size(t);
+	return tensor_shifted(d, t, n, 0);
+}
 
-	x.base = d->ops->alloc(d, bytes + 2 * GUARD);
-	assert_non_null(x.base);
-	memset(x.base, 0xa5, bytes + 2 * GUARD);
-	x.p = x.base + GUARD;
-	return x;
+/* The elements on the host, as they are now. */
+static inline void *tensor_host(const struct tensor *x)
+{
+	if (x->m->device_new)
+		x->d->ops->download(x->d, x->m->bytes, x->base, tensor_whole(x));
+	x->m->device_new = false;
+	return x->m->bytes + x->at;
+}
+
+/* The device's pointer: what the host has set is there, and an op may now write it. */
+static inline void *dp(const struct tensor *x)
+{
+	if (x->m->host_new)
+		x->d->ops->upload(x->d, x->base, x->m->bytes, tensor_whole(x));
+	x->m->host_new = false;
+	x->m->device_new = true;
+	return x->base + x->at;
 }
 
 static inline void tensor_free(struct tensor *x)
 {
+	const unsigned char *end = (const unsigned char *)tensor_host(x) + x->n * ax_dtype_size(x->t);
+
 	for (size_t i = 0; i < GUARD; i++) {
-		assert_int_equal(x->base[i], 0xa5);
-		assert_int_equal(x->base[GUARD + x->n * ax_dtype_size(x->t) + i], 0xa5);
+		assert_int_equal(x->m->bytes[i], 0xa5);
+		assert_int_equal(end[i], 0xa5);
 	}
 	x->d->ops->free(x->d, x->base);
+	free(x->m);
+}
+
+/* Element i of an array of type t. */
+static inline double element(enum ax_dtype t, const void *p, size_t i)
+{
+	switch (t) {
+	case AX_F32:
+		return (double)((const float *)p)[i];
+	case AX_BF16:
+		return (double)ax_bf16_to_f32(((const uint16_t *)p)[i]);
+	case AX_F16:
+		return (double)ax_f16_to_f32(((const uint16_t *)p)[i]);
+	default:
+		return ((const double *)p)[i];
+	}
+}
+
+static inline void set_element(enum ax_dtype t, void *p, size_t i, double v)
+{
+	if (t == AX_F32)
+		((float *)p)[i] = (float)v;
+	else if (t == AX_F64)
+		((double *)p)[i] = v;
+	else
+		((uint16_t *)p)[i] = t == AX_BF16 ? ax_f32_to_bf16((float)v) : ax_f32_to_f16((float)v);
 }
 
 static inline double tensor_get(const struct tensor *x, size_t i)
 {
-	switch (x->t) {
-	case AX_F32:
-		return (double)((const float *)x->p)[i];
-	case AX_BF16:
-		return (double)ax_bf16_to_f32(((const uint16_t *)x->p)[i]);
-	case AX_F16:
-		return (double)ax_f16_to_f32(((const uint16_t *)x->p)[i]);
-	default:
-		return ((const double *)x->p)[i];
-	}
+	return element(x->t, tensor_host(x), i);
 }
 
 static inline void tensor_set(struct tensor *x, size_t i, double v)
 {
-	if (x->t == AX_F32)
-		((float *)x->p)[i] = (float)v;
-	else if (x->t == AX_F64)
-		((double *)x->p)[i] = v;
-	else
-		((uint16_t *)x->p)[i] = x->t == AX_BF16 ? ax_f32_to_bf16((float)v) : ax_f32_to_f16((float)v);
+	set_element(x->t, tensor_host(x), i, v);
+	x->m->host_new = true;
+}
+
+/* v as a value of type t. */
+static inline double rounded(enum ax_dtype t, double v)
+{
+	uint64_t bits = 0;
+
+	set_element(t, &bits, 0, v);
+	return element(t, &bits, 0);
 }
 
 /* Normal values times `scale`, the same in the same call of each variant (reset fill_count). */
@@ -94,11 +306,25 @@ static inline void tensor_fill(struct tensor *x, double scale)
 		tensor_set(x, i, scale * ax_rand_normal(1, AX_RNG_INIT, fill_count++));
 }
 
+static inline struct tensor tensor_random_shifted(struct ax_dev *d, enum ax_dtype t, size_t n, double scale, size_t shift)
+{
+	struct tensor x = tensor_shifted(d, t, n, shift);
+
+	tensor_fill(&x, scale);
+	return x;
+}
+
 static inline struct tensor tensor_random(struct ax_dev *d, enum ax_dtype t, size_t n, double scale)
+{
+	return tensor_random_shifted(d, t, n, scale, 0);
+}
+
+/* Raw data of the host, n elements of type t (AX_U8: bytes). */
+static inline struct tensor tensor_of(struct ax_dev *d, enum ax_dtype t, const void *data, size_t n)
 {
 	struct tensor x = tensor_new(d, t, n);
 
-	tensor_fill(&x, scale);
+	memcpy(tensor_host(&x), data, n * ax_dtype_size(t));
 	return x;
 }
 
@@ -119,6 +345,8 @@ static inline double *doubles(size_t n)
 	assert_non_null(v);
 	return v;
 }
+
+/* --- comparison ----------------------------------------------------------------------------------------------------- */
 
 static inline double rel_error(const struct tensor *x, const double *want)
 {
@@ -141,26 +369,6 @@ static inline void expect_near(const char *what, const char *variant, const stru
 	if (!(e <= limit))
 		fail_msg("%s, %s: relative error %g above %g", what, variant, e, limit);
 	free(want);
-}
-
-static inline struct ax_dev dev_open(const struct variant *v, int threads)
-{
-	struct ax_dev d;
-	struct ax_err e = { 0 };
-
-	if (ax_cpu_open(&d, v->act, threads, v->flags, &e))
-		fail_msg("%s: %s", v->name, e.msg);
-	fill_count = 0;
-	return d;
-}
-
-static inline void dev_close(struct ax_dev *d)
-{
-	struct ax_err e = { 0 };
-
-	if (d->ops->sync(d, &e))
-		fail_msg("%s", e.msg);
-	ax_cpu_close(d);
 }
 
 #endif

@@ -1,0 +1,215 @@
+/* Memory of a device, and copies between it and the host. */
+#include <pthread.h>
+
+#include "op.h"
+
+static const struct ax_shape shape = { .N = 100, .Nk = 100, .C = 64, .F = 128, .O = 256, .V = 1000, .n_head = 4, .n_kv = 2, .head_dim = 16 };
+
+static void refused(void **state)
+{
+	struct ax_err e = { 0 };
+	struct ax_dev d;
+
+	assert_int_equal(ax_cpu_open(&d, AX_F16, 1, 0, &e), AX_EUSAGE);
+	ax_cpu_close(&d);
+}
+
+/* For each device that is here. */
+static void each(void (*fn)(struct ax_dev *d))
+{
+	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++) {
+		struct ax_dev d;
+
+		if (!RUNS(v, alloc))
+			continue;
+		d = dev_open(v, 2);
+		fn(&d);
+		dev_close(&d);
+	}
+}
+
+static void check_bytes(struct ax_dev *d, const unsigned char *p, size_t n, const unsigned char *want)
+{
+	unsigned char *got = malloc(n);
+
+	d->ops->download(d, got, p, n);
+	assert_memory_equal(got, want, n);
+	free(got);
+}
+
+static void memory_of(struct ax_dev *d)
+{
+	const size_t n = 5 << 20;
+	unsigned char *p = d->ops->alloc(d, n), *want = calloc(n, 1);
+
+	assert_non_null(p);
+	assert_int_equal((uintptr_t)p % 256, 0);
+	check_bytes(d, p, n, want);
+	memset(want, 7, n);
+	d->ops->upload(d, p, want, n);
+	d->ops->zero(d, p + 3, 100001);
+	memset(want + 3, 0, 100001);
+	check_bytes(d, p, n, want);
+	d->ops->copy(d, p, p + 100004, 100001);
+	memcpy(want, want + 100004, 100001);
+	check_bytes(d, p, n, want);
+	d->ops->zero(d, p, 0);
+	d->ops->copy(d, p, p, 0);
+	d->ops->upload(d, p, want, 0);
+	check_bytes(d, p, n, want);
+	dev_sync(d);
+	d->ops->free(d, p);
+	d->ops->free(d, NULL);
+	assert_null(d->ops->alloc(d, SIZE_MAX - 4096));
+	dev_sync(d); /* that one is too large is no failure of the device */
+	free(want);
+}
+
+static void memory(void **state)
+{
+	each(memory_of);
+}
+
+/* The source of an upload may be used again at once, also when more is under way than the device's staging memory holds. */
+static void uploads_of(struct ax_dev *d)
+{
+	enum { N = 700, BYTES = 100003 };
+	unsigned char *p = d->ops->alloc(d, (size_t)N * BYTES), *one = malloc(BYTES);
+
+	assert_non_null(p);
+	for (int i = 0; i < N; i++) {
+		memset(one, i * 7 + 1, BYTES);
+		d->ops->upload(d, p + (size_t)i * BYTES, one, BYTES);
+	}
+	for (int i = 0; i < N; i += 23) {
+		memset(one, i * 7 + 1, BYTES);
+		check_bytes(d, p + (size_t)i * BYTES, BYTES, one);
+	}
+	free(one);
+	d->ops->free(d, p);
+}
+
+static void uploads(void **state)
+{
+	each(uploads_of);
+}
+
+struct reader {
+	struct ax_dev *d;
+	const unsigned char *p;
+	unsigned char *to;
+	size_t n;
+};
+
+static void *read_all(void *arg)
+{
+	struct reader *r = arg;
+
+	for (int i = 0; i < 3; i++)
+		r->d->ops->download(r->d, r->to, r->p, r->n);
+	return NULL;
+}
+
+/* A second thread downloads what was there before the last sync while the first goes on. */
+static void second_thread_of(struct ax_dev *d)
+{
+	const size_t n = (9 << 20) + 5;
+	unsigned char *p = d->ops->alloc(d, n), *other = d->ops->alloc(d, n), *want = malloc(n), *got = calloc(n, 1);
+	struct reader r = { d, p, got, n };
+	pthread_t t;
+
+	for (size_t i = 0; i < n; i++)
+		want[i] = (unsigned char)(i * 31 + i / 4099);
+	d->ops->upload(d, p, want, n);
+	dev_sync(d);
+	assert_int_equal(pthread_create(&t, NULL, read_all, &r), 0);
+	for (int i = 0; i < 10; i++)
+		d->ops->copy(d, other, p, n);
+	check_bytes(d, other, n, want);
+	pthread_join(t, NULL);
+	assert_memory_equal(got, want, n);
+	d->ops->free(d, p);
+	d->ops->free(d, other);
+	free(want);
+	free(got);
+}
+
+static void second_thread(void **state)
+{
+	each(second_thread_of);
+}
+
+static void scratch_of(struct ax_dev *d)
+{
+	struct ax_shape larger = shape;
+	size_t bytes = d->ops->scratch_bytes(d, &shape);
+
+	dev_reserve(d, shape);
+	larger.N *= 3;
+	larger.V *= 5;
+	assert_true(d->ops->scratch_bytes(d, &larger) >= bytes);
+	assert_int_equal(d->ops->scratch_bytes(d, &shape), bytes);
+	dev_reserve(d, larger);
+	dev_reserve(d, shape);
+}
+
+static void scratch(void **state)
+{
+	each(scratch_of);
+}
+
+static void run_recorded(struct ax_dev *d, struct tensor *x, struct tensor *y)
+{
+	float *px = dp(x), *py = dp(y);
+	int n_replayed = 0;
+
+	for (int i = 0; i < 6; i++) {
+		if (d->ops->record_begin && d->ops->record_begin(d, 7)) {
+			n_replayed++;
+			continue;
+		}
+		d->ops->axpy(d, py, px, AX_F32, 0.5f, x->n);
+		d->ops->zero(d, px, 4 * sizeof(float));
+		if (d->ops->record_end)
+			d->ops->record_end(d);
+	}
+	assert_int_equal(n_replayed, d->ops->record_begin ? 4 : 0);
+}
+
+/* A sequence that is recorded gives what it gives without. */
+static void recording_of(struct ax_dev *d)
+{
+	enum { N = 1000 };
+	struct tensor x = tensor_random(d, AX_F32, N, 1), y = tensor_random(d, AX_F32, N, 1);
+	double *want = tensor_doubles(&y);
+
+	for (size_t i = 0; i < N; i++) /* six times half of x, of which the first run leaves the first four elements 0 */
+		want[i] += (i < 4 ? 0.5 : 3) * tensor_get(&x, i);
+	run_recorded(d, &x, &y);
+	if (!(rel_error(&y, want) <= 1e-6))
+		fail_msg("a recorded sequence gives something else");
+	free(want);
+	tensor_free(&x);
+	tensor_free(&y);
+}
+
+static void recording(void **state)
+{
+	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+		if (RUNS(v, axpy)) {
+			struct ax_dev d = dev_open(v, 2);
+
+			recording_of(&d);
+			dev_close(&d);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused),	 cmocka_unit_test(memory),  cmocka_unit_test(uploads),
+		cmocka_unit_test(second_thread), cmocka_unit_test(scratch), cmocka_unit_test(recording),
+	};
+
+	return cmocka_run_group_tests_name("op: memory and copies", tests, NULL, close_devices);
+}
