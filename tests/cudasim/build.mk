@@ -11,7 +11,10 @@ SIM_FLAGS := -O2 -g -fPIC $(SIM_ARCH) -fno-strict-aliasing -ffp-contract=off -pt
 SIM_CXXFLAGS := -std=c++17 -fno-exceptions -fno-rtti $(SIM_FLAGS)
 SIM_CFLAGS := -std=c11 $(SIM_FLAGS)
 
-SIM_LIB_SRC := $(wildcard tests/cudasim/*.cpp)
+# messages of the NCCL stand-in: over MPI where it is installed
+SIM_WIRE := tests/cudasim/$(if $(filter 1,$(MPI)),wire_mpi,wire_none).cpp
+SIM_LIB_SRC := $(filter-out tests/cudasim/wire_%,$(wildcard tests/cudasim/*.cpp)) $(SIM_WIRE)
+SIM_CXX  := $(if $(filter 1,$(MPI)),OMPI_CXX=$(CXX) MPICH_CXX=$(CXX) mpicxx,$(CXX))
 # what the plugin is made of, and the kernels of the self-tests
 CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c)
 SELF_SRC := $(wildcard tests/cudasim/self/*.cu)
@@ -23,6 +26,11 @@ $(B)/cudasim/$(1)/%.o: %.cpp Makefile tests/cudasim/build.mk
 	$$(call say,SIM,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/tests/cudasim/wire_mpi.o: tests/cudasim/wire_mpi.cpp
+	$$(call say,MPI,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(SIM_CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/tests/cudasim/gemm.o: SIM_CXXFLAGS += -O3 -ffp-contract=fast
 $(B)/cudasim/$(1)/%.cu.o: %.cu Makefile tests/cudasim/build.mk
 	$$(call say,SIM,$$<)
 	@mkdir -p $$(@D)
@@ -36,7 +44,7 @@ $(B)/cudasim/$(1)/libcudasim.a: $(SIM_LIB_SRC:%.cpp=$(B)/cudasim/$(1)/%.o)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 $(B)/cudasim/$(1)/test_%: $(B)/cudasim/$(1)/tests/cudasim/self/test_%.o $(SELF_SRC:%.cu=$(B)/cudasim/$(1)/%.cu.o) $(B)/cudasim/$(1)/libcudasim.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CXX) -pthread $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^
+	$$(Q)$$(SIM_CXX) -pthread -Wl,--as-needed $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^
 endef
 $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 

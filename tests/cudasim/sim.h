@@ -97,7 +97,7 @@ void sim_set_dynamic_limit(const void *kernel, size_t bytes);
 
 /* --- operations and streams ------------------------------------------------------------------------------------------ */
 
-enum op_kind { OP_KERNEL, OP_COPY, OP_SET, OP_HOST, OP_RECORD, OP_WAIT, OP_FREE, OP_LIBRARY, OP_NOTHING };
+enum op_kind { OP_KERNEL, OP_COPY, OP_SET, OP_HOST, OP_RECORD, OP_WAIT, OP_FREE, OP_LIBRARY, OP_COLLECTIVE };
 
 struct sim_event_point {
 	cudaStream_t stream; /* null: nothing recorded */
@@ -113,7 +113,6 @@ struct sim_op {
 	sim_event_point after;	 /* OP_WAIT: runs once that point has been reached */
 	cudaEvent_t event;	 /* OP_RECORD */
 	uint64_t seq;		 /* position in its stream, from 1 */
-	uint64_t order;		 /* position among all operations: the host's order */
 	uint32_t check;		 /* the checker's record of it */
 	template <class T> T *as()
 	{
@@ -133,8 +132,6 @@ template <class T> void sim_enqueue(cudaStream_t s, op_kind kind, const char *na
 void sim_require_stream(cudaStream_t s, const char *what);
 bool sim_capturing(cudaStream_t s);
 cudaError_t sim_refuse_in_capture(const char *what); /* cudaSuccess unless some stream is being captured */
-/* Run everything on every stream that was enqueued before now; the libraries' ordered operations need it. */
-void sim_run_before(uint64_t order);
 cudaError_t sim_set_error(cudaError_t e); /* remembers it for cudaGetLastError and returns it */
 const sim_op *sim_current_op(void);
 

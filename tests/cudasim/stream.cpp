@@ -7,14 +7,14 @@
  *   random  at a wait: a random runnable operation until the waited-for one is done; now and then one at an enqueue
  *
  * All are orders that hardware may choose. An event is a point in a stream: (stream, operations before it). A wait for an
- * event is an operation that can run once the point's stream has got there. Operations that the libraries must run in
- * the host's order (collectives) ask for it themselves by sim_run_before.
+ * event is an operation that can run once the point's stream has got there. Collectives run in the host's order whatever
+ * the setting, because all ranks share that one: otherwise two with different seeds would wait for each other.
  */
 #include "stream.h"
 
 static std::vector<cudaStream_t> streams;
 static std::vector<cudaEvent_t> events;
-static uint64_t n_ops;
+static std::deque<sim_event_point> collectives; /* not yet run, in the host's order */
 static const sim_op *running;
 
 const std::vector<cudaStream_t> &sim_streams(void)
@@ -95,8 +95,19 @@ static bool can_run(cudaStream_t s)
 	return !s->queue.empty() && !s->busy && (s->queue.front().kind != OP_WAIT || point_reached(s->queue.front().after));
 }
 
+static void run_earlier_collectives(cudaStream_t s)
+{
+	while (collectives.front().stream != s || collectives.front().seq != s->queue.front().seq) {
+		const sim_event_point earlier = collectives.front();
+		sim_run_to(earlier.stream, earlier.seq);
+	}
+	collectives.pop_front();
+}
+
 static void run_front(cudaStream_t s)
 {
+	if (s->queue.front().kind == OP_COLLECTIVE)
+		run_earlier_collectives(s);
 	sim_op op = std::move(s->queue.front());
 	s->queue.pop_front();
 	const sim_op *outer = running;
@@ -162,20 +173,6 @@ void sim_wait_for(cudaStream_t s, uint64_t seq)
 	check_host_waited(s, seq);
 }
 
-void sim_run_before(uint64_t order)
-{
-	for (size_t i = 0; i < streams.size(); i++) {
-		cudaStream_t s = streams[i];
-		while (!s->busy && !s->queue.empty() && s->queue.front().order < order) {
-			const sim_op &front = s->queue.front();
-			if (front.kind == OP_WAIT && !point_reached(front.after))
-				sim_run_to(front.after.stream, front.after.seq);
-			else
-				run_front(s);
-		}
-	}
-}
-
 /* One step on, for a program that polls. */
 static void nudge(cudaStream_t s, uint64_t seq)
 {
@@ -198,7 +195,8 @@ bool sim_is_done(cudaStream_t s, uint64_t seq)
 void sim_push(cudaStream_t s, sim_op op)
 {
 	op.seq = ++s->n_enqueued;
-	op.order = ++n_ops;
+	if (op.kind == OP_COLLECTIVE)
+		collectives.push_back({s, op.seq});
 	check_enqueue(&op, s);
 	s->queue.push_back(std::move(op));
 	if (sim_settings().streams == STREAMS_EAGER)

@@ -1,54 +1,6 @@
 /* The sample kernels against plain loops in double. */
-#include <cmath>
-#include <vector>
-
+#include "help.h"
 #include "sample.h"
-#include "tap.h"
-#include "tensor/cuda/device.h"
-
-struct device_array {
-	void *p = nullptr;
-	explicit device_array(size_t bytes)
-	{
-		must(cudaMalloc(&p, bytes));
-	}
-	~device_array()
-	{
-		must(cudaFree(p));
-	}
-	device_array(const device_array &) = delete;
-	device_array &operator=(const device_array &) = delete;
-};
-
-template <class T> static void upload(void *to, const std::vector<T> &from, cudaStream_t s)
-{
-	must(cudaMemcpyAsync(to, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice, s));
-}
-
-template <class T> static std::vector<T> download(const void *from, size_t n, cudaStream_t s)
-{
-	std::vector<T> to(n);
-	must(cudaMemcpyAsync(to.data(), from, n * sizeof(T), cudaMemcpyDeviceToHost, s));
-	must(cudaStreamSynchronize(s));
-	return to;
-}
-
-/* Numbers in [-1, 1) that are the same everywhere. */
-static std::vector<float> numbers(size_t n, unsigned seed)
-{
-	std::vector<float> x(n);
-	for (float &v : x)
-		v = static_cast<float>(static_cast<int>((seed = seed * 1664525u + 1013904223u) >> 8) - (1 << 23)) * 0x1p-23f;
-	return x;
-}
-
-template <class T> static std::vector<T> converted(const std::vector<float> &x)
-{
-	std::vector<T> y;
-	for (float v : x)
-		y.push_back(ax_from_f32<T>(v));
-	return y;
-}
 
 template <class T> static double rmsnorm_error(int N, int C, cudaStream_t s)
 {
@@ -99,8 +51,7 @@ static double matmul_error(int M, int N, int K, cudaStream_t s)
 
 int main(void)
 {
-	cudaStream_t s;
-	must(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+	cudaStream_t s = new_stream();
 	check(rmsnorm_error<float>(7, 1032, s) < 1e-6, "rmsnorm f32");
 	check(rmsnorm_error<ax_bf16>(7, 1032, s) < 2e-2, "rmsnorm bf16");
 	check(matmul_error(48, 40, 96, s) < 1e-5, "matmul by cp.async, ldmatrix and mma");
