@@ -10,30 +10,39 @@ static int add(size_t *total, size_t n, struct ax_err *e)
 	return ax_add_size(*total, n, total) ? 0 : ax_fail(e, AX_EMEM, "the run does not fit the address space");
 }
 
+/* The most documents in one pack; whole packs of one token where there is nothing to count. */
+static int most_docs(const struct ax_train_env *env, int64_t sequence_len, int64_t *most, struct ax_err *e)
+{
+	uint32_t docs;
+
+	*most = env->loader ? 1 : sequence_len;
+	for (int split = 0; env->loader && split < AX_N_SPLIT; split++) {
+		AX_TRY(ax_loader_max_docs(env->loader, split, &docs, e));
+		*most = docs > *most ? docs : *most;
+	}
+	return 0;
+}
+
 static int plan_batches(const struct ax_train_env *env, const struct ax_train_opt *o, int n_rank, struct ax_train_plan *p,
 			struct ax_err *e)
 {
 	int64_t g = o->global_batch ? o->global_batch : (int64_t)o->micro_batch * o->grad_accum * n_rank;
-	struct ax_order order = {.n_pack = ax_loader_packs(env->loader, AX_SPLIT_TRAIN), .global_batch = (uint64_t)g};
-	int64_t sequence_len = ax_loader_shards(env->loader)->sequence_len;
-	uint32_t docs, most = 1;
+	struct ax_order order = {.n_pack = env->loader ? ax_loader_packs(env->loader, AX_SPLIT_TRAIN) : 0, .global_batch = (uint64_t)g};
+	int64_t sequence_len = env->loader ? (int64_t)ax_loader_shards(env->loader)->sequence_len : o->sequence_len, most;
 
 	if (o->micro_batch < 1 || o->grad_accum < 1 || g < 1)
 		return ax_fail(e, AX_EUSAGE, "micro_batch_size, gradient_accumulation_steps and the global batch must be at least 1");
 	if (sequence_len * o->micro_batch > INT32_MAX)
 		return ax_fail(e, AX_EUSAGE, "micro_batch_size %d times sequence_len %lld is too large", o->micro_batch,
 			       (long long)sequence_len);
-	for (int split = 0; split < AX_N_SPLIT; split++) {
-		AX_TRY(ax_loader_max_docs(env->loader, split, &docs, e));
-		most = docs > most ? docs : most;
-	}
+	AX_TRY(most_docs(env, sequence_len, &most, e));
 	p->global_batch = g;
 	p->n_pack = order.n_pack;
-	p->n_eval = ax_loader_packs(env->loader, AX_SPLIT_EVAL);
-	p->steps_per_epoch = (int64_t)ax_order_steps(&order);
+	p->n_eval = env->loader ? ax_loader_packs(env->loader, AX_SPLIT_EVAL) : 0;
+	p->steps_per_epoch = p->n_pack ? (int64_t)ax_order_steps(&order) : 0;
 	p->total_steps = p->n_pack ? ax_total_steps(o->num_epochs, o->max_steps, p->steps_per_epoch) : 0;
 	p->n_token = (int)(sequence_len * o->micro_batch);
-	p->max_seg = (int64_t)most * o->micro_batch > p->n_token ? p->n_token : (int)most * o->micro_batch;
+	p->max_seg = most * o->micro_batch > p->n_token ? p->n_token : (int)most * o->micro_batch;
 	return 0;
 }
 
@@ -49,7 +58,7 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 	AX_TRY(plan_batches(env, o, n_rank, p, e));
 	m.n_token = p->n_token;
 	m.max_seg = p->max_seg;
-	m.max_pos = (int)ax_loader_shards(env->loader)->sequence_len;
+	m.max_pos = p->n_token / o->micro_batch;
 	AX_TRY(ax_model_sizes(env->desc, env->dev->act, &m, &p->model, e));
 	AX_TRY(ax_dist_sizes(env->units, &d, n_rank, &p->dist, e));
 	ax_model_shape(env->desc, p->n_token, &shape);

@@ -70,6 +70,7 @@ struct ax_train_opt {
 	bool end_with_best;     /* the result of the run is its best checkpoint (ax_choose_checkpoint) */
 	int64_t patience;       /* stop after so many evaluations in a row that are not the best; 0: never */
 	int64_t logging_steps;
+	int64_t sequence_len;   /* read only by ax_train_plan without a loader */
 	bool skip_nonfinite;    /* leave such a step out instead of stopping */
 
 	const struct ax_val *keys; /* settings, stored in the trainer state */
@@ -94,7 +95,10 @@ struct ax_train_plan {
 	uint64_t checkpoint_bytes;    /* on disk, one checkpoint */
 };
 
-/* n_rank: ranks to plan for (env->comm may be NULL). Only desc, units, loader, dev->act are read. */
+/*
+ * n_rank: ranks to plan for (env->comm may be NULL). Only desc, units, loader, dev->act are read. Without a loader the
+ * packs and steps are unknown (0), and every token of a micro-batch may be a document.
+ */
 int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, int n_rank, struct ax_train_plan *p,
 		  struct ax_err *e);
 

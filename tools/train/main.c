@@ -38,10 +38,11 @@ static int prepare(struct tool *t, struct ax_err *e)
 {
 	bool plan = ax_conf_opt_flag(&t->conf, "plan");
 
-	if (t->conf.n_operand != 1)
+	if (t->conf.n_operand != 1 && !(plan && !t->conf.n_operand)) /* a plan needs no shards: the steps are then unknown */
 		return ax_fail(e, AX_EUSAGE, "give one shard folder (%zu operands given)", t->conf.n_operand);
 	AX_TRY(open_comm(t, e));
-	AX_TRY(tool_shards(t, e));
+	if (t->conf.n_operand)
+		AX_TRY(tool_shards(t, e));
 	AX_TRY(ax_conf_check(&t->conf, e));
 	AX_TRY(tool_settings(t, e));
 	AX_TRY(tool_model(t, plan, e));
@@ -57,6 +58,7 @@ static int prepare(struct tool *t, struct ax_err *e)
 	t->env.desc = &t->desc;
 	t->env.units = &t->units;
 	t->env.loader = t->loader;
+	t->opt.sequence_len = tool_sequence_len(t);
 	t->env.outdir = ax_conf_opt_flag(&t->conf, "eval-only") ? NULL : &t->outdir;
 	return 0;
 }

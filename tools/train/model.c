@@ -74,16 +74,17 @@ static int open_effective(struct tool *t, struct ax_err *e)
 /* The shards were made with one tokenizer; training with another would be silent nonsense. */
 static int check_tokenizer(struct tool *t, struct ax_err *e)
 {
-	const struct ax_shards *s = ax_loader_shards(t->loader);
-	char want[33];
+	const struct ax_shards *s = t->loader ? ax_loader_shards(t->loader) : NULL;
+	char want[33] = "";
 
-	ax_header_fingerprint(s->header, want);
+	if (s)
+		ax_header_fingerprint(s->header, want);
 	if (want[0] && strcmp(want, t->effective->fingerprint))
 		return ax_fail(e, AX_EUSAGE, "%s was made with another tokenizer (fingerprint %s, %s has %s)", s->dir, want,
 			       t->model_dir, t->effective->fingerprint);
 	if (t->effective->n_embed > (uint32_t)t->desc.vocab)
 		AX_TRY(ax_desc_set_vocab(&t->desc, (int)t->effective->n_embed, e));
-	if (s->totals.max_id >= (uint32_t)t->desc.vocab)
+	if (s && s->totals.max_id >= (uint32_t)t->desc.vocab)
 		return ax_fail(e, AX_EDATA, "%s holds the id %u, beyond the %d embeddings of %s", s->dir, s->totals.max_id,
 			       t->desc.vocab, t->model_dir);
 	return 0;
@@ -129,7 +130,7 @@ static int adapt_config(struct tool *t, struct ax_err *e)
 	}
 	if (!ok)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	return grow_max_position(t, ax_loader_shards(t->loader)->sequence_len, e);
+	return grow_max_position(t, tool_sequence_len(t), e);
 }
 
 static int load_weights(struct tool *t, struct ax_err *e)

@@ -23,6 +23,11 @@ static void print_run(FILE *f, struct tool *t, const struct ax_train_plan *p)
 {
 	fprintf(f, "model: %s, %.1f M parameters, %d layers, width %d, vocabulary %d\n", t->desc.architecture,
 		(double)t->units.n_elem / 1e6, t->desc.n_layer, t->desc.width, t->desc.vocab);
+	if (!t->loader) {
+		fprintf(f, "data: no shards given, sequence length %" PRId64 "; %" PRId64 " packs a step\n", t->opt.sequence_len,
+			p->global_batch);
+		return;
+	}
 	fprintf(f, "data: %" PRIu64 " packs to train on, %" PRIu64 " to evaluate, sequence length %d\n", p->n_pack, p->n_eval,
 		p->n_token / t->opt.micro_batch);
 	fprintf(f, "steps: %" PRId64 " an epoch, %" PRId64 " in all, %" PRId64 " packs a step\n", p->steps_per_epoch,

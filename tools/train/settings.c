@@ -16,7 +16,7 @@ static const struct ax_opt options[] = {
 	{"on-nonfinite", 0, AX_OPT_STR, "WHAT", "stop", "stop or skip a step whose loss or gradient is not finite"},
 	{"eval-only", 0, AX_OPT_FLAG, NULL, NULL, "evaluate and print the loss; no training"},
 	{"model", 0, AX_OPT_STR, "DIR", NULL, "model folder or checkpoint to evaluate; default: base_model"},
-	{"plan", 0, AX_OPT_FLAG, NULL, NULL, "print steps, memory and disk of the run, and exit"},
+	{"plan", 0, AX_OPT_FLAG, NULL, NULL, "print steps, memory and disk of the run, and exit; without SHARDS all but the steps"},
 	{"ranks", 0, AX_OPT_INT, "N", NULL, "with --plan: plan for N ranks"},
 	{"device-memory", 0, AX_OPT_SIZE, "SIZE", NULL, "with --plan: exit 5 if a rank needs more than SIZE"},
 	{"standalone", 0, AX_OPT_FLAG, NULL, NULL, "one rank, even if a launcher announces more"},
@@ -234,7 +234,7 @@ static int best_policy(struct tool *t, struct ax_err *e)
 	o->end_with_best = is_true(t, "load_best_model_at_end") || o->patience > 0;
 	o->track_best = o->save_best || o->end_with_best || ax_conf_get(&t->conf, "metric_for_best_model");
 	o->greater_is_better = is_true(t, "greater_is_better");
-	if ((o->save_best || o->patience > 0) && !ax_loader_shards(t->loader)->n_pack[AX_SPLIT_EVAL])
+	if (t->loader && (o->save_best || o->patience > 0) && !ax_loader_shards(t->loader)->n_pack[AX_SPLIT_EVAL])
 		return ax_fail(e, AX_EUSAGE, "%s needs evaluations, but the shards hold no rows for them (val_set_size or test_datasets of ax-tokenize)",
 			       o->save_best ? "save_strategy: best" : "early_stopping_patience");
 	return 0;

@@ -75,6 +75,11 @@ static int open_folder(struct tool *t, struct ax_err *e)
 	return rc;
 }
 
+int64_t tool_sequence_len(struct tool *t)
+{
+	return t->loader ? (int64_t)ax_loader_shards(t->loader)->sequence_len : ax_conf_int(&t->conf, "sequence_len");
+}
+
 int tool_shards(struct tool *t, struct ax_err *e)
 {
 	AX_TRY(open_folder(t, e));

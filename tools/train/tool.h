@@ -46,6 +46,8 @@ extern volatile sig_atomic_t tool_want_save, tool_want_stop, tool_training;
 int tool_signals(struct ax_err *e);
 /* shards.c: opens the shard folder and takes over the data keys that travel in it. */
 int tool_shards(struct tool *t, struct ax_err *e);
+/* shards.c: that of the shards; of the configuration where there are none (--plan). */
+int64_t tool_sequence_len(struct tool *t);
 /* settings.c: keys and options -> opt; what the engine cannot do is refused here. */
 int tool_settings(struct tool *t, struct ax_err *e);
 /* settings.c: bf16, fp16, float32 -> compute dtype. */
