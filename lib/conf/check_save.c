@@ -49,13 +49,10 @@ static bool evaluates(const struct ax_conf *c)
 	return given(c, "eval_steps") > 0 || given(c, "evals_per_epoch") > 0 || is_strategy(c, "eval_strategy", "epoch");
 }
 
+/* Of numbers of steps, or of shares of the run; in millionths, as transformers compares shares. */
 static bool is_multiple(double save, double eval)
 {
-	if ((save < 1) != (eval < 1))
-		return false;
-	if (save < 1) /* shares of the run, in millionths: transformers' rounding */
-		return fmod(round(save * 1e6), round(eval * 1e6)) == 0;
-	return fmod(floor(save), floor(eval)) == 0;
+	return (save < 1) == (eval < 1) && fmod(round(save * 1e6), round(eval * 1e6)) == 0;
 }
 
 /* Does an evaluation precede every save? */
