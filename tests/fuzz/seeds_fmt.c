@@ -60,6 +60,37 @@ static void tokens(const char *path, int bits, int level, uint32_t n)
 	ax_arena_release(&a);
 }
 
+/* Two streams, joined, that say what they were made of. */
+static void made(const char *path)
+{
+	char *argv[] = {"x", "--seed", "1", NULL};
+	struct ax_stream_writer w;
+	struct ax_inputs in;
+	struct ax_arena a;
+	struct ax_val *h;
+	struct ax_out o;
+
+	ax_arena_init(&a, 0);
+	h = ax_header_new(&a, "tokens", 32);
+	must(ax_out_open(&o, path, 0, &e));
+	for (uint32_t part = 0; part < 2; part++) {
+		struct ax_row r = make_row(part);
+
+		ax_inputs_init(&in);
+		must(!ax_header_provenance(&a, h, true, "ax-x", 3, argv, NULL));
+		must(ax_stream_writer_open(&w, &o, h, 0, &e));
+		must(ax_stream_write(&w, &r, &e));
+		must(ax_inputs_add(&in, NULL, NULL, &w.totals, part, &e));
+		must(ax_inputs_add(&in, h, NULL, &w.totals, part, &e));
+		must(ax_stream_writer_finish(&w, NULL, ax_inputs_trailer(&in, &a), &e));
+		ax_stream_writer_release(&w);
+		ax_inputs_release(&in);
+	}
+	must(ax_out_commit(&o, &e));
+	ax_out_abort(&o);
+	ax_arena_release(&a);
+}
+
 static void packs(const char *path, int level, uint32_t n)
 {
 	struct ax_pack_writer w;
@@ -137,6 +168,7 @@ int main(void)
 	tokens(CORPUS "stream/tokens-16", 16, 0, 12);
 	tokens(CORPUS "stream/tokens-32-zstd", 32, 3, 12);
 	tokens(CORPUS "stream/empty", 32, 0, 0);
+	made(CORPUS "stream/made");
 	packs(CORPUS "stream/packs", 0, 12);
 	payload(CORPUS "pack/rows-16", 16, false);
 	payload(CORPUS "pack/rows-32", 32, false);

@@ -234,7 +234,7 @@ static void show_end(const struct scan *s, struct ax_val *chain)
 	if (!s->v->header)
 		view_provenance(chain);
 	if (s->n_stream > 1)
-		printf("streams:      %" PRIu64 ", joined; made by: that of the first\n", s->n_stream);
+		printf("streams:      %" PRIu64 ", joined; above is how the first was made\n", s->n_stream);
 	show_totals(&s->totals);
 }
 
