@@ -52,17 +52,17 @@ static void show_totals(const struct ax_totals *t)
 	printf("checksum:     %016" PRIx64 "%016" PRIx64 "\n", t->sum.b, t->sum.a);
 }
 
+/* `chain` (or NULL): the header's provenance as the trailer completes it. */
 static void add_json(struct view *v, const char *path, const char *kind, const struct ax_val *header,
 		     const struct ax_totals *t, struct ax_val *chain, struct ax_val *rows)
 {
 	struct ax_arena *a = &v->arena;
-	struct ax_val *m = ax_val_map(a);
-	bool ok = m && ax_val_set(a, m, "file", ax_val_str(a, path, strlen(path))) &&
+	struct ax_val *m = ax_val_map(a), *h = ax_val_copy(a, header);
+	bool ok = m && h && (!ax_val_len(chain) || ax_val_set(a, h, "provenance", chain)) &&
+		  ax_val_set(a, m, "file", ax_val_str(a, path, strlen(path))) &&
 		  ax_val_set(a, m, "kind", ax_val_str(a, kind, strlen(kind))) &&
-		  ax_val_set(a, m, "header", ax_val_copy(a, header));
+		  ax_val_set(a, m, "header", h);
 
-	if (ax_val_len(chain))
-		ok = ok && ax_val_set(a, m, "provenance", chain);
 	if (t)
 		ok = ok && ax_val_set(a, m, "totals", ax_totals_val(a, t));
 	if (rows)
