@@ -15,10 +15,13 @@ SIM_CFLAGS := -std=c11 $(SIM_FLAGS)
 SIM_WIRE := tests/cudasim/$(if $(filter 1,$(MPI)),wire_mpi,wire_none).cpp
 SIM_LIB_SRC := $(filter-out tests/cudasim/wire_%,$(wildcard tests/cudasim/*.cpp)) $(SIM_WIRE)
 SIM_CXX  := $(if $(filter 1,$(MPI)),OMPI_CXX=$(CXX) MPICH_CXX=$(CXX) mpicxx,$(CXX))
-# what the plugin is made of, and the kernels of the self-tests
-CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c)
+# kernels of the self-tests
 SELF_SRC := $(wildcard tests/cudasim/self/*.cu)
 SIM_TEST_SRC := $(wildcard tests/cudasim/self/test_*.cpp)
+
+# The plugin of a flavour, beside programs that find it there: build/sim/bin/ax-train (plain), build/sim-asan/bin/...
+sim_root = $(B)/sim$(patsubst %,-%,$(filter-out plain,$(1)))
+CUDA_OBJ_NAMES := $(addsuffix .o,$(basename $(filter %.c,$(CUDA_SRC))) $(filter %.cu,$(CUDA_SRC)))
 
 # $(1) flavour
 define sim_rules
@@ -45,7 +48,15 @@ $(B)/cudasim/$(1)/libcudasim.a: $(SIM_LIB_SRC:%.cpp=$(B)/cudasim/$(1)/%.o)
 $(B)/cudasim/$(1)/test_%: $(B)/cudasim/$(1)/tests/cudasim/self/test_%.o $(SELF_SRC:%.cu=$(B)/cudasim/$(1)/%.cu.o) $(B)/cudasim/$(1)/libcudasim.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(SIM_CXX) -pthread -Wl,--as-needed $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^
+$(call sim_root,$(1))/lib/ax/libax-cuda.so: $(CUDA_OBJ_NAMES:%=$(B)/cudasim/$(1)/%) $(B)/cudasim/$(1)/libcudasim.a $(LIB)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(SIM_CXX) -shared -pthread -Wl,--as-needed,-Bsymbolic,--exclude-libs,ALL $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^ -lxxhash
+$(call sim_root,$(1))/lib/ax/libax-mpi.so $(call sim_root,$(1))/bin/ax-train: $(call sim_root,$(1))/%: $(B)/%
+	@mkdir -p $$(@D)
+	$$(Q)cp $$< $$@
 endef
 $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 
 SIM_BIN := $(foreach f,$(SIM_FLAVOURS),$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
+SIM_BIN += $(foreach f,$(SIM_FLAVOURS),$(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(f))/$(p)))
