@@ -175,20 +175,18 @@ static const char *map_role(const struct ax_chat *c, const char *s, size_t n)
 static int read_trained(struct ax_chat *c, const struct ax_val *entry, struct ax_err *e)
 {
 	const struct ax_val *v = ax_val_get(entry, "roles_to_train");
-	size_t n = ax_val_is_null(v) ? 1 : ax_val_len(v);
+	bool dflt = ax_val_is_null(v);
+	size_t n = dflt ? 1 : ax_val_len(v);
 
-	if (!ax_val_is_null(v) && v->type != AX_LIST)
+	if (!dflt && v->type != AX_LIST)
 		return ax_fail(e, AX_EUSAGE, "roles_to_train must be a list");
 	c->train_role = ax_arena_calloc(&c->arena, n + 1, sizeof(*c->train_role));
 	if (!c->train_role)
 		return no_memory(e);
 	c->n_train_role = n;
-	if (ax_val_is_null(v)) {
-		c->train_role[0] = "assistant";
-		return 0;
-	}
 	for (size_t i = 0; i < n; i++) {
-		const char *s = ax_val_cstr(&c->arena, v->u.item[i], NULL), *to = s ? map_role(c, s, strlen(s)) : NULL;
+		const char *s = dflt ? "assistant" : ax_val_cstr(&c->arena, v->u.item[i], NULL);
+		const char *to = s ? map_role(c, s, strlen(s)) : NULL;
 
 		if (!s)
 			return ax_fail(e, AX_EUSAGE, "roles_to_train must be a list of names");

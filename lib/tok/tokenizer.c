@@ -62,7 +62,7 @@ struct job {
 	unsigned flags;
 	struct ax_guards *guards; /* NULL: none */
 	bool all;		  /* the whole text is data */
-	bool track;		  /* ranges are asked for, or needed to compare with guards */
+	bool track;		  /* ranges are asked for, or ids depend on them */
 	bool apart;		  /* the model itself can form guarded tokens */
 	struct ax_ids *out;
 	const struct ax_ntext *text; /* what is searched for added tokens */
@@ -298,7 +298,7 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 		j.all = guards->range[0].begin == 0 && guards->range[0].end >= n;
 		j.apart = forges(t, guards);
 	}
-	j.track = flags & AX_TOK_OFFSETS || (j.guards && !j.all);
+	j.track = flags & AX_TOK_OFFSETS || t->origins || (j.guards && !j.all);
 	if (n > AX_TOK_MAX_TEXT)
 		return ax_fail(e, AX_EMEM, "a text of %zu bytes is beyond the limit of 4 GiB", n);
 	bad = ax_utf8_check(text, n);

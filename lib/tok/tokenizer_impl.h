@@ -21,6 +21,7 @@ struct ax_tokenizer {
 	uint32_t *prefix, *suffix;      /* the post-processor's tokens */
 	size_t n_prefix, n_suffix;
 	bool spaces; /* pieces write a space as ▁ */
+	bool origins; /* ids depend on where in the input a piece begins, behind a step that changes text */
 	bool merges_special; /* a special or guarded token is `merged` */
 	uint64_t parts_hash; /* of normalizer and pre-tokenizer */
 };

@@ -272,6 +272,16 @@ static bool writes_spaces(const struct ax_tokenizer *t)
 	return false;
 }
 
+/* A prefix for the first piece alone (Metaspace's "first"), behind a normalizer or another pre-tokenizer. */
+static bool needs_origins(const struct ax_tokenizer *t)
+{
+	for (size_t i = 0; i < t->pre.n; i++)
+		if (t->pre.stage[i].kind == AX_PRE_METASPACE && t->pre.stage[i].prepend == AX_PRE_FIRST &&
+		    (i > 0 || t->norm.n > 0))
+			return true;
+	return false;
+}
+
 /* A hash of values by content, whatever their spelling in the file. */
 static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_err *e)
 {
@@ -312,6 +322,7 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	if (t->bpe.byte_level)
 		t->pre.stage[t->pre.n - 1].spell = false;
 	t->spaces = writes_spaces(t);
+	t->origins = needs_origins(t);
 	AX_GOTO(load_added(t, f.added, e));
 	AX_GOTO(ax_tok_apply_config(t, config, map, e));
 	AX_GOTO(ax_tok_post_load(t, f.post, e));

@@ -1,6 +1,6 @@
 /*
  * Input: a byte that chooses the kind, then a row as JSON. Whatever the row holds, it is refused or gives rows that can
- * be stored, and both masks see the same ids.
+ * be stored, both masks see the same ids, and no_inject gives the same unless it says that it held text back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +25,11 @@ static const char *const entry[] = {
 };
 
 #define N_ENTRY (sizeof(entry) / sizeof(entry[0]))
+#define WAYS    4 /* mask exact or axolotl, with or without no_inject */
 
 static struct ax_effective *eff;
-static struct ax_rows *rows[N_ENTRY][2];
-static struct ax_rows_work *work[N_ENTRY][2];
+static struct ax_rows *rows[N_ENTRY][WAYS];
+static struct ax_rows_work *work[N_ENTRY][WAYS];
 
 static void setup(void)
 {
@@ -41,10 +42,11 @@ static void setup(void)
 		abort();
 	o.eff = eff;
 	for (size_t i = 0; i < N_ENTRY; i++)
-		for (int mode = 0; mode < 2; mode++) {
+		for (int mode = 0; mode < WAYS; mode++) {
 			struct ax_val *v;
 
-			o.mask = mode ? AX_MASK_AXOLOTL : AX_MASK_EXACT;
+			o.mask = mode % 2 ? AX_MASK_AXOLOTL : AX_MASK_EXACT;
+			o.no_inject = mode / 2;
 			if (ax_json_parse(&a, entry[i], strlen(entry[i]), &v, NULL) ||
 			    ax_rows_new(&rows[i][mode], v, &o, NULL) ||
 			    ax_rows_work_new(&work[i][mode], rows[i][mode], NULL))
@@ -63,13 +65,29 @@ static void check(const struct ax_made *m)
 	}
 }
 
+static bool held(const struct ax_made *m)
+{
+	for (size_t i = 0; i < m->n_row; i++)
+		if (m->row[i].note & AX_MADE_HELD)
+			return true;
+	return false;
+}
+
+static void same(const struct ax_made *x, const struct ax_made *y, bool masks)
+{
+	if (x->n != y->n || (x->n && memcmp(x->id, y->id, x->n * sizeof(*x->id))))
+		abort();
+	if (masks && x->n && memcmp(x->mask, y->mask, x->n))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static bool ready;
-	struct ax_made made[2] = {{0}, {0}};
+	struct ax_made made[WAYS] = {{0}};
 	struct ax_arena a;
 	struct ax_val *v;
-	int rc[2] = {0, 0};
+	int rc[WAYS] = {0};
 
 	if (n == 0)
 		return 0;
@@ -78,19 +96,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	ready = true;
 	ax_arena_init(&a, 0);
 	if (!ax_json_parse(&a, (const char *)p + 1, n - 1, &v, NULL)) {
-		for (int mode = 0; mode < 2; mode++) {
+		for (int mode = 0; mode < WAYS; mode++) {
 			size_t k = p[0] % N_ENTRY;
 
 			rc[mode] = ax_rows_make(rows[k][mode], v, &made[mode], work[k][mode], NULL);
 			check(&made[mode]);
 		}
 		/* the other way renders prefixes too, which a template may refuse */
-		if (!rc[0] && !rc[1] &&
-		    (made[0].n != made[1].n || (made[0].n && memcmp(made[0].id, made[1].id, made[0].n * 4))))
-			abort();
+		if (!rc[0] && !rc[1])
+			same(&made[0], &made[1], false);
+		for (int mode = 0; mode < 2; mode++) {
+			if (rc[mode] != rc[mode + 2])
+				abort();
+			if (!rc[mode] && !held(&made[mode + 2]))
+				same(&made[mode], &made[mode + 2], true);
+		}
 	}
-	ax_made_release(&made[0]);
-	ax_made_release(&made[1]);
+	for (int mode = 0; mode < WAYS; mode++)
+		ax_made_release(&made[mode]);
 	ax_arena_release(&a);
 	return 0;
 }
