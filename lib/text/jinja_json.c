@@ -28,6 +28,8 @@ static int put_number(struct axj *r, struct axj_val v)
 		ax_buf_adds(&b, v.u.b ? "true" : "false");
 	else if (v.t == AXJ_INT)
 		ax_buf_addf(&b, "%lld", (long long)v.u.i);
+	else if (v.src && v.src->type == AX_STR)
+		ax_buf_add(&b, v.src->u.s, v.src->n);
 	else if (isnan(v.u.f) || isinf(v.u.f))
 		ax_buf_adds(&b, isnan(v.u.f) ? "NaN" : v.u.f < 0 ? "-Infinity" : "Infinity");
 	else

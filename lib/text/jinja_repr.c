@@ -153,6 +153,8 @@ static int put_number(struct axj *r, struct axj_val v)
 		ax_buf_adds(&b, v.u.b ? "True" : "False");
 	else if (v.t == AXJ_INT)
 		ax_buf_addf(&b, "%lld", (long long)v.u.i);
+	else if (v.src && v.src->type == AX_STR)
+		ax_buf_add(&b, v.src->u.s, v.src->n);
 	else
 		ax_write_float(&b, v.u.f);
 	rc = b.oom ? axj_oom(r) : axj_put_span(r, b.p, b.n, v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);

@@ -214,6 +214,11 @@ int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 		out->u.f = v->u.f;
 		return 0;
 	case AX_STR:
+		if (v->number) { /* calculates as a float, and is written with all digits */
+			out->t = AXJ_FLOAT;
+			out->u.f = ax_val_num_or(v, 0);
+			return 0;
+		}
 		s = ax_arena_calloc(r->mem, 1, sizeof(*s));
 		if (!s)
 			return axj_oom(r);

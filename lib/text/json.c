@@ -81,7 +81,7 @@ static struct ax_val *new_val(struct reader *r, enum ax_val_type type)
 	v = r->spare++;
 	r->n_spare--;
 	v->type = type;
-	v->terminated = false;
+	v->terminated = v->number = false;
 	v->line = r->line;
 	v->n = 0;
 	v->u.item = NULL;

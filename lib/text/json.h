@@ -3,7 +3,7 @@
  *
  * The reader is strict but for what Python's json module accepts and real files hold: a duplicate key keeps its last
  * value; NaN, Infinity and -Infinity are floats; a lone surrogate escape is an error. Integers that do not fit int64
- * become floats. Depth is limited to 200. Errors are AX_EDATA "line L, column C: what", without a file name: the caller
+ * keep their digits (ax_val's `number`). Depth is limited to 200. Errors are AX_EDATA "line L, column C: what", without a file name: the caller
  * puts "FILE:" or "FILE:LINE:" in front.
  */
 #ifndef AX_TEXT_JSON_H

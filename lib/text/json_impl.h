@@ -6,7 +6,7 @@
 
 /*
  * The number at *p (p < end), which moves behind it, into v->type and v->u. AX_EDATA: there is no number; AX_EMEM. Integers
- * beyond 64 bits are floats.
+ * beyond 64 bits keep their digits (ax_val's `number`), which point into the text.
  */
 int ax_json_number(const char **p, const char *end, struct ax_val *v);
 

@@ -71,16 +71,18 @@ static const char *read_exponent(const char *p, const char *end, long *exp10)
 	return q;
 }
 
-static int make_int(const char *from, const char *p, uint64_t mant, int digits, struct ax_val *v)
+static void make_int(const char *from, const char *p, uint64_t mant, int digits, struct ax_val *v)
 {
 	uint64_t max = (uint64_t)INT64_MAX + (*from == '-');
 
 	if (digits > 19 || mant > max) {
-		v->type = AX_FLOAT;
-		return slow_float(from, (size_t)(p - from), &v->u.f);
+		v->type = AX_STR;
+		v->number = true;
+		v->n = (size_t)(p - from);
+		v->u.s = from;
+		return;
 	}
 	v->u.i = *from == '-' ? (int64_t)(0 - mant) : (int64_t)mant;
-	return 0;
 }
 
 int ax_json_number(const char **at, const char *end, struct ax_val *v)
@@ -101,8 +103,10 @@ int ax_json_number(const char **at, const char *end, struct ax_val *v)
 	if (q < end && (*q | 32) == 'e')
 		q = read_exponent(q, end, &exp10);
 	*at = q;
-	if (q == p)
-		return make_int(from, p, mant, digits, v);
+	if (q == p) {
+		make_int(from, p, mant, digits, v);
+		return 0;
+	}
 	v->type = AX_FLOAT;
 	return make_float(from, (size_t)(q - from), mant, digits, exp10, &v->u.f);
 }

@@ -255,7 +255,10 @@ static void write_val(struct ax_buf *b, const struct ax_val *v, unsigned flags, 
 		write_float(b, v->u.f);
 		break;
 	case AX_STR:
-		ax_json_write_str(b, v->u.s, v->n, flags);
+		if (v->number)
+			ax_buf_add(b, v->u.s, v->n);
+		else
+			ax_json_write_str(b, v->u.s, v->n, flags);
 		break;
 	case AX_LIST:
 		write_list(b, v, flags, depth);

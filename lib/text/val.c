@@ -1,8 +1,12 @@
 #include "text/val.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+
+#define DIGITS_MAX 400 /* an integer of more is beyond any double */
 
 #define SMALL_MAP ((size_t)16) /* up to here repeated keys are found by comparing pairs */
 
@@ -339,10 +343,23 @@ int64_t ax_val_int_or(const struct ax_val *v, int64_t dflt)
 	return v && v->type == AX_INT ? v->u.i : dflt;
 }
 
+static double digits_value(const struct ax_val *v)
+{
+	char digits[DIGITS_MAX + 1];
+
+	if (v->n > DIGITS_MAX)
+		return *v->u.s == '-' ? -HUGE_VAL : HUGE_VAL;
+	memcpy(digits, v->u.s, v->n);
+	digits[v->n] = '\0';
+	return strtod(digits, NULL);
+}
+
 double ax_val_num_or(const struct ax_val *v, double dflt)
 {
 	if (v && v->type == AX_INT)
 		return (double)v->u.i;
+	if (v && v->type == AX_STR && v->number)
+		return digits_value(v);
 	return v && v->type == AX_FLOAT ? v->u.f : dflt;
 }
 
@@ -376,7 +393,7 @@ bool ax_val_equal(const struct ax_val *x, const struct ax_val *y)
 {
 	if (!x || !y)
 		return x == y;
-	if (x->type != y->type || x->n != y->n)
+	if (x->type != y->type || x->n != y->n || x->number != y->number)
 		return false;
 	switch (x->type) {
 	case AX_NULL:

@@ -23,6 +23,7 @@ struct ax_pair;
 struct ax_val {
 	enum ax_val_type type : 8;
 	unsigned terminated : 1; /* a string with a NUL after its n bytes: all but those that a JSON text still holds */
+	unsigned number : 1; /* a "string" that is the digits of a JSON integer beyond 64 bits: no digit is lost */
 	uint32_t line; /* 1-based line in the source text, 0 if none */
 	size_t n;      /* bytes of a string, elements of a list, pairs of a map */
 	union {
@@ -65,7 +66,7 @@ const struct ax_val *ax_val_path(const struct ax_val *map, const char *path);
 const struct ax_val *ax_val_at(const struct ax_val *list, size_t i);
 size_t ax_val_len(const struct ax_val *v); /* elements or pairs; 0 for others */
 bool ax_val_is_null(const struct ax_val *v); /* true for NULL and for AX_NULL */
-/* Typed reads with a default for absent or mistyped values; _num takes both integers and floats. */
+/* Typed reads with a default for absent or mistyped values; _num takes integers, also those beyond 64 bits, and floats. */
 bool ax_val_bool_or(const struct ax_val *v, bool dflt);
 int64_t ax_val_int_or(const struct ax_val *v, int64_t dflt);
 double ax_val_num_or(const struct ax_val *v, double dflt);

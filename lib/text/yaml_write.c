@@ -116,7 +116,10 @@ static void write_scalar(struct ax_buf *b, const struct ax_val *v)
 		write_float(b, v->u.f);
 		break;
 	case AX_STR:
-		write_str(b, v->u.s, v->n);
+		if (v->number)
+			ax_buf_add(b, v->u.s, v->n);
+		else
+			write_str(b, v->u.s, v->n);
 		break;
 	case AX_LIST:
 		ax_buf_adds(b, "[]");

@@ -273,15 +273,23 @@ static int map_message(const struct ax_chat *c, const struct ax_val *in, struct 
 
 		ok = ok && (!to || ax_val_set(a, m, "role", ax_val_str(a, to, strlen(to))));
 	}
-	for (size_t i = 0; i < in->n && ok; i++) {
-		const struct ax_pair *p = &in->u.pair[i];
-
-		if (!ax_val_is_null(p->val) && !is_mapped_source(c, p->key) && mentions(c, p->key))
-			ok = ax_val_set(a, m, p->key, p->val);
-	}
 	if (!ok)
 		return no_memory(e);
 	*out = m;
+	return 0;
+}
+
+/* Other keys that the template mentions; they replace what the mapping, or split_thinking, has put there. */
+static int add_other_keys(const struct ax_chat *c, const struct ax_val *in, struct ax_arena *a, struct ax_val *msg,
+			  struct ax_err *e)
+{
+	for (size_t i = 0; i < in->n; i++) {
+		const struct ax_pair *p = &in->u.pair[i];
+
+		if (!ax_val_is_null(p->val) && !is_mapped_source(c, p->key) && mentions(c, p->key) &&
+		    !ax_val_set(a, msg, p->key, p->val))
+			return no_memory(e);
+	}
 	return 0;
 }
 
@@ -362,11 +370,12 @@ static int make_turn(const struct ax_chat *c, const struct ax_val *in, struct ax
 	if (in->type != AX_MAP)
 		return ax_fail(e, AX_EDATA, "a message is no object");
 	AX_TRY(map_message(c, in, a, &t->msg, e));
+	if (c->split_thinking && ax_val_is(ax_val_get(t->msg, "role"), "assistant"))
+		AX_TRY(ax_split_thinking(t->msg, c->thinking_key, a, e));
+	AX_TRY(add_other_keys(c, in, a, t->msg, e));
 	role = ax_val_get(t->msg, "role");
 	if (!role || role->type != AX_STR)
 		return ax_fail(e, AX_EDATA, "a message has no role");
-	if (c->split_thinking && ax_val_is(role, "assistant"))
-		AX_TRY(ax_split_thinking(t->msg, c->thinking_key, a, e));
 	AX_TRY(decode_calls(a, t->msg, e));
 	AX_TRY(read_training(c, in, a, t, e));
 	t->content = ax_val_get(t->msg, "content");
@@ -379,22 +388,28 @@ static int make_turn(const struct ax_chat *c, const struct ax_val *in, struct ax
 /* Copy without null members of maps, at any depth (the parser has limited it). */
 static struct ax_val *without_nulls(struct ax_arena *a, const struct ax_val *v)
 {
-	struct ax_val *out;
+	size_t n = 0;
 
-	if (v->type != AX_MAP && v->type != AX_LIST)
+	if (v->n == 0 || (v->type != AX_MAP && v->type != AX_LIST))
 		return (struct ax_val *)(uintptr_t)v;
-	out = v->type == AX_MAP ? ax_val_map(a) : ax_val_list(a);
-	for (size_t i = 0; out && i < v->n; i++) {
-		const struct ax_val *in = v->type == AX_MAP ? v->u.pair[i].val : v->u.item[i];
-		struct ax_val *x;
+	if (v->type == AX_LIST) {
+		struct ax_val **item = ax_arena_calloc(a, v->n, sizeof(struct ax_val *));
 
-		if (v->type == AX_MAP && in->type == AX_NULL)
+		for (; item && n < v->n && (item[n] = without_nulls(a, v->u.item[n])); n++)
+			;
+		return n == v->n ? ax_val_list_of(a, item, n) : NULL;
+	}
+	struct ax_pair *pair = ax_arena_calloc(a, v->n, sizeof(*pair));
+
+	for (size_t i = 0; pair && i < v->n; i++) {
+		if (v->u.pair[i].val->type == AX_NULL)
 			continue;
-		x = without_nulls(a, in);
-		if (!x || !(v->type == AX_MAP ? ax_val_set(a, out, v->u.pair[i].key, x) : ax_val_push(a, out, x)))
+		pair[n] = v->u.pair[i];
+		pair[n].val = without_nulls(a, v->u.pair[i].val);
+		if (!pair[n++].val)
 			return NULL;
 	}
-	return out;
+	return pair ? ax_val_map_of(a, pair, n) : NULL;
 }
 
 static int get_messages(const struct ax_chat *c, const struct ax_val *row, struct ax_arena *a,
@@ -402,6 +417,7 @@ static int get_messages(const struct ax_chat *c, const struct ax_val *row, struc
 {
 	const struct ax_val *m = ax_val_get(row, c->f_messages);
 
+	*out = NULL;
 	if (ax_val_is_null(m))
 		return ax_fail(e, AX_EDATA, "field \"%s\" is missing", c->f_messages);
 	if (m->type == AX_STR) {
@@ -412,12 +428,13 @@ static int get_messages(const struct ax_chat *c, const struct ax_val *row, struc
 			ax_err_prefix(e, "field \"%s\": ", c->f_messages);
 			return rc;
 		}
-		m = v;
+		m = *out = v; /* nulls within are the writer's own, and stay */
 	}
 	if (m->type != AX_LIST || m->n == 0)
 		return ax_fail(e, AX_EDATA, "field \"%s\" is no list of messages%s", c->f_messages,
 			       m->type == AX_LIST ? ": it is empty" : "");
-	*out = without_nulls(a, m);
+	if (m != *out)
+		*out = without_nulls(a, m);
 	return *out ? 0 : no_memory(e);
 }
 

@@ -77,7 +77,7 @@ static const struct ax_val *part_text(const struct ax_val *part)
 	return NULL;
 }
 
-/* A weight other than 0 trains; `train` wins over `weight`; *said tells whether either is there. */
+/* A weight other than the number 0 trains; `train` wins over `weight`; *said tells whether either is there. */
 static bool part_flag(const struct ax_val *part, bool *said)
 {
 	const struct ax_val *train = ax_val_get(part, "train"), *weight = ax_val_get(part, "weight");
@@ -88,7 +88,7 @@ static bool part_flag(const struct ax_val *part, bool *said)
 	}
 	if (!ax_val_is_null(weight)) {
 		*said = true;
-		return ax_val_truthy(weight);
+		return ax_val_truthy(weight) || (weight->type != AX_INT && weight->type != AX_FLOAT && weight->type != AX_BOOL);
 	}
 	return true;
 }
@@ -113,9 +113,9 @@ int ax_parts_join(struct ax_val *msg, const char *key, struct ax_parts *p, struc
 		bool train = part_flag(list->u.item[i], &said);
 		int64_t chars;
 
-		if (text && text->type != AX_STR) {
+		if (list->u.item[i]->type != AX_MAP || (text && text->type != AX_STR)) {
 			ax_buf_release(&b);
-			return ax_fail(e, AX_EDATA, "part %zu of \"%s\" has no text", i + 1, key);
+			return ax_fail(e, AX_EDATA, "part %zu of \"%s\" is no object with a text", i + 1, key);
 		}
 		if (!text)
 			continue;

@@ -177,7 +177,7 @@ static int64_t find_end(const struct ax_masker *m, const struct ax_ids *ids, int
 {
 	int64_t n = (int64_t)ids->n;
 
-	for (int64_t i = from; i < n; i++) {
+	for (int64_t i = from; i < n && n > 0; i++) {
 		uint32_t id = ids->id[i < 0 ? n - 1 : i];
 
 		if (eot ? is_eot(m, id) : id == m->eos_id)

@@ -81,6 +81,17 @@ static void test_mapping(void **state)
 	check("{\"roles\":{\"assistant\":[\"bot\"],\"user\":[\"me\"]},\"roles_to_train\":[\"me\"]}", "",
 	      "{\"messages\":[{\"role\":\"me\",\"content\":\"u\"},{\"role\":\"gpt\",\"content\":\"a\"}]}",
 	      U "+{\"role\":\"gpt\",\"content\":\"a\"}");
+	/* the default roles_to_train goes through roles too */
+	check("{\"roles\":{\"model\":[\"assistant\"]}}", "", "{\"messages\":[" U ",{\"role\":\"assistant\",\"content\":\"a\"}]}",
+	      U "{\"role\":\"model\",\"content\":\"a\"}+");
+	/* nulls go, but not from conversations that are text */
+	check("{}", "{{ m.x }}", "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"x\":{\"a\":null,\"b\":[null,{}]}}]}",
+	      "{\"role\":\"user\",\"content\":\"u\",\"x\":{\"b\":[null,{}]}}");
+	check("{}", "{{ m.x }}",
+	      "{\"messages\":\"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"u\\\",\\\"x\\\":{\\\"a\\\":null}}]\"}",
+	      "{\"role\":\"user\",\"content\":\"u\",\"x\":{\"a\":null}}");
+	/* a key that ends with a NUL is another key */
+	check("{}", "", "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"content\\u0000\":\"x\"}]}", U);
 	check("{}", "", "{\"messages\":\"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"u\\\"}]\"}", U);
 }
 
@@ -134,6 +145,23 @@ static void test_thinking(void **state)
 	      "think>a<think>\"},{\"role\":\"user\",\"content\":\"<think>a</think>\"}]}",
 	      "{\"role\":\"assistant\",\"content\":\"</think>a<think>\"}+{\"role\":\"user\",\"content\":\"<think>a</"
 	      "think>\"}");
+	/* the message's own reasoning wins where the template names it; a mapped one does not */
+	check(on, "reasoning_content", "{\"messages\":[{\"role\":\"gpt\",\"content\":\"<think>a</think>b\",\"reasoning_content\":\"c\"}]}",
+	      "{\"role\":\"assistant\",\"content\":\"b\",\"reasoning_content\":\"c\"}+");
+	check("{\"split_thinking\":true,\"message_property_mappings\":{\"reasoning_content\":\"r\"}}", "reasoning_content",
+	      "{\"messages\":[{\"role\":\"gpt\",\"content\":\"<think>a</think>b\",\"r\":\"c\"}]}",
+	      "{\"reasoning_content\":\"a\",\"role\":\"assistant\",\"content\":\"b\"}+");
+}
+
+/* Parts are objects; what else there is would be lost. */
+static void test_parts(void **state)
+{
+	check("{}", "", "{\"messages\":[{\"role\":\"gpt\",\"content\":[\"a\"]}]}",
+	      "!message 1: part 1 of \"content\" is no object with a text");
+	check("{}", "", "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"text\":\"a\"},{\"text\":5}]}]}",
+	      "!message 1: part 2 of \"content\" is no object with a text");
+	check("{}", "", "{\"messages\":[{\"role\":\"gpt\",\"content\":[{\"type\":\"image\"},{\"text\":\"a\",\"weight\":0.0},{\"text\":\"b\",\"weight\":\"\"}]}]}",
+	      "{\"role\":\"assistant\",\"content\":\"ab\"}+d0-0:0d1-1:1");
 }
 
 static void test_tools(void **state)
@@ -165,7 +193,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mapping),  cmocka_unit_test(test_system), cmocka_unit_test(test_training),
-	    cmocka_unit_test(test_thinking), cmocka_unit_test(test_tools),  cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_thinking), cmocka_unit_test(test_parts),  cmocka_unit_test(test_tools),
+	    cmocka_unit_test(test_bad),
 	};
 	int rc;
 

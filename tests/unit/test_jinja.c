@@ -132,6 +132,7 @@ static void test_provenance(void **state)
 		{"{{ '<' + s.strip() + '>' + s[2:6] ~ s }}", "<some Text>some  some Text ", "tetee"},
 		{"{{ s.split(' ')|join('-') }}", "--some-Text-", "tetet"},
 		{"{{ s|upper }}{{ s|replace('some', 'no') }}", "  SOME TEXT   no Text ", "xete"},
+		{"{{ big }}{{ [big]|tojson }}{{ big > i }}", "18446744073709551616[18446744073709551616]True", "xtxt"},
 		{"{{ l }}{{ l|tojson }}{{ i + 1 }}{{ i }}", "['a', 'b'][\"a\", \"b\"]65", "xtx"},
 		{"{{ l|tojson }}|{{ [l[0], 'z']|tojson }}", "[\"a\", \"b\"]|[\"a\", \"z\"]", "xtxt"},
 		{"{% set x %}{{ s }}!{% endset %}{{ x }}{% macro m(v) %}({{ v }}){% endmacro %}{{ m(s|trim) }}", "  some Text !(some Text)", "etet"},
@@ -146,7 +147,7 @@ static void test_provenance(void **state)
 	const struct ax_val *context;
 
 	begin(&m);
-	context = json(&m, "{\"s\": \"  some Text \", \"l\": [\"a\", \"b\"], \"i\": 5, \"d\": {\"k\": \"v\"}}");
+	context = json(&m, "{\"s\": \"  some Text \", \"l\": [\"a\", \"b\"], \"i\": 5, \"d\": {\"k\": \"v\"}, \"big\": 18446744073709551616}");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		render(&m, cases[i][0], strlen(cases[i][0]), context, NULL);
 		if (m.rc)

@@ -36,6 +36,7 @@ static void test_values(void **state)
 {
 	struct ax_arena a;
 	const struct ax_val *v;
+	struct ax_buf b = AX_BUF_INIT;
 	const char *text = " {\"a\": [1, -2, 3.5, true, false, null],\n \"b\": {\"c\": \"x\\n\\u00e9\\ud83d\\ude00\"}, \"a\": 7}";
 
 	ax_arena_init(&a, 0);
@@ -49,10 +50,16 @@ static void test_values(void **state)
 	v = parse(&a, "[9223372036854775807, -9223372036854775808, 9223372036854775808, -0, 1e2, 1E-2]");
 	assert_true(ax_val_int_or(ax_val_at(v, 0), 0) == INT64_MAX);
 	assert_true(ax_val_int_or(ax_val_at(v, 1), 0) == INT64_MIN);
-	assert_int_equal(ax_val_at(v, 2)->type, AX_FLOAT);
+	assert_true(ax_val_at(v, 2)->number && ax_val_num_or(ax_val_at(v, 2), 0) == 0x1p63);
 	assert_int_equal(ax_val_at(v, 3)->type, AX_INT);
 	assert_true(ax_val_num_or(ax_val_at(v, 4), 0) == 100.0);
 	assert_true(ax_val_num_or(ax_val_at(v, 5), 0) == 0.01);
+	v = parse(&a, "[18446744073709551615, -123456789012345678901234567890]");
+	assert_true(ax_val_num_or(ax_val_at(v, 1), 0) < -1.2e29);
+	ax_json_write(&b, v, 0);
+	assert_string_equal(b.p, "[18446744073709551615,-123456789012345678901234567890]");
+	ax_buf_release(&b);
+	assert_false(ax_val_equal(ax_val_at(v, 0), ax_val_str(&a, "18446744073709551615", 20)));
 	v = parse(&a, "[NaN, Infinity, -Infinity]");
 	assert_true(isnan(ax_val_at(v, 0)->u.f));
 	assert_true(ax_val_at(v, 1)->u.f > 0 && ax_val_at(v, 2)->u.f < 0);

@@ -252,6 +252,11 @@ static void test_axolotl(void **state)
 		       "assistant") "[[Ok" END "]]\\n");
 	check_with(u, CHAT, "{\"messages\":[" M("user", "Hi") "," M("assistant", "[[1, 2]]") "]}",
 		   TURN("user") "Hi" END "\\n" TURN("assistant") "[[[[1, 2]]]][[" END "]]\\n");
+	/* a template that writes nothing: the search for an end token has nowhere to begin */
+	for (int mode = 0; mode < 2; mode++)
+		check_with((struct setup){.mask = mode ? AX_MASK_AXOLOTL : AX_MASK_EXACT},
+			   "{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{# #}\"}",
+			   "{\"messages\":[" M("user", "Hi") "," M("assistant", "Hello") "]}", mode ? "!3" : "!2");
 }
 
 static void test_show(void **state)

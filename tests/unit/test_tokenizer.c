@@ -172,6 +172,44 @@ static void guards(void **state)
 	ax_tokenizer_free(t);
 }
 
+#define FIRST "{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\",\"prepend_scheme\":\"first\",\"split\":true}"
+
+/* The prefix of the first piece alone, also where an earlier step has written the text anew, and without offsets. */
+static void first_prefix(void **state)
+{
+	static const char *const before[] = {
+		"\"pre_tokenizer\":" FIRST,
+		"\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"b\"},\"content\":\"a\"},\"pre_tokenizer\":" FIRST,
+		"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+		"\"use_regex\":true,\"trim_offsets\":true}," FIRST "]}",
+	};
+	static const uint32_t want[3][5] = { { 2, 0, 3, 0, 1 }, { 2, 0, 3, 0, 0 }, { 2, 0, 3, 0, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct ax_tokenizer *t;
+		struct ax_tok_scratch *s;
+		struct ax_ids out = AX_IDS_INIT;
+		struct ax_buf b = AX_BUF_INIT;
+
+		ax_buf_addf(&b, "{%s,\"added_tokens\":[{\"id\":3,\"content\":\"<x>\",\"single_word\":false,\"lstrip\":false,"
+			    "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"model\":{\"type\":\"BPE\",\"vocab\":"
+			    "{\"a\":0,\"b\":1,\"\xE2\x96\x81\":2},\"merges\":[]}}", before[i]);
+		assert_int_equal(ax_tokenizer_parse(&t, b.p, b.n, NULL), 0);
+		assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
+		for (unsigned flags = 0; flags <= AX_TOK_OFFSETS; flags += AX_TOK_OFFSETS) {
+			ax_ids_release(&out);
+			encode(t, "a<x>ab", 6, flags, &out, s);
+			assert_int_equal(out.n, 5);
+			assert_memory_equal(out.id, want[i], sizeof(want[i]));
+		}
+		ax_ids_release(&out);
+		ax_buf_release(&b);
+		ax_tok_scratch_free(s);
+		ax_tokenizer_free(t);
+	}
+}
+
 static void adding(void **state)
 {
 	struct ax_tokenizer *t = open_one("sp-prepend");
@@ -420,7 +458,7 @@ int main(void)
 		cmocka_unit_test(goldens),  cmocka_unit_test(bytes_and_offsets), cmocka_unit_test(offsets_through_nfc),
 		cmocka_unit_test(guards),   cmocka_unit_test(adding),            cmocka_unit_test(long_pieces),
 		cmocka_unit_test(not_utf8), cmocka_unit_test(refusals),          cmocka_unit_test(splitters),
-		cmocka_unit_test(classes),  cmocka_unit_test(byte_spelling),
+		cmocka_unit_test(classes),  cmocka_unit_test(byte_spelling), cmocka_unit_test(first_prefix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

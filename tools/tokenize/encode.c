@@ -64,7 +64,10 @@ static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
 	while (!(rc = ax_source_next(&s, &r, &end, e)) && !end) {
 		rc = encode_one(x, &r, e);
 		if (rc) {
-			ax_err_prefix(e, "%s:%llu: ", s.name, (unsigned long long)r.line);
+			char text[AX_ERR_MAX];
+
+			tk_place(s.name, r.line, e ? e->msg : "", text, sizeof(text));
+			rc = ax_fail(e, rc, "%s", text);
 			break;
 		}
 	}

@@ -234,25 +234,22 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 	return pass_group(s, b, rec, e);
 }
 
-/* A message that begins "line L, column C: " is told with the file's own line. */
-static void place(const struct tk_batch *b, const struct tk_record *rec, char *out, size_t n)
+void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n)
 {
 	unsigned long long line = 0, column = 0;
 	int used = 0;
-	const char *m = rec->message ? rec->message : "out of memory";
 
-	if (sscanf(m, "line %llu, column %llu: %n", &line, &column, &used) == 2 && used > 0)
-		snprintf(out, n, "%s:%llu:%llu: %s", b->entry->file[rec->file],
-			 (unsigned long long)rec->line + line - 1, column, m + used);
+	if (sscanf(message, "line %llu, column %llu: %n", &line, &column, &used) == 2 && used > 0)
+		snprintf(out, n, "%s:%llu:%llu: %s", file, (unsigned long long)first + line - 1, column, message + used);
 	else
-		snprintf(out, n, "%s:%llu: %s", b->entry->file[rec->file], (unsigned long long)rec->line, m);
+		snprintf(out, n, "%s:%llu: %s", file, (unsigned long long)first, message);
 }
 
 static int bad_record(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, struct ax_err *e)
 {
 	char text[AX_ERR_MAX];
 
-	place(b, rec, text, sizeof(text));
+	tk_place(b->entry->file[rec->file], rec->line, rec->message ? rec->message : "out of memory", text, sizeof(text));
 	if (rec->code != AX_EDATA || s->stats.bad >= s->opt->max_bad)
 		return ax_fail(e, rec->code, "%s", text);
 	s->stats.bad++;

@@ -138,6 +138,9 @@ int tk_sink_batch(struct tk_sink *s, const struct tk_batch *b, struct ax_err *e)
 int tk_sink_finish(struct tk_sink *s, struct ax_err *e);
 void tk_sink_release(struct tk_sink *s);
 
+/* Where a record is wrong: a message that begins "line L, column C: " is told with the file's own line. */
+void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n);
+
 /* print.c */
 int tk_print_group(struct tk_sink *s, const unsigned char *p, size_t n, bool eval, const char *dropped,
 		   struct ax_err *e);
