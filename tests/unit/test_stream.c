@@ -460,6 +460,41 @@ static void test_seek(void **state)
 	ax_stream_close(&s);
 }
 
+/* Headers and trailers up to the limit are written and read, larger ones are refused by the writer. */
+static void test_large_header(void **state)
+{
+	char *text = ax_malloc(AX_HEADER_MAX);
+	struct ax_stream_writer w;
+	struct ax_val *h, *extra;
+	struct ax_arena a;
+	struct ax_tail t;
+	struct ax_out o;
+	uint64_t rows;
+
+	memset(text, 'x', AX_HEADER_MAX);
+	for (int i = 0; i < 3; i++) {
+		size_t head = i == 0 ? AX_HEADER_MAX : AX_HEADER_MAX - 1000, tail = i == 1 ? AX_HEADER_MAX - 100 : head;
+
+		ax_arena_init(&a, 0);
+		h = make_header(&a, "tokens", 32, FP);
+		extra = ax_val_map(&a);
+		ax_val_set(&a, h, "news", ax_val_str(&a, text, head));
+		ax_val_set(&a, extra, "news", ax_val_str(&a, text, tail));
+		OK(ax_out_open(&o, FILE_A, 0, &err));
+		assert_int_equal(ax_stream_writer_open(&w, &o, h, 0, &err), i == 0 ? AX_EMEM : 0);
+		if (i)
+			assert_int_equal(ax_stream_writer_finish(&w, NULL, extra, &err), i == 1 ? AX_EMEM : 0);
+		if (i == 2)
+			OK(ax_out_commit(&o, &err));
+		ax_stream_writer_release(&w);
+		ax_out_abort(&o);
+		ax_arena_release(&a);
+	}
+	OK(read_all(FILE_A, &rows));
+	OK(tail_of(FILE_A, NULL, &t));
+	ax_free(text);
+}
+
 /* --- provenance --- */
 
 static void write_made(const char *path, uint64_t from, uint64_t to, const char *tool, const char *input)
@@ -597,7 +632,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_column), cmocka_unit_test(test_header),
 		cmocka_unit_test(test_zstd_window),   cmocka_unit_test(test_sniff),
 		cmocka_unit_test(test_tail),	      cmocka_unit_test(test_seek),
-		cmocka_unit_test(test_provenance),    cmocka_unit_test(test_provenance_joined),
+		cmocka_unit_test(test_large_header),  cmocka_unit_test(test_provenance),
+		cmocka_unit_test(test_provenance_joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, clean);
