@@ -196,8 +196,7 @@ static void read_window(struct ax_desc *d, struct ax_read *r, const struct famil
 		from = ax_read_int(r, "max_window_layers", 28, 0, INT32_MAX);
 	for (int i = 0; i < d->n_layer && d->window; i++)
 		d->layer_window[i] = f->window == WINDOW_NO_ROPE ? !d->layer_rope[i] : i >= from;
-	if (f->window != WINDOW_ALL) /* Mistral's class does not look at it */
-		read_layer_types(d, r);
+	read_layer_types(d, r); /* transformers reads a mistral that has it as a ministral, which is all the same else */
 }
 
 int ax_desc_parse(struct ax_desc *d, const struct ax_val *config, struct ax_err *e)

@@ -109,7 +109,8 @@ static void read_kind_values(struct ax_rotary *p, struct ax_read *top, struct ax
 int ax_rotary_parse(struct ax_rotary *p, const struct ax_val *config, int head_dim, int64_t max_position, double theta, struct ax_err *e)
 {
 	struct ax_read top = { config, "", 0, e };
-	const char *key = ax_read_get(&top, "rope_parameters") ? "rope_parameters" : "rope_scaling";
+	const struct ax_val *scaling = ax_read_get(&top, "rope_scaling"); /* beats rope_parameters, unless it is {} */
+	const char *key = scaling && (scaling->type != AX_MAP || scaling->n) ? "rope_scaling" : "rope_parameters";
 	const struct ax_val *map = ax_read_get(&top, key);
 	struct ax_read r = { map, key[5] == 'p' ? "rope_parameters." : "rope_scaling.", 0, e };
 

@@ -107,12 +107,36 @@ static bool is_source(const struct ax_weights *w, const struct ax_st_tensor *t)
 	return false;
 }
 
+/*
+ * A second copy of tied weights must be a copy: where the two differ, transformers 5 leaves them apart, transformers 4
+ * drops the head, and nobody can know which of the two the model was.
+ */
+static int check_copy(const struct ax_weights *w, const struct ax_st_tensor *t, struct ax_err *e)
+{
+	for (int i = 0; i < w->units->n_param; i++) {
+		const struct ax_st_tensor *s = w->src[i];
+
+		if (strcmp(t->name, "lm_head.weight") || strcmp(w->units->param[i].name, "model.embed_tokens.weight"))
+			continue;
+		if (s->dtype != t->dtype || s->bytes != t->bytes || !memcmp(s->data, t->data, s->bytes))
+			return 0;
+		return ax_fail(e, AX_EDATA,
+			       "%s: lm_head.weight differs from %s, but tie_word_embeddings is true: set it to false "
+			       "(overrides_of_model_config) to train both, or remove the tensor",
+			       w->model.dir, s->name);
+	}
+	return 0;
+}
+
 static int check_leftovers(const struct ax_weights *w, struct ax_err *e)
 {
 	for (size_t i = 0; i < w->model.n_entry; i++) {
 		const struct ax_st_tensor *t = w->model.entry[i].t;
 
-		if (!is_source(w, t) && !ax_model_weight_ignorable(w->desc, t->name))
+		if (is_source(w, t))
+			continue;
+		AX_TRY(check_copy(w, t, e));
+		if (!ax_model_weight_ignorable(w->desc, t->name))
 			return ax_fail(e, AX_EDATA, "%s: weight %s is no parameter of a %s: config.json and weights do not belong together",
 				       w->model.dir, t->name, w->desc->model_type);
 	}

@@ -63,6 +63,12 @@ static void test_families(void **state)
 	assert_true(d.window == 4096);
 	good(&d, "\"model_type\":\"mistral\",\"sliding_window\":null," DIMS);
 	assert_true(d.window == 0 && !d.layer_window[0]);
+	good(&d, "\"model_type\":\"mistral\",\"sliding_window\":8,\"layer_types\":[\"sliding_attention\",\"full_attention\",\"full_attention\",\"full_attention\"]," DIMS);
+	assert_true(d.window == 8 && d.layer_window[0] && !d.layer_window[1]);
+	good(&d, "\"model_type\":\"llama\",\"rope_parameters\":{\"rope_theta\":5e5},\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}," DIMS);
+	assert_true(d.rope.kind == AX_ROTARY_LINEAR && d.rope.theta == 1e4); /* as transformers: rope_scaling, whole */
+	good(&d, "\"model_type\":\"llama\",\"rope_parameters\":{\"rope_theta\":5e5},\"rope_scaling\":{}," DIMS);
+	assert_true(d.rope.kind == AX_ROTARY_DEFAULT && d.rope.theta == 5e5);
 	good(&d, "\"model_type\":\"qwen2\",\"rope_theta\":1000000.0,\"sliding_window\":9,\"use_sliding_window\":false," DIMS);
 	assert_true(d.qkv_bias && !d.o_bias && d.rope.theta == 1e6 && d.window == 0);
 	good(&d, "\"model_type\":\"qwen2\",\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":2," DIMS);

@@ -30,6 +30,30 @@ static int override(struct ax_arena *a, struct ax_val *config, const char *key, 
 	return override(a, sub, dot + 1, v, e);
 }
 
+/*
+ * An override in the old spelling (rope_scaling, rope_theta) of a config.json in the new one (rope_parameters): it goes
+ * where the new one has it, and a rope_scaling without a theta keeps the model's.
+ */
+static int override_rope(struct ax_arena *a, struct ax_val *config, const struct ax_val *over, struct ax_err *e)
+{
+	const struct ax_val *theta = ax_val_get(over, "rope_theta"), *scaling = ax_val_get(over, "rope_scaling");
+	const struct ax_val *old = ax_val_get(config, "rope_parameters");
+	struct ax_val *rope;
+
+	if (ax_val_is_null(old) || old->type != AX_MAP || (ax_val_is_null(theta) && !ax_val_len(scaling)))
+		return 0;
+	if (ax_val_is_null(theta))
+		theta = ax_val_get(scaling, "rope_theta") ? ax_val_get(scaling, "rope_theta") : ax_val_get(old, "rope_theta");
+	rope = ax_val_copy(a, ax_val_len(scaling) ? scaling : old);
+	if (!rope || rope->type != AX_MAP) /* what is no map is refused by name when the config is read */
+		return rope ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	if ((theta && !ax_val_set(a, rope, "rope_theta", ax_val_copy(a, theta))) || !ax_val_set(a, config, "rope_parameters", rope))
+		return ax_fail(e, AX_EMEM, "out of memory");
+	ax_val_remove(config, "rope_scaling");
+	ax_val_remove(config, "rope_theta");
+	return 0;
+}
+
 static int load_config(struct tool *t, struct ax_err *e)
 {
 	const struct ax_val *over = ax_conf_get(&t->conf, "overrides_of_model_config");
@@ -43,6 +67,8 @@ static int load_config(struct tool *t, struct ax_err *e)
 	rc = path ? ax_json_file(&t->conf.arena, path, CONFIG_MAX, &t->config, e) : ax_fail(e, AX_EMEM, "out of memory");
 	for (size_t i = 0; !rc && i < ax_val_len(over); i++)
 		rc = override(&t->conf.arena, t->config, over->u.pair[i].key, over->u.pair[i].val, e);
+	if (!rc)
+		rc = override_rope(&t->conf.arena, t->config, over, e);
 	if (!rc)
 		rc = ax_desc_parse(&t->desc, t->config, e);
 	if (rc && path)
