@@ -21,6 +21,7 @@ struct ax_dev_opt {
 	int n_thread;               /* of the CPU device */
 	int local_rank, n_local;    /* of this host: which of its GPUs is ours */
 	bool deterministic;         /* on a GPU: no kernel whose result depends on timing */
+	bool measure;               /* on a GPU: choose algorithms by the clock (one rank does; the others get its ax_dev.tuning) */
 	const char *plugin_dir;     /* NULL: the program's own */
 };
 

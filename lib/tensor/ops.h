@@ -208,6 +208,13 @@ struct ax_dev {
 	void (*close)(struct ax_dev *d);
 	/* ax_dev_wire() of tensor/device.h; NULL: the host's communicator serves. */
 	int (*wire)(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e);
+	/*
+	 * What the device has chosen or measured so far (algorithms of matrix products), as text (tensor/tuning.h): its bytes, of
+	 * which as many are written if they are at most n. And: do as this text says from now on; that of another kind of
+	 * machine is ignored. NULL: the device has nothing to choose.
+	 */
+	size_t (*tuning)(struct ax_dev *d, char *text, size_t n);
+	int (*tune)(struct ax_dev *d, const char *text, size_t n, struct ax_err *e);
 };
 
 enum ax_cpu_flags {

@@ -32,7 +32,7 @@
 extern "C" {
 #endif
 
-struct ax_cuda_lt;      /* linear.c: matrix products */
+struct ax_cuda_lt;      /* lt.h: matrix products */
 struct ax_stage;        /* stage.h: pinned memory */
 struct ax_record;       /* record.c: sequences of ops as graphs */
 struct ax_cuda_failure; /* dev.c: the first failure */
@@ -104,7 +104,7 @@ struct ax_cuda_mm {
 	int m, n, k;
 	bool a_trans, b_trans;
 	size_t lda, ldb, ldo;
-	enum ax_dtype in, out; /* of A and B (and the bias); of out: f32, or the same */
+	enum ax_dtype in, out; /* of A and B; of out and the bias: f32, or that of A and B */
 	float alpha, beta;
 };
 
@@ -130,8 +130,11 @@ size_t ax_cuda_attn_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_adamw(struct ax_cuda *c);
 void ax_cuda_linear(struct ax_cuda *c);
 
-/* linear.c: the handle and its workspace, which is device memory of its own beside the scratch of ops. */
-int ax_cuda_lt_open(struct ax_cuda *c, struct ax_err *e);
+/*
+ * lt.c: the library of matrix products and its workspace, which is device memory of its own beside the scratch of ops.
+ * measure: choose algorithms by the clock (not where results must be deterministic). close: NULL c->lt is allowed.
+ */
+int ax_cuda_lt_open(struct ax_cuda *c, const char *gpu, bool measure, struct ax_err *e);
 void ax_cuda_lt_close(struct ax_cuda *c);
 size_t ax_cuda_lt_bytes(const struct ax_cuda *c);
 int ax_cuda_lt_reserve(struct ax_cuda *c, struct ax_err *e);

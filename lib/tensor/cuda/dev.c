@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "tensor/cuda/cuda.h"
+#include "tensor/cuda/lt.h"
 #include "tensor/cuda/stage.h"
 #include "tensor/device.h"
 
@@ -16,7 +17,7 @@ static const struct part {
 	void (*fill)(struct ax_cuda *c);
 	size_t (*scratch)(const struct ax_cuda *c, const struct ax_shape *s);
 } parts[] = {
-	{ NULL, NULL },
+	{ ax_cuda_linear, NULL },
 };
 
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -152,7 +153,9 @@ static size_t ops_scratch(const struct ax_cuda *c, const struct ax_shape *s)
 
 static size_t cuda_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
 {
-	return ops_scratch(ax_cuda_of(d), s);
+	const struct ax_cuda *c = ax_cuda_of(d);
+
+	return ops_scratch(c, s) + ax_cuda_lt_bytes(c);
 }
 
 static int cuda_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e)
@@ -160,6 +163,7 @@ static int cuda_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_er
 	struct ax_cuda *c = ax_cuda_of(d);
 	size_t bytes = ops_scratch(c, s);
 
+	AX_TRY(ax_cuda_lt_reserve(c, e));
 	if (bytes > c->scratch_bytes) {
 		cuda_free(d, c->scratch);
 		c->scratch_bytes = 0;
@@ -252,18 +256,18 @@ static void fill_table(struct ax_cuda *c)
 		.reserve = cuda_reserve,
 	};
 	for (size_t i = 0; i < N_PARTS; i++)
-		if (parts[i].fill)
-			parts[i].fill(c);
+		parts[i].fill(c);
 }
 
 static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
 {
 	int driver = 0, runtime = 0;
+	size_t lt = cublasLtGetVersion();
 
 	cudaDriverGetVersion(&driver);
 	cudaRuntimeGetVersion(&runtime);
-	snprintf(c->name, sizeof(c->name), "cuda (%.100s, sm_%d, driver %d.%d, CUDA %d.%d)%s", p->name, c->sm, driver / 1000, driver % 1000 / 10, runtime / 1000,
-		 runtime % 1000 / 10, c->deterministic ? ", deterministic" : "");
+	snprintf(c->name, sizeof(c->name), "cuda (%.100s, sm_%d, driver %d.%d, CUDA %d.%d, cuBLASLt %zu.%zu)%s", p->name, c->sm, driver / 1000, driver % 1000 / 10,
+		 runtime / 1000, runtime % 1000 / 10, lt / 10000, lt / 100 % 100, c->deterministic ? ", deterministic" : "");
 }
 
 static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
@@ -279,6 +283,7 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	AX_TRY(choose(c, o, &p, e));
 	AX_TRY(open_streams(c, e));
 	AX_TRY(ax_stage_open(c->stage, c, e));
+	AX_TRY(ax_cuda_lt_open(c, p.name, o->measure, e));
 	write_name(c, &p);
 	fill_table(c);
 	AX_TRY(ax_cuda_record_open(c, e));
@@ -302,6 +307,7 @@ static void cuda_close(struct ax_dev *d)
 	if (c->compute)
 		cudaDeviceSynchronize();
 	ax_cuda_record_close(c);
+	ax_cuda_lt_close(c);
 	if (c->scratch)
 		cudaFree(c->scratch);
 	ax_stage_close(c->stage);
@@ -330,7 +336,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 	w->c.failure = &w->failure;
 	pthread_mutex_init(&w->stage.lock, NULL);
 	pthread_mutex_init(&w->failure.lock, NULL);
-	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .close = cuda_close };
+	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .close = cuda_close, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
 	rc = open_parts(d, o, e);
 	if (rc)
 		cuda_close(d);
