@@ -76,7 +76,7 @@ int ax_temp_hold(const char *tmp, int fd, bool *lost, struct ax_err *e)
 	*lost = !rc && !is_named(lock, tmp);
 	if (rc || *lost || !ax_temp_keep(tmp, lock))
 		close(lock);
-	return rc ? ax_fail(e, AX_EIO, "%s is being written by another process", tmp) : 0;
+	return rc ? ax_fail(e, AX_EIO, "%s is being written already", tmp) : 0;
 }
 
 /* BASE.tmp-KERNEL-digits */

@@ -29,7 +29,7 @@ char *ax_temp_name(const char *target);
 void ax_temp_sweep(const char *target);
 /*
  * Lock what has been made at `tmp` (open as fd, which stays the caller's) until ax_temp_remove. *lost: it has been removed
- * meanwhile. AX_EIO: another process of the same number, in another container, is writing it.
+ * meanwhile. AX_EIO: this process is writing it already, or one of the same number in another container.
  */
 int ax_temp_hold(const char *tmp, int fd, bool *lost, struct ax_err *e);
 

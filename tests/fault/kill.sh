@@ -100,7 +100,7 @@ begin() {
 	exec 4>fifo
 	head -c 2000 t.in >&4
 	i=0
-	until ls -d "$out".tmp-* >/dev/null 2>&1 || [ $i -gt 500 ]; do
+	until ls -d "$out".tmp-* >/dev/null 2>&1 || [ $i -gt 3000 ]; do
 		i=$((i + 1))
 		sleep 0.01
 	done
