@@ -116,5 +116,10 @@ struct ax_val *ax_conf_resolved(struct ax_conf *c, unsigned tools);
  */
 int ax_hub_find(struct ax_conf *c, const char *kind, const char *name, const char *revision, const char **path,
 		struct ax_err *e);
+/*
+ * `rc`, as it came. Where something is missing in a folder that is a snapshot of the Hugging Face cache, the message in e
+ * gets the command that completes it.
+ */
+int ax_hub_hint(const char *path, int rc, struct ax_err *e);
 
 #endif

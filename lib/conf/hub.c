@@ -162,6 +162,31 @@ static int not_found(const struct lookup *l, char place[N_PLACES][PATH_LEN], siz
 	return rc;
 }
 
+int ax_hub_hint(const char *path, int rc, struct ax_err *e)
+{
+	static const char *const kind[] = {"/models--", "/datasets--"};
+	char name[256];
+	size_t n = 0;
+
+	for (int k = 0; rc && e && k < 2; k++) {
+		const char *at = strstr(path, kind[k]), *end = at ? strstr(at, "/snapshots/") : NULL;
+		char msg[AX_ERR_MAX];
+
+		if (!end || end - at >= (ptrdiff_t)sizeof(name))
+			continue;
+		for (at += strlen(kind[k]); at < end; at++, n++) {
+			bool slash = at[0] == '-' && at[1] == '-';
+
+			name[n] = slash ? '/' : *at;
+			at += slash;
+		}
+		memcpy(msg, e->msg, sizeof(msg));
+		return ax_fail(e, rc, "%s; is the download complete? hf download %s%.*s", msg,
+			       k ? "--repo-type dataset " : "", (int)n, name);
+	}
+	return rc;
+}
+
 int ax_hub_find(struct ax_conf *c, const char *kind, const char *name, const char *revision, const char **path,
 		struct ax_err *e)
 {

@@ -41,6 +41,8 @@ static int add(struct finder *f, const char *root, const char *name)
 	ax_buf_release(&b);
 	if (!s || !AX_GROW(f->out, f->n_out, f->cap_out))
 		return oom(f);
+	if (root && !ax_path_exists(s)) /* a link of the cache to what was not downloaded */
+		return ax_hub_hint(s, ax_fail(f->e, AX_EIO, "%s: %s is missing", f->shown, s), f->e);
 	f->out[f->n_out++] = s;
 	return 0;
 }

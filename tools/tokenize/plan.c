@@ -11,7 +11,8 @@ static int no_memory(struct ax_err *e)
 	return ax_fail(e, AX_EMEM, "out of memory");
 }
 
-int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, struct ax_err *e)
+int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, const char **model_dir,
+		 struct ax_err *e)
 {
 	struct ax_tok_spec spec = {0};
 	const char *dir = ax_conf_str(c, "tokenizer_config");
@@ -21,6 +22,7 @@ int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **mode
 	if (!*model_name)
 		return 0;
 	AX_TRY(ax_hub_find(c, "models", *model_name, ax_conf_str(c, "revision_of_model"), &spec.model_dir, e));
+	*model_dir = spec.model_dir;
 	if (dir && strcmp(dir, *model_name))
 		AX_TRY(ax_hub_find(c, "models", dir, NULL, &spec.tokenizer_dir, e));
 	spec.special_tokens = ax_conf_get(c, "special_tokens");
@@ -185,6 +187,8 @@ static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *
 		return ax_fail(e, AX_EUSAGE, "%s: expected a mapping", label);
 	rc = ax_slice_parse(&t->slice, ax_val_cstr(a, ax_val_get(entry, "split"), ""), e);
 	rc = rc ? rc : ax_rows_new(&t->rows, entry, o, e);
+	if (rc && p->eff && !p->eff->tok)
+		rc = ax_hub_hint(p->model_dir, rc, e);
 	if (rc) {
 		ax_err_prefix(e, "%s: ", label);
 		return rc;
@@ -293,7 +297,7 @@ int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax
 		AX_TRY(ax_jinja_now(&p->now, now, e));
 		p->has_now = true;
 	}
-	AX_TRY(tk_effective(c, &p->eff, &model_name, e));
+	AX_TRY(tk_effective(c, &p->eff, &model_name, &p->model_dir, e));
 	return need_data ? plan_entries(p, model_name, e) : 0;
 }
 

@@ -36,6 +36,7 @@ struct tk_entry {
 struct tk_plan {
 	struct ax_conf *conf;
 	struct ax_effective *eff; /* NULL: no model was named */
+	const char *model_dir;    /* where it is, if one was */
 	struct tk_entry *entry;
 	size_t n_entry;
 	uint64_t seed;
@@ -124,7 +125,8 @@ struct tk_batch {
 /* plan.c */
 int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax_err *e);
 void tk_plan_release(struct tk_plan *p);
-int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, struct ax_err *e);
+int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **model_name, const char **model_dir,
+		 struct ax_err *e);
 
 /* opt.c */
 int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e);

@@ -54,6 +54,14 @@ static int override_rope(struct ax_arena *a, struct ax_val *config, const struct
 	return 0;
 }
 
+/* base_model_config and tokenizer_config are by default the name of base_model, and then its revision is meant too. */
+static const char *revision_of(struct tool *t, const char *name)
+{
+	const char *base = ax_conf_str(&t->conf, "base_model");
+
+	return base && !strcmp(base, name) ? ax_conf_str(&t->conf, "revision_of_model") : NULL;
+}
+
 static int load_config(struct tool *t, struct ax_err *e)
 {
 	const struct ax_val *over = ax_conf_get(&t->conf, "overrides_of_model_config");
@@ -62,7 +70,7 @@ static int load_config(struct tool *t, struct ax_err *e)
 	int rc;
 
 	if (from && !ax_conf_opt_given(&t->conf, "model")) /* the folder to evaluate has its own */
-		AX_TRY(ax_hub_find(&t->conf, "models", from, NULL, &dir, e));
+		AX_TRY(ax_hub_find(&t->conf, "models", from, revision_of(t, from), &dir, e));
 	path = ax_path_join(dir, "config.json");
 	rc = path ? ax_json_file(&t->conf.arena, path, CONFIG_MAX, &t->config, e) : ax_fail(e, AX_EMEM, "out of memory");
 	for (size_t i = 0; !rc && i < ax_val_len(over); i++)
@@ -93,7 +101,7 @@ static int open_effective(struct tool *t, struct ax_err *e)
 	const char *tok = ax_conf_str(c, "tokenizer_config");
 
 	if (tok)
-		AX_TRY(ax_hub_find(c, "models", tok, NULL, &spec.tokenizer_dir, e));
+		AX_TRY(ax_hub_find(c, "models", tok, revision_of(t, tok), &spec.tokenizer_dir, e));
 	return ax_effective_open(&t->effective, &spec, e);
 }
 
@@ -194,13 +202,13 @@ int tool_model(struct tool *t, bool plan, struct ax_err *e)
 	if (!name)
 		return ax_fail(e, AX_EUSAGE, "no base_model: name a model folder with -c FILE or --base-model DIR");
 	AX_TRY(ax_hub_find(&t->conf, "models", name, ax_conf_str(&t->conf, "revision_of_model"), &t->model_dir, e));
-	AX_TRY(load_config(t, e));
+	AX_TRY(ax_hub_hint(t->model_dir, load_config(t, e), e));
 	t->n_old = t->desc.vocab;
 	AX_TRY(open_effective(t, e));
 	AX_TRY(check_tokenizer(t, e));
 	AX_TRY(adapt_config(t, e));
 	AX_TRY(ax_model_units(&t->desc, &t->units, e));
-	return plan ? 0 : load_weights(t, e);
+	return plan ? 0 : ax_hub_hint(t->model_dir, load_weights(t, e), e);
 }
 
 /* Ends of trained turns that ax-tokenize recorded: generation must stop there. */
