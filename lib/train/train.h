@@ -12,6 +12,9 @@
  * micro-batches and ranks divided by their number; the denominator is known from the index before the first backward
  * pass. The state of the data is one integer, the packs consumed.
  *
+ * A checkpoint is written while the next step computes its gradients, and complete before that step's update (train/ckpt.h);
+ * at the end of the run, and when a stop is requested, at once.
+ *
  * All calls are collective.
  */
 #ifndef AX_TRAIN_TRAIN_H
