@@ -84,6 +84,9 @@ void ax_rope_release(struct ax_rope *r);
 int ax_jinja_render(const struct ax_jinja *t, const struct ax_val *context, const struct ax_jinja_opt *opt,
 		    struct ax_rope *r, struct ax_err *e);
 
+/* Would Python's repr print this character as it is? All others are escaped. */
+bool ax_jinja_printable(uint32_t c);
+
 /* Parse "YYYY-MM-DD" or "YYYY-MM-DDTHH:MM:SS" (or with a blank for T) for opt.now; weekday and day of year are filled. */
 int ax_jinja_now(struct tm *tm, const char *text, struct ax_err *e);
 

@@ -8,8 +8,7 @@
 
 static int put_repr(struct axj *r, struct axj_val v, int depth);
 
-/* Would Python's repr print this character as it is? All others are escaped. */
-static bool printable(uint32_t c)
+bool ax_jinja_printable(uint32_t c)
 {
 	static const uint32_t hidden[][2] = {
 		{0x7f, 0xa0},     {0xad, 0xad},     {0x600, 0x605},   {0x61c, 0x61c},   {0x6dd, 0x6dd},     {0x70f, 0x70f},
@@ -51,7 +50,7 @@ static int put_str_repr(struct axj *r, const struct axj_str *s)
 	for (size_t i = 0; i < s->n; i += len) {
 		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
 
-		if (printable(c) && c != '\\' && c != (unsigned char)quote)
+		if (ax_jinja_printable(c) && c != '\\' && c != (unsigned char)quote)
 			continue;
 		AX_TRY(axj_put(r, s->p + from, i - from));
 		AX_TRY(put_escape(r, c, quote));

@@ -13,6 +13,7 @@ enum quirk {
 	QUIRK_REFLECTION, /* the answer is output, reflection and correction */
 	QUIRK_404,	  /* article and question; the answer says that there is none */
 	QUIRK_CONTEXT,	  /* context and question, also empty ones, form the prompt */
+	QUIRK_SYSTEM,	  /* the system part is there without a system text too */
 };
 
 enum style { STYLE_INSTRUCT, STYLE_CHAT, STYLE_CHATML, STYLE_PHI, N_STYLE, STYLE_OWN };
@@ -220,7 +221,7 @@ static const struct ax_prompt_kind kinds[] = {
     {"orcamini",
      false,
      STYLE_OWN,
-     QUIRK_NONE,
+     QUIRK_SYSTEM,
      NULL,
      NULL,
      "system_prompt",
@@ -490,8 +491,8 @@ static int build_prompt(const struct ax_prompt *p, const struct ax_val *row, str
 		fixed = has_input ? p->system_input : p->system_plain;
 		ax_buf_adds(system, fixed ? fixed : "");
 	}
-	if (system->n && p->form.system) {
-		sys.s = system->p;
+	if (p->form.system && (system->n || (p->kind && p->kind->quirk == QUIRK_SYSTEM))) {
+		sys.s = system->n ? system->p : "";
 		sys.n = system->n;
 		AX_TRY(ax_format(&out->b, &out->data, p->form.system, &sys, 1, e));
 	}

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "text/jinja.h"
+#include "text/unicode.h"
 #include "text/val.h"
 
 #define WIDTH_MAX 10000
@@ -73,27 +75,24 @@ static int parse_spec(const struct field *f, struct spec *s, const char *format,
 	return p == end ? 0 : bad(format, e);
 }
 
-/* Python's repr of a string without control characters beyond the usual escapes. */
+/* Python's repr of a string. */
 static void add_repr(struct ax_buf *b, const char *s, size_t n)
 {
 	char quote = memchr(s, '\'', n) && !memchr(s, '"', n) ? '"' : '\'';
+	size_t len;
 
 	ax_buf_addc(b, quote);
-	for (size_t i = 0; i < n; i++) {
-		char c = s[i];
+	for (size_t i = 0; i < n; i += len) {
+		uint32_t c = ax_utf8_get((const unsigned char *)s + i, &len);
 
-		if (c == quote || c == '\\')
-			ax_buf_addf(b, "\\%c", c);
-		else if (c == '\n')
-			ax_buf_adds(b, "\\n");
-		else if (c == '\t')
-			ax_buf_adds(b, "\\t");
-		else if (c == '\r')
-			ax_buf_adds(b, "\\r");
-		else if ((unsigned char)c < 0x20 || c == 0x7f)
-			ax_buf_addf(b, "\\x%02x", (unsigned)c);
+		if (c == (unsigned char)quote || c == '\\')
+			ax_buf_addf(b, "\\%c", (char)c);
+		else if (c == '\n' || c == '\t' || c == '\r')
+			ax_buf_addf(b, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
+		else if (ax_jinja_printable(c))
+			ax_buf_add(b, s + i, len);
 		else
-			ax_buf_addc(b, c);
+			ax_buf_addf(b, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 	}
 	ax_buf_addc(b, quote);
 }

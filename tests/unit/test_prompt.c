@@ -102,13 +102,24 @@ static void test_user(void **state)
 	      "!format \"{instruction} {input}\" names {input}, which it may not use");
 }
 
+/* Orca Mini writes its system part also where there is no text for it. */
+static void test_orcamini(void **state)
+{
+	check("orcamini", "{\"system_prompt\":\"s\",\"question\":\"q\",\"response\":\"r\"}",
+	      "### System:\ns\n\n### User:\nq\n\n### Response:\n=>r");
+	check("orcamini", "{\"system_prompt\":\"\",\"question\":\"q\",\"response\":\"r\"}",
+	      "### System:\n\n\n### User:\nq\n\n### Response:\n=>r");
+	check("alpaca_w_system.load_open_orca", "{\"system_prompt\":\"\",\"question\":\"q\",\"response\":\"r\"}",
+	      "### Human:\nq\n### Assistant:\n=>r");
+}
+
 static void check_format(const char *format, const char *want)
 {
-	const struct ax_format_arg arg[] = {{"a", "bc\xc3\xa9", 4, true}, {"q", "it's", 4, false}};
+	const struct ax_format_arg arg[] = {{"a", "bc\xc3\xa9", 4, true}, {"q", "it's", 4, false}, {"z", "\xe2\x80\x8b\x01\\\n", 6, true}};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_err e = {0};
 
-	if (ax_format(&b, NULL, format, arg, 2, &e)) {
+	if (ax_format(&b, NULL, format, arg, 3, &e)) {
 		ax_buf_reset(&b);
 		ax_buf_addf(&b, "!%s", e.msg);
 	}
@@ -121,6 +132,7 @@ static void test_format(void **state)
 	check_format("[{a:>6}|{a:*^7}|{a:-<5}|{a:6}|{a:.2}]",
 		     "[   bc\xc3\xa9|**bc\xc3\xa9**|bc\xc3\xa9--|bc\xc3\xa9   |bc]");
 	check_format("{a!r} {q!r:>8} {{}}", "'bc\xc3\xa9'   \"it's\" {}");
+	check_format("{z!r}", "'\\u200b\\x01\\\\\\n'");
 	check_format("{a", "!malformed format \"{a\"");
 	check_format("a}", "!malformed format \"a}\"");
 	check_format("{a!x}", "!malformed format \"{a!x}\"");
@@ -132,7 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_styles), cmocka_unit_test(test_relatives), cmocka_unit_test(test_fields),
-	    cmocka_unit_test(test_user),   cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_user),   cmocka_unit_test(test_orcamini), cmocka_unit_test(test_format),
 	};
 	int rc;
 
