@@ -33,7 +33,7 @@ void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 {
 	bool cut = !detail && !strcmp(reason, "too_long");
 	struct tk_reason *t = reason_of(&s->stats, cut ? "truncated" : reason);
-	const char *file = b->entry->file[r->file];
+	const char *file = tk_file_name(b->entry, r->file);
 
 	(cut ? ax_totals_truncated : ax_totals_dropped)(&s->stats.drops, split, reason, 1);
 	if (t->n++ < TK_SHOWN) {
@@ -57,7 +57,7 @@ void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 		if (t->n++ < TK_SHOWN) {
 			size_t at = strlen(t->first);
 
-			snprintf(t->first + at, sizeof(t->first) - at, "%s%s:%llu", at ? ", " : "", b->entry->file[r->file],
+			snprintf(t->first + at, sizeof(t->first) - at, "%s%s:%llu", at ? ", " : "", tk_file_name(b->entry, r->file),
 				 (ull)r->line);
 		}
 	}

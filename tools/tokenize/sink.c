@@ -153,7 +153,7 @@ static int filter(struct tk_sink *s, const struct tk_batch *b, const struct tk_r
 		r->n = limit;
 	} else if (r->n > limit && s->opt->excess == TK_RAISE) {
 		return ax_fail(e, AX_EDATA, "%s:%llu: the row has %u tokens, sequence_len is %u",
-			       b->entry->file[rec->file], (unsigned long long)rec->line, r->n, limit);
+			       tk_file_name(b->entry, rec->file), (unsigned long long)rec->line, r->n, limit);
 	} else if (r->n > limit) {
 		*why = "too_long";
 	}
@@ -234,6 +234,11 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 	return pass_group(s, b, rec, e);
 }
 
+const char *tk_file_name(const struct tk_entry *t, size_t i)
+{
+	return strcmp(t->file[i], "-") ? t->file[i] : "stdin";
+}
+
 void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n)
 {
 	unsigned long long line = 0, column = 0;
@@ -249,7 +254,7 @@ static int bad_record(struct tk_sink *s, const struct tk_batch *b, const struct 
 {
 	char text[AX_ERR_MAX];
 
-	tk_place(b->entry->file[rec->file], rec->line, rec->message ? rec->message : "out of memory", text, sizeof(text));
+	tk_place(tk_file_name(b->entry, rec->file), rec->line, rec->message ? rec->message : "out of memory", text, sizeof(text));
 	if (rec->code != AX_EDATA || s->stats.bad >= s->opt->max_bad)
 		return ax_fail(e, rec->code, "%s", text);
 	s->stats.bad++;

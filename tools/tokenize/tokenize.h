@@ -140,6 +140,8 @@ int tk_sink_batch(struct tk_sink *s, const struct tk_batch *b, struct ax_err *e)
 int tk_sink_finish(struct tk_sink *s, struct ax_err *e);
 void tk_sink_release(struct tk_sink *s);
 
+/* The i-th file of an entry, for messages. */
+const char *tk_file_name(const struct tk_entry *t, size_t i);
 /* Where a record is wrong: a message that begins "line L, column C: " is told with the file's own line. */
 void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n);
 
