@@ -2,7 +2,7 @@
 #   make            binaries and plugins into build/         make check      all tests that need no GPU and no network
 #   make demo       the whole pipeline on a small example    make check-long slower suites
 #   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
-#   make cuda       the CUDA plugin (needs nvcc)
+#   make cuda       the CUDA plugin (needs nvcc)            make check-gpu  the tests that need one
 # One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
 include config.mk
 
@@ -34,7 +34,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all check check-long check-bins demo lint install uninstall clean dist bench
+.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench
 all: $(BIN) $(PLUGIN)
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
@@ -114,6 +114,10 @@ check: check-bins
 
 check-long: check-bins
 	$(Q)BUILD=$(B) AX_LONG=1 sh tests/run.sh
+
+# On a machine with an NVIDIA GPU. AX_TEST_DEVICE=cuda makes the op tests run on it, and on it alone.
+check-gpu: check-bins cuda
+	$(Q)BUILD=$(B) AX_TEST_DEVICE=cuda sh tests/run.sh op gpu
 
 lint:
 	$(Q)BUILD=$(B) sh tests/run.sh lint

@@ -2,7 +2,7 @@
 # Run the test suite and end with "N passed, N failed, N skipped".
 # A test is an executable that prints TAP lines: "ok", "not ok", "ok ... # SKIP reason". One that prints no line, or
 # ends by a signal or with a non-zero status without a "not ok", counts as one failure.
-# usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz cuda (default: all)
+# usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz cuda (default: these) gpu
 : "${BUILD:=build}"
 export BUILD
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -37,7 +37,7 @@ run() { # run NAME COMMAND...
 
 for suite in $suites; do
 	case $suite in
-	unit | op | dist | fault | parity)
+	unit | op | dist | fault | parity | gpu)
 		for t in "$BUILD"/tests/$suite/test_*; do
 			[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.o | *.d) ;; *) run "$suite/$(basename "$t")" "$t" ;; esac
 		done
@@ -50,6 +50,9 @@ for suite in $suites; do
 	cuda) # the tests on the simulated GPU, in each flavour and order
 		for t in "$BUILD"/cudasim/*/test_*; do
 			[ -x "$t" ] && run "cuda/${t#"$BUILD"/cudasim/}" "$t"
+		done
+		for t in tests/cuda/*.sh; do
+			[ -f "$t" ] && run "cuda/$(basename "$t")" sh "$t"
 		done
 		;;
 	lint)
