@@ -1,6 +1,7 @@
 # ax: full-parameter LLM fine-tuning as Unix tools.
 #   make            binaries and plugins into build/         make check      all tests that need no GPU and no network
 #   make demo       the whole pipeline on a small example    make check-long slower suites
+#   make bundle     a folder that runs elsewhere            make dist       a source archive
 #   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
 #   make cuda       the CUDA plugin (needs nvcc)            make check-gpu  the tests that need one
 # One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
@@ -34,7 +35,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench
+.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bundle
 all: $(BIN) $(PLUGIN)
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
@@ -52,7 +53,8 @@ $(LIB): $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 define tool_rule
-$(B)/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(LIB)
+$(B)/bundle/bin/ax-$(1): LDFLAGS += -s -Wl,--disable-new-dtags,-rpath,'$$$$ORIGIN/../lib'
+$(B)/bin/ax-$(1) $(B)/bundle/bin/ax-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tools/$(1)/*.c)) $(LIB)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
@@ -158,6 +160,10 @@ uninstall:
 # A source archive of the committed tree.
 dist:
 	mkdir -p dist && git archive --prefix=ax-$(VERSION)/ -o dist/ax-$(VERSION).tar.gz HEAD
+
+# A folder that runs on another Linux machine.
+bundle: $(BIN:$(B)/bin/%=$(B)/bundle/bin/%) $(BIN) $(PLUGIN) $(if $(shell command -v $(NVCC) 2>/dev/null),cuda)
+	$(Q)sh scripts/bundle.sh $(B) $(CURDIR)/dist/ax-$(VERSION)-$(shell uname -m)
 
 clean:
 	rm -rf build build-*

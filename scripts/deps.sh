@@ -2,7 +2,7 @@
 # Install the Debian packages that ax is built and tested with, as far as they are missing.
 # usage: scripts/deps.sh [--print]     --print: only list them
 # Uses apt, with sudo when not root. On another system it prints the list and what to do with it.
-packages='gcc make libc6-dev libyaml-dev libzstd-dev libxxhash-dev zlib1g-dev libpcre2-dev libdnnl-dev libopenmpi-dev openmpi-bin libcmocka-dev mandoc'
+packages='gcc g++ make libc6-dev libyaml-dev libzstd-dev libxxhash-dev zlib1g-dev libpcre2-dev libdnnl-dev libopenmpi-dev openmpi-bin libcmocka-dev mandoc'
 
 [ "$1" = --print ] && { echo "$packages"; exit 0; }
 
