@@ -275,6 +275,14 @@ cudaError_t cudaHostUnregister(void *p)
 	return sim_set_error(heap_unregister(p) ? cudaSuccess : cudaErrorHostMemoryNotRegistered);
 }
 
+/* From here on it is the stream's: others must wait for this operation. */
+static void run_allocation(sim_op *op)
+{
+	const mem_block *b = *op->as<mem_block *>();
+	if (!b->freed)
+		check_memory_new(b, true);
+}
+
 cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 {
 	sim_lock lock;
@@ -283,6 +291,8 @@ cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 		cudasim_die("cudaMallocAsync in a captured stream is not simulated");
 	if (cudaError_t e = allocate(p, bytes, BLOCK_DEVICE))
 		return e;
+	if (*p)
+		sim_enqueue(s, OP_SET, "cudaMallocAsync", CUDASIM_HERE, run_allocation, heap_find(*p));
 	return cudaSuccess;
 }
 

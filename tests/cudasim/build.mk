@@ -4,10 +4,18 @@ CXX      ?= g++
 SIM      ?= $(if $(shell command -v $(CXX) 2>/dev/null),1,0)
 # Kernels run on this machine only; wide vectors make the simulated mma three times as fast.
 SIM_ARCH ?= -march=native
-SIM_FLAVOURS := plain
+SIM_FLAVOURS := plain asan check
+# what a flavour adds for the program's own sources and tests, and for the simulator
+SIM_plain := -DCUDASIM_FLAVOUR_PLAIN=1
+SIM_asan  := -DCUDASIM_FLAVOUR_PLAIN=0 -fsanitize=address,alignment -fno-sanitize-recover=alignment -fno-omit-frame-pointer
+SIM_check := -DCUDASIM_FLAVOUR_PLAIN=0 -fsanitize=thread,alignment -fsanitize-undefined-trap-on-error -include tests/cudasim/check_calls.h
+SIM_OWN_plain :=
+SIM_OWN_asan  := $(SIM_asan)
+SIM_OWN_check := -DCUDASIM_CHECK
+SIM_LINK_asan := -fsanitize=address,alignment
 SIM_WARN := -Wall -Wextra -Wconversion -Wshadow -Wno-unused-parameter $(if $(WERROR),-Werror)
 SIM_CPPFLAGS := -Itests/cudasim/include -Itests/cudasim -Itests/cudasim/self $(CPPFLAGS)
-SIM_FLAGS := -O2 -g -fPIC $(SIM_ARCH) -fno-strict-aliasing -ffp-contract=off -pthread $(SIM_WARN)
+SIM_FLAGS := -O2 -g -fPIC -fvisibility=hidden $(SIM_ARCH) -fno-strict-aliasing -ffp-contract=off -pthread $(SIM_WARN)
 SIM_CXXFLAGS := -std=c++17 -fno-exceptions -fno-rtti $(SIM_FLAGS)
 SIM_CFLAGS := -std=c11 $(SIM_FLAGS)
 
@@ -25,38 +33,42 @@ CUDA_OBJ_NAMES := $(addsuffix .o,$(basename $(filter %.c,$(CUDA_SRC))) $(filter 
 
 # $(1) flavour
 define sim_rules
-$(B)/cudasim/$(1)/%.o: %.cpp Makefile tests/cudasim/build.mk
-	$$(call say,SIM,$$<)
+# the simulator itself
+$(SIM_LIB_SRC:%.cpp=$(B)/cudasim/$(1)/%.o): $(B)/cudasim/$(1)/%.o: %.cpp Makefile tests/cudasim/build.mk
+	$$(call say,$(subst plain,sim,$(1)),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
-$(B)/cudasim/$(1)/tests/cudasim/wire_mpi.o: tests/cudasim/wire_mpi.cpp
-	$$(call say,MPI,$$<)
-	@mkdir -p $$(@D)
-	$$(Q)$$(SIM_CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(SIM_CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_OWN_$(1)) -MMD -MP -c -o $$@ $$<
 $(B)/cudasim/$(1)/tests/cudasim/gemm.o: SIM_CXXFLAGS += -O3 -ffp-contract=fast
-$(B)/cudasim/$(1)/%.cu.o: %.cu Makefile tests/cudasim/build.mk
-	$$(call say,SIM,$$<)
-	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) -x c++ $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
-$(B)/cudasim/$(1)/%.o: %.c Makefile tests/cudasim/build.mk
-	$$(call say,SIM,$$<)
-	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(SIM_CPPFLAGS) $$(SIM_CFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
 $(B)/cudasim/$(1)/libcudasim.a: $(SIM_LIB_SRC:%.cpp=$(B)/cudasim/$(1)/%.o)
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+# kernels, host code, tests
+$(B)/cudasim/$(1)/%.cu.o: %.cu Makefile tests/cudasim/build.mk
+	$$(call say,$(subst plain,sim,$(1)),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CXX) -x c++ $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/%.o: %.cpp Makefile tests/cudasim/build.mk
+	$$(call say,$(subst plain,sim,$(1)),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CXX) $$(SIM_CPPFLAGS) $$(SIM_CXXFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/%.o: %.c Makefile tests/cudasim/build.mk
+	$$(call say,$(subst plain,sim,$(1)),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SIM_CPPFLAGS) $$(SIM_CFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
 $(B)/cudasim/$(1)/test_%: $(B)/cudasim/$(1)/tests/cudasim/self/test_%.o $(SELF_SRC:%.cu=$(B)/cudasim/$(1)/%.cu.o) $(B)/cudasim/$(1)/libcudasim.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(SIM_CXX) -pthread -Wl,--as-needed $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^
+	$$(Q)$$(SIM_CXX) -pthread -Wl,--as-needed $$(SIM_LINK_$(1)) -o $$@ $$^ -ldl
 $(call sim_root,$(1))/lib/ax/libax-cuda.so: $(CUDA_OBJ_NAMES:%=$(B)/cudasim/$(1)/%) $(B)/cudasim/$(1)/libcudasim.a $(LIB)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(SIM_CXX) -shared -pthread -Wl,--as-needed,-Bsymbolic,--exclude-libs,ALL $$(filter -fsanitize=address,$$(SIM_$(1))) -o $$@ $$^ -lxxhash
+	$$(Q)$$(SIM_CXX) -shared -pthread -Wl,--as-needed,-Bsymbolic,--exclude-libs,ALL $$(SIM_LINK_$(1)) -o $$@ $$^ -lxxhash -ldl
 $(call sim_root,$(1))/lib/ax/libax-mpi.so $(call sim_root,$(1))/bin/ax-train: $(call sim_root,$(1))/%: $(B)/%
 	@mkdir -p $$(@D)
 	$$(Q)cp $$< $$@
 endef
 $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 
-SIM_BIN := $(foreach f,$(SIM_FLAVOURS),$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
-SIM_BIN += $(foreach f,$(SIM_FLAVOURS),$(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(f))/$(p)))
+# The self-tests in all flavours and the plain plugin are for make check, the other plugins for make check-long.
+sim_plugin = $(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(1))/$(p))
+SIM_BIN := $(call sim_plugin,plain) $(foreach f,$(SIM_FLAVOURS),$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
+SIM_LONG_BIN := $(call sim_plugin,asan) $(call sim_plugin,check)

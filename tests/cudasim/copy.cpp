@@ -28,7 +28,7 @@ struct pending_read {
 	cudaStream_t stream;
 	uint64_t seq;
 };
-static std::vector<pending_read> pending;
+static std::vector<pending_read> &pending = *new std::vector<pending_read>;
 
 static place place_of(const void *p, size_t bytes, const char *what)
 {

@@ -2,7 +2,9 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdlib>
+#include <dlfcn.h>
 #include <pthread.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "sim.h"
@@ -87,6 +89,23 @@ const char *sim_who(void)
 	return text;
 }
 
+void sim_print_line_of(const void *pc)
+{
+	Dl_info info;
+	char command[1200], text[600] = "";
+	if (!dladdr(pc, &info) || !info.dli_fname)
+		return;
+	const size_t off = static_cast<size_t>(static_cast<const char *>(pc) - static_cast<const char *>(info.dli_fbase)) - 1;
+	snprintf(command, sizeof command, "addr2line -Cpie '%s' 0x%zx 2>/dev/null", info.dli_fname, off);
+	FILE *p = popen(command, "r");
+	if (p && fread(text, 1, sizeof text - 1, p))
+		fprintf(stderr, "  at %s", text);
+	else
+		fprintf(stderr, "  at %s+0x%zx\n", info.dli_fname, off);
+	if (p)
+		pclose(p);
+}
+
 static void print_orders(void)
 {
 	const char *const names[] = {"CUDASIM_THREADS", "CUDASIM_STREAMS", "CUDASIM_SEED"};
@@ -138,7 +157,8 @@ sim_lock::~sim_lock()
 
 /* --- invalid addresses ----------------------------------------------------------------------------------------------- */
 
-static struct sigaction previous[2];
+static const int signals[] = {SIGSEGV, SIGBUS, SIGILL};
+static struct sigaction previous[3];
 
 static void describe(char *text, size_t n, const void *p)
 {
@@ -158,14 +178,32 @@ static void describe(char *text, size_t n, const void *p)
 		snprintf(text, n, "address %p is inside allocation %u", p, b->serial);
 }
 
-/* The old handler (a sanitizer's, or the default) sees the same fault again when the instruction is repeated. */
-static void on_fault(int signal, siginfo_t *info, void *)
+static const void *instruction(const void *context)
+{
+#if defined(__x86_64__)
+	return reinterpret_cast<const void *>(static_cast<const ucontext_t *>(context)->uc_mcontext.gregs[REG_RIP]);
+#else
+	(void)context;
+	return nullptr;
+#endif
+}
+
+/*
+ * The old handler (a sanitizer's, or the default) sees the same fault again when the instruction is repeated. SIGILL is
+ * what -fsanitize=alignment ends in, in the checker's build.
+ */
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	static char text[512];
 	describe(text, sizeof text, info->si_addr);
-	fprintf(stderr, "cudasim: invalid access: %s\n  in %s;", text, sim_who());
+	fprintf(stderr, "cudasim: %s: %s\n  in %s;", signal == SIGILL ? "misaligned access" : "invalid access",
+		signal == SIGILL ? "a vector needs the alignment of its size" : text, sim_who());
 	print_orders();
-	sigaction(signal, &previous[signal == SIGBUS], nullptr);
+	for (int i = 0; i < 3; i++)
+		if (signals[i] == signal)
+			sigaction(signal, &previous[i], nullptr);
+	if (cudasim_self && instruction(context))
+		sim_print_line_of(static_cast<const char *>(instruction(context)) + 1);
 }
 
 void sim_install_fault_handler(void)
@@ -179,6 +217,6 @@ void sim_install_fault_handler(void)
 	a.sa_sigaction = on_fault;
 	a.sa_flags = SA_SIGINFO | SA_ONSTACK;
 	sigemptyset(&a.sa_mask);
-	sigaction(SIGSEGV, &a, &previous[0]);
-	sigaction(SIGBUS, &a, &previous[1]);
+	for (int i = 0; i < 3; i++)
+		sigaction(signals[i], &a, &previous[i]);
 }

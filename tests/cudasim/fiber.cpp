@@ -48,6 +48,12 @@ unsigned sim_warp_phase(void)
 	return cudasim_self ? warps[cudasim_self->warp].phase : 0;
 }
 
+bool sim_in_fiber_record(const void *p)
+{
+	const void *low = fibers, *high = fibers + MAX_THREADS;
+	return p >= low && p < high;
+}
+
 bool sim_on_fiber_stack(const void *p)
 {
 	const char *low = fibers[0].stack, *q = static_cast<const char *>(p);
@@ -128,6 +134,7 @@ static void begin_thread(cudasim_fiber *f)
 	f->warp = f->index / 32;
 	f->copies = nullptr;
 	f->n_copies = f->n_commits = 0;
+	f->fenced = false;
 }
 
 static void name_place(char *text, size_t n, cudasim_place at)

@@ -38,7 +38,7 @@ struct sim_capture_state {
 	std::vector<std::vector<uint64_t>> known; /* [lane][other]: up to where it has waited for the other */
 };
 
-static std::vector<sim_capture_state *> captures; /* under way */
+static std::vector<sim_capture_state *> &captures = *new std::vector<sim_capture_state *>; /* under way */
 
 static bool under_way(const sim_capture_state *c)
 {
@@ -167,7 +167,7 @@ static bool all_joined(const sim_capture_state *c)
 /* Events may still name the capture: it is never deleted, so that they can be told from those of a later one. */
 static void finish(sim_capture_state *c)
 {
-	static std::vector<sim_capture_state *> ended;
+	static std::vector<sim_capture_state *> &ended = *new std::vector<sim_capture_state *>;
 	for (cudaStream_t s : c->lanes)
 		s->capture = nullptr;
 	captures.erase(std::find(captures.begin(), captures.end(), c));

@@ -15,39 +15,51 @@
 #endif
 
 enum { PAGE = 4096, ALIGN = 256, GUARD_BYTE = 0xA5, POISON_BYTE = 0xFF };
-static const size_t REGION_BYTES = size_t(1) << 40;
+#ifdef CUDASIM_CHECK
+extern const size_t heap_region_bytes = size_t(1) << 36; /* its shadow takes 24 times as much */
+#else
+static const size_t heap_region_bytes = size_t(1) << 40;
+#endif
 
 struct region {
 	char *base, *next;
 	std::vector<mem_block *> blocks; /* ascending */
 	size_t used;
 };
-static region regions[2];
-static std::vector<mem_block *> registered; /* of cudaHostRegister */
+static region *const regions = new region[2]();
+static std::vector<mem_block *> &registered = *new std::vector<mem_block *>; /* of cudaHostRegister */
 static unsigned n_blocks;
+
+/* One reservation for both: device memory in its lower half. */
+char *heap_regions_base;
 
 static region *region_of(block_kind kind)
 {
-	region *r = &regions[kind];
-	if (!r->base) {
-		void *p = mmap(nullptr, REGION_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!heap_regions_base) {
+		void *p = mmap(nullptr, 2 * heap_region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
-			cudasim_die("no address space for %s memory", kind == BLOCK_DEVICE ? "device" : "pinned");
-		r->base = r->next = static_cast<char *>(p);
+			cudasim_die("no address space for device and pinned memory");
+		heap_regions_base = static_cast<char *>(p);
+		for (int k = 0; k < 2; k++)
+			regions[k].base = regions[k].next = heap_regions_base + static_cast<size_t>(k) * heap_region_bytes;
 	}
-	return r;
+	return &regions[kind];
+}
+
+static bool in_region(const void *p, block_kind kind)
+{
+	const char *q = static_cast<const char *>(p), *base = regions[kind].base;
+	return base && q >= base && q < base + heap_region_bytes;
 }
 
 bool heap_in_device_region(const void *p)
 {
-	const region *r = &regions[BLOCK_DEVICE];
-	return r->base && p >= r->base && p < r->base + REGION_BYTES;
+	return in_region(p, BLOCK_DEVICE);
 }
 
 bool heap_in_pinned_region(const void *p)
 {
-	const region *r = &regions[BLOCK_PINNED];
-	return r->base && p >= r->base && p < r->base + REGION_BYTES;
+	return in_region(p, BLOCK_PINNED);
 }
 
 size_t heap_used(void)
@@ -82,7 +94,7 @@ mem_block *heap_alloc(block_kind kind, size_t bytes)
 	if (kind == BLOCK_DEVICE && (bytes > sim_settings().memory_bytes || r->used + bytes > sim_settings().memory_bytes))
 		return nullptr;
 	const size_t body = round_up(bytes ? bytes : 1, ALIGN), pages = round_up(body, PAGE);
-	if (static_cast<size_t>(r->base + REGION_BYTES - r->next) < pages + 2 * PAGE)
+	if (static_cast<size_t>(r->base + heap_region_bytes - r->next) < pages + 2 * PAGE)
 		cudasim_die("the address space of device memory is used up");
 	char *first = r->next + PAGE;
 	if (mprotect(first, pages, PROT_READ | PROT_WRITE))
@@ -92,7 +104,7 @@ mem_block *heap_alloc(block_kind kind, size_t bytes)
 	r->blocks.push_back(b);
 	r->used += bytes;
 	set_contents(b);
-	check_memory_new(b);
+	check_memory_new(b, false);
 	return b;
 }
 
@@ -120,8 +132,8 @@ void heap_free(mem_block *b)
 
 void heap_check_guards(void)
 {
-	for (const region &r : regions)
-		for (const mem_block *b : r.blocks)
+	for (const region *r = regions; r < regions + 2; r++)
+		for (const mem_block *b : r->blocks)
 			if (!b->freed)
 				check_guard(b);
 }
@@ -131,18 +143,18 @@ void heap_check_guards(void)
 mem_block *heap_near(const void *p)
 {
 	const char *q = static_cast<const char *>(p);
-	for (const region &r : regions) {
-		if (!r.base || q < r.base || q >= r.next + PAGE)
+	for (const region *r = regions; r < regions + 2; r++) {
+		if (!r->base || q < r->base || q >= r->next + PAGE)
 			continue;
-		size_t low = 0, high = r.blocks.size();
+		size_t low = 0, high = r->blocks.size();
 		while (low < high) {
 			size_t mid = (low + high) / 2;
-			if (r.blocks[mid]->at <= q)
+			if (r->blocks[mid]->at <= q)
 				low = mid + 1;
 			else
 				high = mid;
 		}
-		return low ? r.blocks[low - 1] : nullptr;
+		return low ? r->blocks[low - 1] : nullptr;
 	}
 	return nullptr;
 }

@@ -41,13 +41,35 @@ bool sim_in_shared(const void *p)
 	return q >= arena && q < arena + sizeof arena;
 }
 
+bool sim_in_shared_array(const void *p, size_t bytes)
+{
+	const size_t off = static_cast<size_t>(static_cast<const char *>(p) - arena);
+	for (unsigned i = 0; i < n_slots; i++)
+		if (off >= slots[i].off && off + bytes <= slots[i].off + slots[i].bytes)
+			return true;
+	return false;
+}
+
+static bool inside(const void *p, const void *object, size_t bytes)
+{
+	const char *q = static_cast<const char *>(p), *o = static_cast<const char *>(object);
+	return q >= o && q < o + bytes;
+}
+
+bool sim_is_kernel_state(const void *p)
+{
+	return inside(p, params, sizeof params) || inside(p, &cudasim_self, sizeof cudasim_self) || sim_in_fiber_record(p) ||
+	       inside(p, &cudasim_block_index, sizeof cudasim_block_index) ||
+	       inside(p, &cudasim_block_dim, sizeof cudasim_block_dim) || inside(p, &cudasim_grid_dim, sizeof cudasim_grid_dim);
+}
+
 /* --- attributes of kernels ------------------------------------------------------------------------------------------- */
 
 struct kernel_limit {
 	const void *kernel;
 	size_t dynamic_bytes;
 };
-static std::vector<kernel_limit> limits;
+static std::vector<kernel_limit> &limits = *new std::vector<kernel_limit>;
 
 size_t sim_dynamic_limit(const void *kernel)
 {
@@ -87,7 +109,6 @@ static void close_slot(size_t off, size_t bytes, const char *name)
 #endif
 	slots[n_slots++] = {off, bytes, name};
 	arena_used = end;
-	check_shared_slot(arena + off, bytes);
 }
 
 static void begin_shared(void)
@@ -95,7 +116,6 @@ static void begin_shared(void)
 	unpoison();
 	n_slots = 0;
 	static_used = arena_used = 0;
-	check_block_begin();
 	close_slot(0, dynamic_bytes, "the dynamic shared memory");
 }
 
@@ -154,18 +174,20 @@ static void require_shared(const void *p, unsigned bytes, const char *what)
 		cudasim_die("%s: %p is not in shared memory", what, p);
 	if (reinterpret_cast<uintptr_t>(p) % bytes)
 		cudasim_die("%s: shared address %u is not a multiple of %u", what, cudasim_shared_address(p), bytes);
-	const size_t off = cudasim_shared_address(p);
-	for (unsigned i = 0; i < n_slots; i++)
-		if (off >= slots[i].off && off + bytes <= slots[i].off + slots[i].bytes)
-			return;
-	cudasim_die("%s: shared address %zu is outside every shared array", what, off);
+	if (!sim_in_shared_array(p, bytes))
+		cudasim_die("%s: shared address %u is outside every shared array", what, cudasim_shared_address(p));
 }
 
 void cudasim_warp_read(void *to, const void *shared, unsigned bytes)
 {
 	require_shared(shared, bytes, "ldmatrix");
-	check_range(shared, bytes, false);
+	check_warp_read(shared, bytes);
 	memcpy(to, shared, bytes);
+}
+
+void cudasim_atomic(void *p, unsigned bytes)
+{
+	check_atomic(p, bytes);
 }
 
 /* --- cp.async -------------------------------------------------------------------------------------------------------- */

@@ -229,7 +229,7 @@ ncclResult_t ncclCommFinalize(ncclComm_t c)
 ncclResult_t ncclCommDestroy(ncclComm_t c)
 {
 	sim_lock lock;
-	static std::vector<ncclComm_t> dead;
+	static std::vector<ncclComm_t> &dead = *new std::vector<ncclComm_t>;
 	require_ready(c, "ncclCommDestroy");
 	dead.push_back(c);
 	return ncclSuccess;
@@ -283,7 +283,7 @@ ncclResult_t ncclCommCuDevice(const ncclComm_t, int *device)
 /* --- groups ---------------------------------------------------------------------------------------------------------- */
 
 static int group_depth;
-static std::vector<collective> group;
+static std::vector<collective> &group = *new std::vector<collective>;
 static cudaStream_t group_stream;
 
 ncclResult_t ncclGroupStart(void)

@@ -9,7 +9,10 @@
  *   api.cpp     the rest of the runtime API
  *   fault.cpp   settings, messages, the handler of invalid addresses
  *   lt.cpp gemm.cpp nccl.cpp   the libraries;  nccl_mpi.cpp: the only file that knows MPI
- *   check.cpp   the checker build's __tsan_* hooks
+ *   check.cpp   the checker build's __tsan_* hooks and shadow memory;  clocks.cpp: its vector clocks
+ *
+ * Tables are `static T &x = *new T`: never destroyed, so that they can be used up to the end of the process, and reachable,
+ * so that leak checkers do not mind.
  *
  * Everything runs in the host thread that calls the API, one call at a time (a lock covers the API), so runs repeat.
  */
@@ -46,12 +49,10 @@ extern sim_random sim_thread_random, sim_stream_random;
 
 /* --- messages ------------------------------------------------------------------------------------------------------- */
 
-/* A defect of the program: counted, printed once per place; the process ends at exit with a failure. Only the checker
- * reports that way, everything else dies at once. */
-void sim_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Who runs: "kernel NAME, block (..), thread (..)" or "host code". */
 const char *sim_who(void);
 void sim_install_fault_handler(void);
+void sim_print_line_of(const void *pc); /* "  at function in file:line", if binutils and debug information are there */
 
 /* --- one lock for the API ------------------------------------------------------------------------------------------- */
 
@@ -91,6 +92,8 @@ mem_block *heap_require(const void *p, size_t bytes, block_kind kind, const char
 enum { SHARED_BYTES = 256 * 1024 };
 extern char *sim_shared_base;
 bool sim_in_shared(const void *p);
+bool sim_in_shared_array(const void *p, size_t bytes); /* wholly inside one AX_SHARED array or the dynamic memory */
+bool sim_is_kernel_state(const void *p);	       /* what the simulator keeps for kernels: threadIdx, parameters */
 /* Bytes of dynamic shared memory a kernel may have. */
 size_t sim_dynamic_limit(const void *kernel);
 void sim_set_dynamic_limit(const void *kernel, size_t bytes);
@@ -156,25 +159,26 @@ struct sim_block {
 extern sim_block sim_current;
 void sim_run_block(void); /* all threads of sim_current, to their ends */
 bool sim_on_fiber_stack(const void *p);
+bool sim_in_fiber_record(const void *p);
 bool sim_on_stack_guard(const void *p);
 unsigned sim_warp_phase(void); /* operations of the running thread's full warp so far */
 
 /* --- the checker: nothing in other builds ---------------------------------------------------------------------------- */
 
 #ifdef CUDASIM_CHECK
-void check_memory_new(const mem_block *b);
+void check_memory_new(const mem_block *b, bool by_operation);
 void check_memory_freed(const mem_block *b);
 void check_enqueue(sim_op *op, cudaStream_t s);
 void check_host_waited(cudaStream_t s, uint64_t seq);
 void check_begin_op(const sim_op *op);
 void check_end_op(void);
 void check_range(const void *p, size_t bytes, bool write);
-void check_shared_slot(const void *p, size_t bytes);
-void check_block_begin(void);
+void check_warp_read(const void *p, size_t bytes);
+void check_atomic(const void *p, size_t bytes);
 void check_in_flight(const void *p, size_t bytes, bool begins);
 void check_stream_new(cudaStream_t s);
 #else
-static inline void check_memory_new(const mem_block *)
+static inline void check_memory_new(const mem_block *, bool)
 {
 }
 static inline void check_memory_freed(const mem_block *)
@@ -195,10 +199,10 @@ static inline void check_end_op(void)
 static inline void check_range(const void *, size_t, bool)
 {
 }
-static inline void check_shared_slot(const void *, size_t)
+static inline void check_warp_read(const void *, size_t)
 {
 }
-static inline void check_block_begin(void)
+static inline void check_atomic(const void *, size_t)
 {
 }
 static inline void check_in_flight(const void *, size_t, bool)

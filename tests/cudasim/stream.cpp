@@ -12,9 +12,9 @@
  */
 #include "stream.h"
 
-static std::vector<cudaStream_t> streams;
-static std::vector<cudaEvent_t> events;
-static std::deque<sim_event_point> collectives; /* not yet run, in the host's order */
+static std::vector<cudaStream_t> &streams = *new std::vector<cudaStream_t>;
+static std::vector<cudaEvent_t> &events = *new std::vector<cudaEvent_t>;
+static std::deque<sim_event_point> &collectives = *new std::deque<sim_event_point>; /* not yet run, in the host's order */
 static const sim_op *running;
 
 const std::vector<cudaStream_t> &sim_streams(void)
@@ -60,7 +60,7 @@ cudaStream_t sim_new_stream(void)
 /* The record stays: points of events name it. */
 void sim_drop_stream(cudaStream_t s)
 {
-	static std::vector<cudaStream_t> dropped;
+	static std::vector<cudaStream_t> &dropped = *new std::vector<cudaStream_t>;
 	dropped.push_back(s);
 	sim_run_to(s, s->n_enqueued);
 	for (size_t i = 0; i < streams.size(); i++)

@@ -207,8 +207,9 @@ template <class T> static CUDASIM_INLINE void __stcg(T *p, T v)
 {
 	*p = v;
 }
-static CUDASIM_INLINE void __threadfence(void)
+CUDASIM_TWIN void __threadfence(void)
 {
+	cudasim_self->fenced = true;
 }
 static CUDASIM_INLINE void __threadfence_block(void)
 {

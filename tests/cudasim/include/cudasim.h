@@ -78,6 +78,7 @@ struct cudasim_fiber {
 	cudasim_place waits; /* where, while it waits; file null: it does not */
 	cudasim_copy *copies; /* cp.async of this thread that have not landed, oldest first */
 	unsigned n_copies, n_commits;
+	bool fenced; /* executed __threadfence() */
 	char *stack; /* lowest usable byte */
 };
 

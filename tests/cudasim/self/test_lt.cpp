@@ -153,7 +153,7 @@ static bool all_layouts(cudaDataType_t in, cudaDataType_t out, double limit, cub
 {
 	bool good = true;
 	for (unsigned bits = 0; bits < 32; bits++) {
-		problem p = {37, 41, 300, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0, (bits & 16) != 0,
+		problem p = {37, 41, CUDASIM_FLAVOUR_PLAIN ? 300 : 40, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0, (bits & 16) != 0,
 			     in, out, !(bits & 16), 1 + static_cast<int>(bits % 3), static_cast<int>(bits % 4) - 1, 0.5f,
 			     bits % 2 ? 1.0f : 0.0f};
 		const double e = error_of(p, h, s);
