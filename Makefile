@@ -48,6 +48,16 @@ $(B)/%.o: %.c Makefile config.mk VERSION
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What is not installed is said once, with the remedy, before the first of many compiler messages.
+HEADERS := yaml.h zstd.h xxhash.h pcre2.h zlib.h dnnl.h
+$(B)/gen/headers: Makefile
+	@mkdir -p $(@D)
+	@for h in $(HEADERS); do \
+		printf '#if !__has_include(<%s>)\n#error\n#endif\n' $$h | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 || missing="$$missing $$h"; \
+	done; [ -z "$$missing" ] || { echo "not installed:$$missing; sh scripts/deps.sh installs what ax is built with" >&2; exit 1; }
+	@touch $@
+$(LIB_OBJ): | $(B)/gen/headers
+
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make install into a folder with a space under a strict umask: everybody can use it, it runs, and uninstall leaves no file.
+# make, and make install into a folder with a space under a strict umask: everybody can use it, it runs, and uninstall leaves no file.
 : "${BUILD:=build}"
 [ -x "$BUILD/bin/ax-view" ] || { echo "ok 1 - install # SKIP no tool is built"; exit 0; }
 tmp=$(mktemp -d) || exit 1
@@ -37,5 +37,9 @@ find "$tmp/the root" ! -type d >>"$tmp/why"
 say "uninstall leaves no file"
 into uninstall
 say "uninstall where nothing is"
+make -s B="$BUILD/gen/none" HEADERS="stdio.h no-such.h nor-this.h" "$BUILD/gen/none/gen/headers" >"$tmp/log" 2>&1
+grep -q 'not installed: no-such.h nor-this.h; sh scripts/deps.sh' "$tmp/log" && : >"$tmp/why" || cp "$tmp/log" "$tmp/why"
+rm -rf "$BUILD/gen/none"
+say "what a build lacks is said, with what to do"
 echo "1..$n"
 exit $bad
