@@ -30,11 +30,13 @@ end_of() {
 	[ -z "$left" ] && [ $status -ne 0 ] && [ $took -le "$2" ]
 }
 
+named() { grep -q 'rank 1' "$tmp/err" || { sed 's/^/# /' "$tmp/err" >&2; return 1; }; }
+
 check "killed rank: the job ends within 30 s" end_of -KILL 30 ""
-check "and rank 1 is named" grep -q 'rank 1' "$tmp/err"
+check "and rank 1 is named" named
 if [ -n "$AX_LONG" ]; then
 	check "stopped rank: the job ends within 120 s" end_of -STOP 120 ""
 else
 	check "stopped rank: the job ends (with short limits)" end_of -STOP 30 "--hang-timeout 8"
 fi
-check "and rank 1 is named" grep -q 'rank 1' "$tmp/err"
+check "and rank 1 is named" named
