@@ -100,7 +100,7 @@ void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later);
  * A is stored as (m, k), or as (k, m) if a_trans; B as (k, n), or as (n, k) if b_trans. Strides of rows in elements. Sums
  * in f32, products of f32 in plain f32 (never TF32).
  */
-struct ax_cuda_mm {
+struct ax_cuda_product {
 	int m, n, k;
 	bool a_trans, b_trans;
 	size_t lda, ldb, ldo;
@@ -108,7 +108,7 @@ struct ax_cuda_mm {
 	float alpha, beta;
 };
 
-void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_mm *p, void *out, const void *a, const void *b, const void *bias);
+void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product *p, void *out, const void *a, const void *b, const void *bias);
 
 /* --- the parts, a file each ----------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,8 @@ static const struct part {
 	void (*fill)(struct ax_cuda *c);
 	size_t (*scratch)(const struct ax_cuda *c, const struct ax_shape *s);
 } parts[] = {
+	{ ax_cuda_elem, ax_cuda_elem_scratch },
+	{ ax_cuda_norm, ax_cuda_norm_scratch },
 	{ ax_cuda_linear, NULL },
 };
 

@@ -142,7 +142,7 @@ static uint32_t alignment(const void *p)
 	return low && low < 256 ? (uint32_t)low : 256;
 }
 
-static struct ax_tuning_key key_of(const struct ax_cuda_mm *p, const struct ax_lt_args *x, bool bias)
+static struct ax_tuning_key key_of(const struct ax_cuda_product *p, const struct ax_lt_args *x, bool bias)
 {
 	struct ax_tuning_key k;
 
@@ -184,7 +184,7 @@ static struct ax_lt_plan *plan_of(struct ax_cuda *c, const struct ax_tuning_key 
 	return &lt->plan[lt->n_plan++];
 }
 
-void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_mm *p, void *out, const void *a, const void *b, const void *bias)
+void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product *p, void *out, const void *a, const void *b, const void *bias)
 {
 	struct ax_lt_args x = { a, b, out, p->alpha, p->beta };
 	struct ax_tuning_key k = key_of(p, &x, bias != NULL);

@@ -1,0 +1,424 @@
+/* Elementwise ops, sums of squares and of columns, the gated activation. All are bound by memory. */
+#include <cuda_fp16.h>
+
+#include "tensor/cuda/access.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/cuda/parts.h"
+
+static const unsigned THREADS = 256;
+
+/* Blocks for n elements, eight a thread. */
+static unsigned blocks_of(size_t n)
+{
+	return static_cast<unsigned>((n + 8 * THREADS - 1) / (8 * THREADS));
+}
+
+AX_DEVICE size_t first_of_thread(void)
+{
+	return (static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x) * 8;
+}
+
+/* --- conversions and sums of arrays ---------------------------------------------------------------------------------- */
+
+AX_DEVICE float ax_to_f32(__half x)
+{
+	return __half2float(x);
+}
+template <> __device__ __forceinline__ __half ax_from_f32<__half>(float x)
+{
+	return __float2half_rn(x);
+}
+
+template <class Ty, class Tx, bool VEC> static __global__ void cast_kernel(Ty *y, const Tx *x, size_t n)
+{
+	const size_t i = first_of_thread();
+	float v[8];
+
+	ax_read8<VEC>(v, x, i, n);
+	ax_write8<VEC>(y, v, i, n);
+}
+
+/* f16 has no 16-byte path: it is met when a model is loaded, not in a step. */
+template <class Ty, class Tx> static __global__ void cast_half_kernel(Ty *y, const Tx *x, size_t n)
+{
+	const size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+
+	if (i < n)
+		y[i] = ax_from_f32<Ty>(ax_to_f32(x[i]));
+}
+
+template <class Ty, class Tx> static void cast_run(struct ax_cuda *c, void *y, const void *x, size_t n)
+{
+	Ty *to = static_cast<Ty *>(y);
+	const Tx *from = static_cast<const Tx *>(x);
+
+	if (ax_aligned16<Ty>(y, 0) && ax_aligned16<Tx>(x, 0))
+		AX_LAUNCH((cast_kernel<Ty, Tx, true>), blocks_of(n), THREADS, 0, c->compute, to, from, n);
+	else
+		AX_LAUNCH((cast_kernel<Ty, Tx, false>), blocks_of(n), THREADS, 0, c->compute, to, from, n);
+}
+
+template <class Ty, class Tx> static void cast_half(struct ax_cuda *c, void *y, const void *x, size_t n)
+{
+	const unsigned blocks = static_cast<unsigned>((n + THREADS - 1) / THREADS);
+
+	AX_LAUNCH((cast_half_kernel<Ty, Tx>), blocks, THREADS, 0, c->compute, static_cast<Ty *>(y), static_cast<const Tx *>(x), n);
+}
+
+static void cast(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	typedef void run(struct ax_cuda *, void *, const void *, size_t);
+	/* by AX_F32, AX_BF16, AX_F16: to, from */
+	static run *const table[3][3] = {
+		{cast_run<float, float>, cast_run<float, ax_bf16>, cast_half<float, __half>},
+		{cast_run<ax_bf16, float>, cast_run<ax_bf16, ax_bf16>, cast_half<ax_bf16, __half>},
+		{cast_half<__half, float>, cast_half<__half, ax_bf16>, cast_half<__half, __half>},
+	};
+
+	if (n)
+		table[ty][tx](c, y, x, n);
+	ax_cuda_done(c, "cast");
+}
+
+template <class T, bool VEC> static __global__ void axpy_kernel(float *y, const T *x, float alpha, size_t n)
+{
+	const size_t i = first_of_thread();
+	float a[8], b[8];
+
+	ax_read8<VEC>(a, x, i, n);
+	ax_read8<VEC>(b, y, i, n);
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		b[k] += alpha * a[k];
+	ax_write8<VEC>(y, b, i, n);
+}
+
+template <class T, bool VEC> static void axpy_run(struct ax_cuda *c, float *y, const void *x, float alpha, size_t n)
+{
+	AX_LAUNCH((axpy_kernel<T, VEC>), blocks_of(n), THREADS, 0, c->compute, y, static_cast<const T *>(x), alpha, n);
+}
+
+static void axpy(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(x, 0);
+
+	if (n && tx == AX_BF16)
+		vec ? axpy_run<ax_bf16, true>(c, y, x, alpha, n) : axpy_run<ax_bf16, false>(c, y, x, alpha, n);
+	else if (n)
+		vec ? axpy_run<float, true>(c, y, x, alpha, n) : axpy_run<float, false>(c, y, x, alpha, n);
+	ax_cuda_done(c, "axpy");
+}
+
+template <bool VEC> static __global__ void scale_kernel(float *x, float alpha, size_t n)
+{
+	const size_t i = first_of_thread();
+	float v[8];
+
+	ax_read8<VEC>(v, x, i, n);
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		v[k] *= alpha;
+	ax_write8<VEC>(x, v, i, n);
+}
+
+static void scale(struct ax_dev *d, float *x, float alpha, size_t n)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+
+	if (n && ax_aligned16<float>(x, 0))
+		AX_LAUNCH(scale_kernel<true>, blocks_of(n), THREADS, 0, c->compute, x, alpha, n);
+	else if (n)
+		AX_LAUNCH(scale_kernel<false>, blocks_of(n), THREADS, 0, c->compute, x, alpha, n);
+	ax_cuda_done(c, "scale");
+}
+
+template <class T, bool VEC> static __global__ void add_kernel(T *y, const T *a, const T *b, size_t n)
+{
+	const size_t i = first_of_thread();
+	float u[8], v[8];
+
+	ax_read8<VEC>(u, a, i, n);
+	ax_read8<VEC>(v, b, i, n);
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		u[k] += v[k];
+	ax_write8<VEC>(y, u, i, n);
+}
+
+template <class T, bool VEC> static void add_run(struct ax_cuda *c, void *y, const void *a, const void *b, size_t n)
+{
+	AX_LAUNCH((add_kernel<T, VEC>), blocks_of(n), THREADS, 0, c->compute, static_cast<T *>(y), static_cast<const T *>(a),
+		  static_cast<const T *>(b), n);
+}
+
+static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t n)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(a, 0) && ax_aligned16<float>(b, 0);
+
+	if (n)
+		AX_DISPATCH(c, vec, add_run, c, y, a, b, n);
+	ax_cuda_done(c, "add");
+}
+
+/* --- sum of squares -------------------------------------------------------------------------------------------------- */
+
+static const size_t SUMSQ_BLOCKS = 1024;
+
+/* part[block] = the sum over its share of x, in double: a thread's share is every gridDim-th group of eight. */
+template <bool VEC> static __global__ void sumsq_kernel(double *part, const float *x, size_t n)
+{
+	AX_SHARED(double, warps, [32]);
+	const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x * 8;
+	double sum = 0;
+	float v[8];
+
+	for (size_t i = first_of_thread(); i < n; i += step) {
+		ax_read8<VEC>(v, x, i, n);
+		AX_UNROLL
+		for (int k = 0; k < 8; k++)
+			sum += static_cast<double>(v[k]) * static_cast<double>(v[k]);
+	}
+	sum = ax_block_sum(sum, warps);
+	if (threadIdx.x == 0)
+		part[blockIdx.x] = sum;
+}
+
+static __global__ void sumsq_end_kernel(double *out, const double *part, unsigned n)
+{
+	AX_SHARED(double, warps, [32]);
+	double sum = 0;
+
+	for (unsigned i = threadIdx.x; i < n; i += blockDim.x)
+		sum += part[i];
+	sum = ax_block_sum(sum, warps);
+	if (threadIdx.x == 0)
+		*out = sum;
+}
+
+static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const size_t want = blocks_of(n);
+	const unsigned blocks = static_cast<unsigned>(want < 1 ? 1 : want < SUMSQ_BLOCKS ? want : SUMSQ_BLOCKS);
+	double *part = static_cast<double *>(ax_cuda_scratch(c, "sumsq", SUMSQ_BLOCKS * sizeof(*part)));
+
+	if (!part)
+		return;
+	if (ax_aligned16<float>(x, 0))
+		AX_LAUNCH(sumsq_kernel<true>, blocks, THREADS, 0, c->compute, part, x, n);
+	else
+		AX_LAUNCH(sumsq_kernel<false>, blocks, THREADS, 0, c->compute, part, x, n);
+	AX_LAUNCH(sumsq_end_kernel, 1, THREADS, 0, c->compute, out, part, blocks);
+	ax_cuda_done(c, "sumsq");
+}
+
+/* --- sums of columns ------------------------------------------------------------------------------------------------- */
+
+/* to[i] += part[0][i] + part[1][i] + ...; a thread a column. */
+static __global__ void add_parts_kernel(float *to, const float *part, int n_part, size_t n)
+{
+	const size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+	float sum = 0;
+
+	if (i >= n)
+		return;
+	for (int k = 0; k < n_part; k++)
+		sum += part[static_cast<size_t>(k) * n + i];
+	to[i] += sum;
+}
+
+void ax_cuda_add_parts(struct ax_cuda *c, float *to, const float *part, int n_part, size_t n)
+{
+	const unsigned threads = 64, blocks = static_cast<unsigned>((n + threads - 1) / threads);
+
+	AX_LAUNCH(add_parts_kernel, blocks, threads, 0, c->compute, to, part, n_part, n);
+}
+
+/* part[block] (O) = the sum of the block's rows of dy: block b has rows b, b + gridDim.x, ... */
+template <class T, bool VEC> static __global__ void columns_kernel(float *part, const T *dy, size_t ld, int N, size_t O)
+{
+	float *mine = part + static_cast<size_t>(blockIdx.x) * O;
+
+	for (size_t o = threadIdx.x * 8u; o < O; o += blockDim.x * 8u) {
+		float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[8];
+
+		for (int n = static_cast<int>(blockIdx.x); n < N; n += static_cast<int>(gridDim.x)) {
+			ax_read8<VEC>(v, dy + static_cast<size_t>(n) * ld, o, O);
+			AX_UNROLL
+			for (int k = 0; k < 8; k++)
+				sum[k] += v[k];
+		}
+		ax_write8<false>(mine, sum, o, O);
+	}
+}
+
+template <class T, bool VEC> static void columns_run(struct ax_cuda *c, float *part, int n_part, const void *dy, size_t ld, int N, size_t O)
+{
+	AX_LAUNCH((columns_kernel<T, VEC>), static_cast<unsigned>(n_part), ax_row_threads(O, THREADS), 0, c->compute, part,
+		  static_cast<const T *>(dy), ld, N, O);
+}
+
+static void bias_grad(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const size_t n = static_cast<size_t>(O);
+	const int n_part = ax_cuda_n_part(c, N, n);
+	const bool vec = c->act == AX_BF16 ? ax_aligned16<ax_bf16>(dy, lddy) : ax_aligned16<float>(dy, lddy);
+	float *part = static_cast<float *>(ax_cuda_scratch(c, "bias_grad", ax_cuda_part_bytes(c, N, n)));
+
+	if (!part)
+		return;
+	AX_DISPATCH(c, vec, columns_run, c, part, n_part, dy, lddy, N, n);
+	ax_cuda_add_parts(c, db, part, n_part, n);
+	ax_cuda_done(c, "bias_grad");
+}
+
+/* --- the gated activation -------------------------------------------------------------------------------------------- */
+
+/* The activation of x, and its derivative. */
+template <int FN> AX_DEVICE float activate(float x, float *slope)
+{
+	if (FN == AX_ACT_SILU) {
+		const float s = 1.0f / (1.0f + expf(-x));
+
+		*slope = s * (1.0f + x * (1.0f - s));
+		return x * s;
+	}
+	if (FN == AX_ACT_GELU) {
+		const float cdf = 0.5f * (1.0f + erff(x * 0.70710678f));
+
+		*slope = cdf + x * 0.39894228f * expf(-0.5f * x * x);
+		return x * cdf;
+	}
+	const float t = tanhf(0.79788456f * (x + 0.044715f * x * x * x));
+
+	*slope = 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * 0.79788456f * (1.0f + 3.0f * 0.044715f * x * x);
+	return 0.5f * x * (1.0f + t);
+}
+
+/* Row and first column of a thread, where each row takes `tiles` blocks. */
+struct place {
+	size_t row, col;
+};
+
+AX_DEVICE place place_of(unsigned tiles)
+{
+	return {blockIdx.x / tiles, (static_cast<size_t>(blockIdx.x % tiles) * blockDim.x + threadIdx.x) * 8};
+}
+
+template <class T, bool VEC, int FN> static __global__ void glu_fwd_kernel(T *h, const T *gu, unsigned tiles, size_t F)
+{
+	const place at = place_of(tiles);
+	const T *gate = gu + at.row * 2 * F;
+	float g[8], u[8], slope;
+
+	ax_read8<VEC>(g, gate, at.col, F);
+	ax_read8<VEC>(u, gate + F, at.col, F);
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		u[k] *= activate<FN>(g[k], &slope);
+	ax_write8<VEC>(h + at.row * F, u, at.col, F);
+}
+
+/* dgu may be gu: a thread writes what it alone has read. */
+template <class T, bool VEC, int FN> static __global__ void glu_bwd_kernel(T *dgu, const T *dh, const T *gu, unsigned tiles, size_t F)
+{
+	const place at = place_of(tiles);
+	const T *gate = gu + at.row * 2 * F;
+	float g[8], u[8], dy[8], slope;
+
+	ax_read8<VEC>(g, gate, at.col, F);
+	ax_read8<VEC>(u, gate + F, at.col, F);
+	ax_read8<VEC>(dy, dh + at.row * F, at.col, F);
+	AX_UNROLL
+	for (int k = 0; k < 8; k++) {
+		const float a = activate<FN>(g[k], &slope);
+
+		g[k] = dy[k] * u[k] * slope;
+		u[k] = dy[k] * a;
+	}
+	ax_write8<VEC>(dgu + at.row * 2 * F, g, at.col, F);
+	ax_write8<VEC>(dgu + at.row * 2 * F + F, u, at.col, F);
+}
+
+/* A launch for every token: blocks wide enough for a row, or several a row. */
+struct row_grid {
+	unsigned threads, tiles, blocks;
+};
+
+static struct row_grid row_grid_of(int N, size_t F)
+{
+	const unsigned threads = ax_row_threads(F, THREADS), tiles = static_cast<unsigned>((F + threads * 8 - 1) / (threads * 8));
+
+	return {threads, tiles, tiles * static_cast<unsigned>(N)};
+}
+
+template <class T, bool VEC> static void glu_fwd_run(struct ax_cuda *c, void *h, const void *gu, enum ax_act_fn fn, int N, size_t F)
+{
+	const struct row_grid g = row_grid_of(N, F);
+	typedef void kernel(T *, const T *, unsigned, size_t);
+	kernel *const table[] = {glu_fwd_kernel<T, VEC, AX_ACT_SILU>, glu_fwd_kernel<T, VEC, AX_ACT_GELU_TANH>,
+				 glu_fwd_kernel<T, VEC, AX_ACT_GELU>};
+
+	AX_LAUNCH(table[fn], g.blocks, g.threads, 0, c->compute, static_cast<T *>(h), static_cast<const T *>(gu), g.tiles, F);
+}
+
+template <class T, bool VEC>
+static void glu_bwd_run(struct ax_cuda *c, void *dgu, const void *dh, const void *gu, enum ax_act_fn fn, int N, size_t F)
+{
+	const struct row_grid g = row_grid_of(N, F);
+	typedef void kernel(T *, const T *, const T *, unsigned, size_t);
+	kernel *const table[] = {glu_bwd_kernel<T, VEC, AX_ACT_SILU>, glu_bwd_kernel<T, VEC, AX_ACT_GELU_TANH>,
+				 glu_bwd_kernel<T, VEC, AX_ACT_GELU>};
+
+	AX_LAUNCH(table[fn], g.blocks, g.threads, 0, c->compute, static_cast<T *>(dgu), static_cast<const T *>(dh),
+		  static_cast<const T *>(gu), g.tiles, F);
+}
+
+/* Are rows of F elements, and of 2F in halves, whole numbers of 16 bytes? */
+static bool glu_vec(const struct ax_cuda *c, size_t F)
+{
+	return F * ax_dtype_size(c->act) % 16 == 0;
+}
+
+static void glu_fwd(struct ax_dev *d, void *h, const void *gu, enum ax_act_fn fn, int N, int F)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const size_t f = static_cast<size_t>(F);
+	const bool vec = glu_vec(c, f) && ax_aligned16<float>(h, 0) && ax_aligned16<float>(gu, 0);
+
+	AX_DISPATCH(c, vec, glu_fwd_run, c, h, gu, fn, N, f);
+	ax_cuda_done(c, "glu_fwd");
+}
+
+static void glu_bwd(struct ax_dev *d, void *dgu, const void *dh, const void *gu, enum ax_act_fn fn, int N, int F)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+	const size_t f = static_cast<size_t>(F);
+	const bool vec = glu_vec(c, f) && ax_aligned16<float>(dgu, 0) && ax_aligned16<float>(dh, 0) && ax_aligned16<float>(gu, 0);
+
+	AX_DISPATCH(c, vec, glu_bwd_run, c, dgu, dh, gu, fn, N, f);
+	ax_cuda_done(c, "glu_bwd");
+}
+
+void ax_cuda_elem(struct ax_cuda *c)
+{
+	c->ops.cast = cast;
+	c->ops.axpy = axpy;
+	c->ops.scale = scale;
+	c->ops.add = add;
+	c->ops.sumsq = sumsq;
+	c->ops.bias_grad = bias_grad;
+	c->ops.glu_fwd = glu_fwd;
+	c->ops.glu_bwd = glu_bwd;
+}
+
+size_t ax_cuda_elem_scratch(const struct ax_cuda *c, const struct ax_shape *s)
+{
+	const size_t squares = SUMSQ_BLOCKS * sizeof(double), columns = ax_cuda_part_bytes(c, s->N, static_cast<size_t>(s->O));
+
+	return squares > columns ? squares : columns;
+}
