@@ -21,7 +21,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, bool *missing
 		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s", no.msg);
 	p = so.symbol;
 	if (strcmp(p->version, AX_VERSION) || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
-		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", so.path, p->version, AX_VERSION);
+		return ax_fail(e, AX_ECOMM, "%s is of another build (version %s, this is %s): install both from one", so.path, p->version, AX_VERSION);
 	return p->open(d, o, e);
 }
 

@@ -203,6 +203,7 @@ struct ax_dev {
 	enum ax_dtype act; /* compute dtype: AX_BF16 or AX_F32 */
 	void *impl;        /* the device's own state */
 	const char *name;  /* "cpu (avx512-bf16, oneDNN 2.6.3), 2 threads" */
+	bool deterministic; /* the same run gives the same bits */
 	size_t memory;     /* bytes of its own that are free at the start; 0: it works in the host's memory */
 	/* Frees impl. NULL: not open. */
 	void (*close)(struct ax_dev *d);

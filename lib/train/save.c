@@ -6,6 +6,15 @@
 #include "base/mem.h"
 #include "train/train_impl.h"
 
+static struct ax_val *state_of(const struct ax_train *t, struct ax_arena *a)
+{
+	struct ax_val *v = ax_state_val(a, &t->state, t->env.outdir->path, t->opt.keys);
+
+	if (v && t->tuning && !ax_val_set(a, v, "device_tuning", ax_val_str(a, t->tuning, t->tuning_bytes)))
+		return NULL;
+	return v;
+}
+
 int ax_train_save(struct ax_train *t, struct ax_err *e)
 {
 	struct ax_ckpt_write w = {.units = t->env.units, .dev = t->env.dev, .extra = t->opt.extra,
@@ -20,7 +29,7 @@ int ax_train_save(struct ax_train *t, struct ax_err *e)
 	ax_arena_init(&a, 0);
 	path = ax_ckpt_path(t->env.outdir->path, t->state.step);
 	w.path = path;
-	w.state = ax_state_val(&a, &t->state, t->env.outdir->path, t->opt.keys);
+	w.state = state_of(t, &a);
 	w.box = ax_dist_boxes(t->dist, &w.n_box);
 	rc = path && w.state ? ax_ckpt_begin(&t->saving, t->env.comm, &w, e) : ax_fail(e, AX_EMEM, "out of memory");
 	ax_arena_release(&a);
@@ -109,6 +118,11 @@ static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
 		rc = check_state(t, &s, path, e);
 	if (!rc && t->env.comm->rank == 0)
 		rc = ax_ckpt_verify(&k, e);
+	if (!rc) {
+		rc = ax_train_tuning_adopt(t, ax_val_get(k.state, "device_tuning"), e);
+		if (rc)
+			ax_err_prefix(e, "%s: ", path);
+	}
 	if (!rc)
 		rc = load_parts(t, &k, e);
 	if (!rc)

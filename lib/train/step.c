@@ -40,21 +40,22 @@ static int name_culprits(struct ax_train *t, const struct ax_loader_step *st, st
 }
 
 /*
- * The ranks' shares of the loss, and whether any of them was asked to save or stop, in one small sum: all ranks act on
- * the same answer in the same step.
+ * The ranks' shares of the loss, whether any of them was asked to save or stop, and whether rank 0's device has chosen
+ * algorithms, in one small sum: all ranks act on the same answer in the same step.
  */
 static int share(struct ax_train *t, double *loss, struct ax_step_result *r, struct ax_err *e)
 {
-	double x[3] = {*loss, t->opt.want_save && *t->opt.want_save, t->opt.want_stop && *t->opt.want_stop};
+	double x[4] = {*loss, t->opt.want_save && *t->opt.want_save, t->opt.want_stop && *t->opt.want_stop,
+		       ax_train_tuning_news(t)};
 
 	if (t->opt.want_save)
 		*t->opt.want_save = 0;
 	t->env.comm->what = "sum the loss";
-	AX_TRY(ax_comm_sum_f64(t->env.comm, x, 3, e));
+	AX_TRY(ax_comm_sum_f64(t->env.comm, x, 4, e));
 	*loss = x[0];
 	r->want_save = x[1] > 0;
 	r->want_stop = x[2] > 0;
-	return 0;
+	return x[3] > 0 ? ax_train_tuning_share(t, e) : 0;
 }
 
 static int update(struct ax_train *t, const struct ax_step_result *r, struct ax_err *e)

@@ -336,5 +336,6 @@ void ax_train_close(struct ax_train *t)
 		ax_model_close(t->model);
 	if (t->dist)
 		ax_dist_close(t->dist);
+	ax_free(t->tuning);
 	ax_free(t);
 }

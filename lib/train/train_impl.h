@@ -31,6 +31,8 @@ struct ax_train {
 	int64_t saving_step, saving_best; /* its step, and that of the best one once it is complete */
 	double saving_since, save_s; /* save_s: seconds that the run stood still for checkpoints */
 	double recent_loss, recent_eval;
+	char *tuning;             /* what rank 0's device had chosen when it was shared last; NULL: nothing yet */
+	size_t tuning_bytes;
 };
 
 /* What one step did. */
@@ -60,6 +62,12 @@ bool ax_train_complete(const struct ax_train *t, const struct ax_state *s);
 void ax_train_say_early(const struct ax_train *t);
 /* best.c: the best of the checkpoint that a run goes on from, as far as this run asks for it and still has it. */
 void ax_train_adopt_best(struct ax_train *t, struct ax_state *s);
+/* tuning.c: has rank 0's device chosen anything since it was shared? False on the other ranks. */
+bool ax_train_tuning_news(const struct ax_train *t);
+/* tuning.c: collective: all ranks' devices choose as that of rank 0. */
+int ax_train_tuning_share(struct ax_train *t, struct ax_err *e);
+/* tuning.c: as a checkpoint's trainer state says; NULL: it says nothing. */
+int ax_train_tuning_adopt(struct ax_train *t, const struct ax_val *text, struct ax_err *e);
 /* probe.c: FLOP/s that a large matrix product reaches on this rank's device, in the compute dtype. */
 double ax_probe_peak(struct ax_dev *dev);
 

@@ -235,6 +235,44 @@ static void test_resume_is_exact(void **state)
 	assert_non_null(strstr(e.msg, "--overwrite"));
 }
 
+static char tuned[64];
+static const char chosen[] = "the choice";
+
+static size_t fake_tuning(struct ax_dev *d, char *text, size_t n)
+{
+	if (strlen(chosen) <= n)
+		memcpy(text, chosen, strlen(chosen));
+	return strlen(chosen);
+}
+
+static int fake_tune(struct ax_dev *d, const char *text, size_t n, struct ax_err *e)
+{
+	snprintf(tuned, sizeof(tuned), "%.*s", (int)n, text);
+	return n ? 0 : ax_fail(e, AX_EDATA, "empty");
+}
+
+/* What the device has chosen by measuring goes into checkpoints, and back to the device that resumes from one. */
+static void test_tuning_is_kept(void **state)
+{
+	struct ax_err e = {0};
+	struct ax_ckpt k;
+	const struct ax_val *text;
+
+	f.dev.tuning = fake_tuning;
+	f.dev.tune = fake_tune;
+	must(run(DIR "/tuned", NULL, &f.opt, &e), &e);
+	assert_string_equal(tuned, ""); /* rank 0 follows nobody */
+	must(ax_ckpt_open(&k, DIR "/tuned/checkpoint-3", &e), &e);
+	text = ax_val_get(k.state, "device_tuning");
+	assert_true(text && text->type == AX_STR && text->n == strlen(chosen) && !memcmp(text->u.s, chosen, text->n));
+	ax_ckpt_close(&k);
+	must(ax_remove_tree(DIR "/tuned/checkpoint-6", &e), &e);
+	must(run(DIR "/tuned", "auto", &f.opt, &e), &e);
+	assert_string_equal(tuned, chosen);
+	f.dev.tuning = NULL;
+	f.dev.tune = NULL;
+}
+
 /* A field of the metrics' lines of steps >= 1; AdamW hides a wrong scale of the gradient, its norm does not. */
 static int read_series(const char *path, const char *field, double *out)
 {
@@ -456,7 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cadence),
 		cmocka_unit_test(test_run_and_metrics),
-		cmocka_unit_test(test_resume_is_exact),
+		cmocka_unit_test(test_tuning_is_kept), cmocka_unit_test(test_resume_is_exact),
 		cmocka_unit_test(test_stop_on_request),
 		cmocka_unit_test(test_other_splits_of_a_batch),
 		cmocka_unit_test(test_model_only),

@@ -21,7 +21,8 @@ static int open_comm(struct tool *t, struct ax_err *e)
 static int open_device(struct tool *t, struct ax_err *e)
 {
 	int wanted = (int)ax_conf_opt_int(&t->conf, "threads", 0);
-	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local};
+	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local,
+			       .deterministic = ax_conf_opt_flag(&t->conf, "deterministic"), .measure = t->comm->rank == 0};
 	char warning[256], why[256];
 
 	AX_TRY(tool_dtype(t, &o.act, e));

@@ -105,8 +105,8 @@ void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 
 	ax_info("%s: %.1f M parameters, %d rank%s, %s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
 		t->comm->n_rank > 1 ? "s" : "", ax_strategy_name(t->opt.strategy));
-	ax_info("device: %s; compute %s, masters, moments and gradients f32; recomputation %s; deterministic", t->dev.name,
-		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
+	ax_info("device: %s; compute %s, masters, moments and gradients f32; recomputation %s; %s", t->dev.name,
+		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute), t->dev.deterministic ? "deterministic" : "not deterministic");
 	if (!p->n_eval && (t->opt.eval_steps > 0 || t->opt.evals_per_epoch > 0))
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
 	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; memory planned for a rank: %s", p->n_pack,

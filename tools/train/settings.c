@@ -10,6 +10,7 @@
 static const struct ax_opt options[] = {
 	{"global-batch", 0, AX_OPT_INT, "N", NULL, "packs in one optimizer step, whatever the number of ranks"},
 	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto (a GPU where there is one), cpu or cuda"},
+	{"deterministic", 0, AX_OPT_FLAG, NULL, NULL, "on a GPU: the same run gives the same bits, at some speed; on the CPU it always does"},
 	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
 	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
 	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them (those after the one to resume from)"},

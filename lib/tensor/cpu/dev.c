@@ -214,7 +214,7 @@ int ax_cpu_open(struct ax_dev *d, enum ax_dtype act, int n_threads, unsigned fla
 		return ax_fail(e, AX_EMEM, "out of memory");
 	c->act = act;
 	c->n_threads = n_threads < 1 ? 1 : n_threads;
-	*d = (struct ax_dev){ .ops = &c->ops, .act = act, .impl = c, .name = c->name, .close = ax_cpu_close };
+	*d = (struct ax_dev){ .ops = &c->ops, .act = act, .impl = c, .name = c->name, .deterministic = true, .close = ax_cpu_close };
 	reference_table(&c->ref);
 	c->ops = c->ref;
 	snprintf(c->name, sizeof(c->name), "cpu (reference, %s)", ax_dtype_name(act));

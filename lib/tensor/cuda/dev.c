@@ -179,8 +179,10 @@ static int cuda_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_er
 
 void *ax_cuda_scratch(struct ax_cuda *c, const char *op, size_t bytes)
 {
-	if (bytes <= c->scratch_bytes && c->scratch)
-		return c->scratch;
+	size_t whole = ax_cuda_round(bytes);
+
+	if (whole <= c->scratch_bytes && c->scratch) /* its end: what is written past it leaves the allocation and is seen in tests */
+		return (char *)c->scratch + (c->scratch_bytes - whole);
 	ax_cuda_fail(c, op, "%zu bytes of scratch, but %zu are reserved: the shape is larger than what was planned", bytes, c->scratch_bytes);
 	return NULL;
 }
@@ -268,8 +270,8 @@ static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
 
 	cudaDriverGetVersion(&driver);
 	cudaRuntimeGetVersion(&runtime);
-	snprintf(c->name, sizeof(c->name), "cuda (%.100s, sm_%d, driver %d.%d, CUDA %d.%d, cuBLASLt %zu.%zu)%s", p->name, c->sm, driver / 1000, driver % 1000 / 10,
-		 runtime / 1000, runtime % 1000 / 10, lt / 10000, lt / 100 % 100, c->deterministic ? ", deterministic" : "");
+	snprintf(c->name, sizeof(c->name), "cuda (%.100s, sm_%d, driver %d.%d, CUDA %d.%d, cuBLASLt %zu.%zu)", p->name, c->sm, driver / 1000, driver % 1000 / 10,
+		 runtime / 1000, runtime % 1000 / 10, lt / 10000, lt / 100 % 100);
 }
 
 static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
@@ -338,7 +340,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 	w->c.failure = &w->failure;
 	pthread_mutex_init(&w->stage.lock, NULL);
 	pthread_mutex_init(&w->failure.lock, NULL);
-	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .close = cuda_close, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
+	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .close = cuda_close, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
 	rc = open_parts(d, o, e);
 	if (rc)
 		cuda_close(d);
