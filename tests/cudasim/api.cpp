@@ -292,7 +292,7 @@ cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 	if (cudaError_t e = allocate(p, bytes, BLOCK_DEVICE))
 		return e;
 	if (*p)
-		sim_enqueue(s, OP_SET, "cudaMallocAsync", CUDASIM_HERE, run_allocation, heap_find(*p));
+		sim_enqueue(s, OP_SET, "cudaMallocAsync", CUDASIM_NOWHERE, run_allocation, heap_find(*p));
 	return cudaSuccess;
 }
 
@@ -311,7 +311,7 @@ cudaError_t cudaFreeAsync(void *p, cudaStream_t s)
 	if (s->capture)
 		cudasim_die("cudaFreeAsync in a captured stream is not simulated");
 	block_to_free(p, BLOCK_DEVICE, "cudaFreeAsync");
-	sim_enqueue(s, OP_FREE, "cudaFreeAsync", CUDASIM_HERE, run_free, p);
+	sim_enqueue(s, OP_FREE, "cudaFreeAsync", CUDASIM_NOWHERE, run_free, p);
 	return cudaSuccess;
 }
 
@@ -428,7 +428,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 	sim_op op = {};
 	op.kind = OP_WAIT;
 	op.name = "cudaStreamWaitEvent";
-	op.at = CUDASIM_HERE;
+	op.at = CUDASIM_NOWHERE;
 	op.after = e->point;
 	sim_push(s, std::move(op));
 	return cudaSuccess;
@@ -526,7 +526,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void *arg)
 	sim_lock lock;
 	sim_require_stream(s, "cudaLaunchHostFunc");
 	sim_note_pending(s, nullptr, 0);
-	sim_enqueue(s, OP_HOST, "a host function", CUDASIM_HERE, run_host, host_call{fn, arg});
+	sim_enqueue(s, OP_HOST, "a host function", CUDASIM_NOWHERE, run_host, host_call{fn, arg});
 	return cudaSuccess;
 }
 

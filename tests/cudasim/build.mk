@@ -8,7 +8,7 @@ SIM_FLAVOURS := plain asan check
 # what a flavour adds for the program's own sources and tests, and for the simulator
 SIM_plain := -DCUDASIM_FLAVOUR_PLAIN=1
 SIM_asan  := -DCUDASIM_FLAVOUR_PLAIN=0 -fsanitize=address,alignment -fno-sanitize-recover=alignment -fno-omit-frame-pointer
-SIM_check := -DCUDASIM_FLAVOUR_PLAIN=0 -fsanitize=thread,alignment -fsanitize-undefined-trap-on-error -include tests/cudasim/check_calls.h
+SIM_check := -DCUDASIM_FLAVOUR_PLAIN=0 -DCUDASIM_FLAVOUR_CHECK -fsanitize=thread,alignment -fsanitize-undefined-trap-on-error -include tests/cudasim/check_calls.h
 SIM_OWN_plain :=
 SIM_OWN_asan  := $(SIM_asan)
 SIM_OWN_check := -DCUDASIM_CHECK

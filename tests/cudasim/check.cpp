@@ -41,8 +41,8 @@ static void print_access(const char *what, const visit &a)
 {
 	const op_record &o = check_op(a.op);
 	fprintf(stderr, "  %s by %s", what, o.name ? o.name : "nobody");
-	if (o.at.file)
-		fprintf(stderr, " (%s:%d)", o.at.file, o.at.line);
+	if (o.at.file || o.caller)
+		fprintf(stderr, " (%s)", sim_place_of(o.at, o.caller));
 	if (a.block && a.thread >= 1024)
 		fprintf(stderr, ", warp %u as a whole", a.thread - 1024);
 	else if (a.block)
@@ -79,7 +79,7 @@ static void report(const char *what, const void *p, const void *pc, const visit 
 		atexit(end_with_failure);
 	fprintf(stderr, "cudasim: %s, in %s\n", what, sim_who());
 	if (pc)
-		sim_print_line_of(pc);
+		fprintf(stderr, "  at %s\n", sim_line_of(pc));
 	print_address(p);
 	if (before)
 		print_access(before_what, *before);

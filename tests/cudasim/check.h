@@ -10,7 +10,8 @@ struct op_record {
 	uint64_t seq;
 	std::vector<uint64_t> clock; /* by stream: everything up to there happens before */
 	const char *name;
-	cudasim_place at;
+	cudasim_place at; /* see sim_op */
+	const void *caller;
 };
 const op_record &check_op(uint32_t number);
 bool check_op_before(uint32_t earlier, uint32_t later);

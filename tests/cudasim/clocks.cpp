@@ -68,7 +68,7 @@ void check_enqueue(sim_op *op, cudaStream_t s)
 		join(&c, ops[in_stream[op->after.stream->number][op->after.seq]].clock);
 	set(&c, s->number, op->seq);
 	op->check = static_cast<uint32_t>(ops.size());
-	ops.push_back({s->number, op->seq, c, op->name, op->at});
+	ops.push_back({s->number, op->seq, c, op->name, op->at, op->caller});
 	in_stream[s->number].push_back(op->check);
 	stream_clock[s->number] = c;
 	host_record = 0;
@@ -97,7 +97,7 @@ uint32_t check_host_op(void)
 	if (!host_record) {
 		set(&host_clock, 0, host_epoch);
 		host_record = static_cast<uint32_t>(ops.size());
-		ops.push_back({0, host_epoch, host_clock, "host code", {nullptr, 0}});
+		ops.push_back({0, host_epoch, host_clock, "host code", CUDASIM_NOWHERE, nullptr});
 	}
 	return host_record;
 }

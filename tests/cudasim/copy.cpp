@@ -113,7 +113,7 @@ static void enqueue_copy(cudaStream_t s, copy_op c, const void *src, place to, p
 	if (to == HOST_PINNED && !s->capture && !will_be_read(c.to, extent(c.to_pitch, c.width, c.height)))
 		for (size_t row = 0; row < c.height; row++)
 			memset(c.to + row * c.to_pitch, 0xFF, c.width);
-	sim_enqueue_bytes(s, OP_COPY, "cudaMemcpyAsync", CUDASIM_HERE, run_copy, data.data(), data.size());
+	sim_enqueue_bytes(s, OP_COPY, "cudaMemcpyAsync", CUDASIM_NOWHERE, run_copy, data.data(), data.size());
 	if (to == HOST_PAGEABLE)
 		sim_wait_for(s, s->n_enqueued);
 }
@@ -155,6 +155,6 @@ cudaError_t cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t s)
 	if (!bytes)
 		return cudaSuccess;
 	heap_require(dst, bytes, BLOCK_DEVICE, "cudaMemsetAsync");
-	sim_enqueue(s, OP_SET, "cudaMemsetAsync", CUDASIM_HERE, run_set, set_op{dst, bytes, value});
+	sim_enqueue(s, OP_SET, "cudaMemsetAsync", CUDASIM_NOWHERE, run_set, set_op{dst, bytes, value});
 	return cudaSuccess;
 }

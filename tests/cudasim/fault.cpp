@@ -72,38 +72,57 @@ uint32_t sim_random::below(uint32_t n)
 	return static_cast<uint32_t>(((z ^ z >> 31) >> 32) * n >> 32);
 }
 
+static unsigned lock_depth;
+static const void *outer_caller;
+
+const void *sim_caller(void)
+{
+	return outer_caller;
+}
+
 /* --- messages -------------------------------------------------------------------------------------------------------- */
+
+const char *sim_line_of(const void *pc)
+{
+	static char text[600];
+	Dl_info info;
+	char command[1200];
+	if (!pc || !dladdr(pc, &info) || !info.dli_fname)
+		return "an unknown place";
+	const size_t off = static_cast<size_t>(static_cast<const char *>(pc) - static_cast<const char *>(info.dli_fbase)) - 1;
+	snprintf(text, sizeof text, "%s+0x%zx", info.dli_fname, off);
+	snprintf(command, sizeof command, "addr2line -Cpfe '%s' 0x%zx 2>/dev/null", info.dli_fname, off);
+	FILE *p = popen(command, "r");
+	char line[500];
+	if (p && fgets(line, sizeof line, p) && line[0] != '?')
+		snprintf(text, sizeof text, "%.*s", static_cast<int>(strcspn(line, "\n")), line);
+	if (p)
+		pclose(p);
+	return text;
+}
+
+const char *sim_place_of(cudasim_place at, const void *caller)
+{
+	static char text[600];
+	if (!at.file)
+		return sim_line_of(caller);
+	snprintf(text, sizeof text, "%s:%d", at.file, at.line);
+	return text;
+}
 
 const char *sim_who(void)
 {
-	static char text[512];
+	static char text[1200];
 	if (cudasim_self && sim_current.kernel_name) {
 		const uint3 t = cudasim_self->thread, b = cudasim_block_index;
 		snprintf(text, sizeof text, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", sim_current.kernel_name, b.x,
 			 b.y, b.z, t.x, t.y, t.z);
 	} else if (const sim_op *op = sim_current_op()) {
-		snprintf(text, sizeof text, "%s enqueued at %s:%d", op->name, op->at.file, op->at.line);
+		snprintf(text, sizeof text, "%s called by %s", op->name, sim_place_of(op->at, op->caller));
 	} else {
-		snprintf(text, sizeof text, "host code");
+		snprintf(text, sizeof text, "host code%s%s", lock_depth ? ", called by " : "", lock_depth ? sim_line_of(outer_caller) : "");
 	}
 	return text;
-}
-
-void sim_print_line_of(const void *pc)
-{
-	Dl_info info;
-	char command[1200], text[600] = "";
-	if (!dladdr(pc, &info) || !info.dli_fname)
-		return;
-	const size_t off = static_cast<size_t>(static_cast<const char *>(pc) - static_cast<const char *>(info.dli_fbase)) - 1;
-	snprintf(command, sizeof command, "addr2line -Cpie '%s' 0x%zx 2>/dev/null", info.dli_fname, off);
-	FILE *p = popen(command, "r");
-	if (p && fread(text, 1, sizeof text - 1, p))
-		fprintf(stderr, "  at %s", text);
-	else
-		fprintf(stderr, "  at %s+0x%zx\n", info.dli_fname, off);
-	if (p)
-		pclose(p);
 }
 
 static void print_orders(void)
@@ -144,14 +163,17 @@ static pthread_mutex_t *api_mutex(void)
 	return &m;
 }
 
-sim_lock::sim_lock()
+sim_lock::sim_lock(const void *caller)
 {
 	pthread_mutex_lock(api_mutex());
+	if (!lock_depth++)
+		outer_caller = caller;
 	sim_settings();
 }
 
 sim_lock::~sim_lock()
 {
+	lock_depth--;
 	pthread_mutex_unlock(api_mutex());
 }
 
@@ -203,7 +225,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		if (signals[i] == signal)
 			sigaction(signal, &previous[i], nullptr);
 	if (cudasim_self && instruction(context))
-		sim_print_line_of(static_cast<const char *>(instruction(context)) + 1);
+		fprintf(stderr, "  at %s\n", sim_line_of(static_cast<const char *>(instruction(context)) + 1));
 }
 
 void sim_install_fault_handler(void)

@@ -110,7 +110,7 @@ static void add_wait(sim_capture_state *c, cudaStream_t s, cudaEvent_t e)
 	sim_op op = {};
 	op.kind = OP_WAIT;
 	op.name = "cudaStreamWaitEvent";
-	op.at = CUDASIM_HERE;
+	op.at = CUDASIM_NOWHERE;
 	add_node(c, s, {0, std::move(op), e->lane, e->at});
 	std::vector<uint64_t> &mine = c->known[s->lane];
 	const std::vector<uint64_t> theirs = c->known[e->lane];
@@ -234,7 +234,7 @@ static void push_wait(cudaStream_t s, sim_event_point after)
 	sim_op op = {};
 	op.kind = OP_WAIT;
 	op.name = "a graph's dependency";
-	op.at = CUDASIM_HERE;
+	op.at = CUDASIM_NOWHERE;
 	op.after = after;
 	sim_push(s, std::move(op));
 }

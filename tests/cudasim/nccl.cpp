@@ -244,7 +244,7 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
 
 static void enqueue_group(cudaStream_t s, const std::vector<collective> &group)
 {
-	sim_enqueue_bytes(s, OP_COLLECTIVE, collective_name(group[0].kind), CUDASIM_HERE, collective_run, group.data(),
+	sim_enqueue_bytes(s, OP_COLLECTIVE, collective_name(group[0].kind), CUDASIM_NOWHERE, collective_run, group.data(),
 			  group.size() * sizeof group[0]);
 }
 

@@ -52,12 +52,16 @@ extern sim_random sim_thread_random, sim_stream_random;
 /* Who runs: "kernel NAME, block (..), thread (..)" or "host code". */
 const char *sim_who(void);
 void sim_install_fault_handler(void);
-void sim_print_line_of(const void *pc); /* "  at function in file:line", if binutils and debug information are there */
+/* "function at file:line" of an address in the program, if binutils and debug information are there. */
+const char *sim_line_of(const void *pc);
+const char *sim_place_of(cudasim_place at, const void *caller);
+const void *sim_caller(void); /* of the API call under way */
 
 /* --- one lock for the API ------------------------------------------------------------------------------------------- */
 
+/* The default argument is where the program called the API function that holds the lock. */
 struct sim_lock {
-	sim_lock();
+	explicit sim_lock(const void *caller = __builtin_return_address(0));
 	~sim_lock();
 	sim_lock(const sim_lock &) = delete;
 	sim_lock &operator=(const sim_lock &) = delete;
@@ -110,7 +114,8 @@ struct sim_event_point {
 struct sim_op {
 	op_kind kind;
 	const char *name;
-	cudasim_place at;
+	cudasim_place at;	 /* of a kernel's launch */
+	const void *caller;	 /* of the API otherwise */
 	void (*run)(sim_op *op);
 	std::vector<char> data;	 /* what `run` works on: captured arguments */
 	sim_event_point after;	 /* OP_WAIT: runs once that point has been reached */

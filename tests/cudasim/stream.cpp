@@ -114,7 +114,8 @@ static void run_front(cudaStream_t s)
 	running = &op;
 	s->busy = true;
 	if (sim_settings().trace)
-		fprintf(stderr, "cudasim: stream %u: %s (%s:%d)\n", s->number, op.name, op.at.file, op.at.line);
+		fprintf(stderr, "cudasim: stream %u: %s%s%s\n", s->number, op.name, op.at.file ? " in " : "",
+			op.at.file ? op.at.file : "");
 	check_begin_op(&op);
 	if (op.run)
 		op.run(&op);
@@ -195,6 +196,7 @@ bool sim_is_done(cudaStream_t s, uint64_t seq)
 void sim_push(cudaStream_t s, sim_op op)
 {
 	op.seq = ++s->n_enqueued;
+	op.caller = sim_caller();
 	if (op.kind == OP_COLLECTIVE)
 		collectives.push_back({s, op.seq});
 	check_enqueue(&op, s);

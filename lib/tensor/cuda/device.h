@@ -62,7 +62,8 @@
 	cudasim_launch(#kernel, CUDASIM_HERE, kernel, grid, block, smem, stream, ##__VA_ARGS__)
 #define AX_SHARED(type, name, dims)                                                                                    \
 	static cudasim_slot name##_slot;                                                                               \
-	type(&name) dims = *static_cast<type(*) dims>(cudasim_shared(&name##_slot, sizeof(type dims), #name))
+	using name##_type = type dims;                                                                                 \
+	name##_type &name = *static_cast<name##_type *>(cudasim_shared(&name##_slot, sizeof(name##_type), #name))
 #define AX_DYN_SHARED(type, name) type *name = static_cast<type *>(cudasim_dyn_shared())
 #define AX_AT , cudasim_place at = CUDASIM_HERE
 #define AX_PASS , at

@@ -39,16 +39,16 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-/* Where in the source something was called. As a default argument it is the caller's line. */
+/* Where in the source something was called. As a default argument, CUDASIM_HERE is the caller's line. */
 struct cudasim_place {
 	const char *file;
 	int line;
-};
-#define CUDASIM_HERE                                                                                                   \
-	cudasim_place                                                                                                  \
-	{                                                                                                              \
-		__builtin_FILE(), __builtin_LINE()                                                                     \
+	constexpr cudasim_place(const char *f = __builtin_FILE(), int l = __builtin_LINE()) : file(f), line(l)
+	{
 	}
+};
+#define CUDASIM_HERE cudasim_place()
+#define CUDASIM_NOWHERE cudasim_place(nullptr, 0)
 /* The computation of a warp operation: an accelerator's work, which the checker does not look into. */
 #define CUDASIM_TWIN static inline __attribute__((no_sanitize("thread")))
 #define CUDASIM_AT cudasim_place at = CUDASIM_HERE
@@ -75,7 +75,7 @@ struct cudasim_fiber {
 	cudasim_context context;
 	uint3 thread; /* threadIdx */
 	unsigned index, lane, warp;
-	cudasim_place waits; /* where, while it waits; file null: it does not */
+	cudasim_place waits = CUDASIM_NOWHERE; /* where, while it waits; file null: it does not */
 	cudasim_copy *copies; /* cp.async of this thread that have not landed, oldest first */
 	unsigned n_copies, n_commits;
 	bool fenced; /* executed __threadfence() */
@@ -212,7 +212,7 @@ template <class T> struct cudasim_shuffle {
 	unsigned from;
 };
 [[noreturn]] void cudasim_bad_source(unsigned lane, unsigned from, unsigned mask);
-template <class T> void cudasim_shuffle_all(void *const lane[32], unsigned mask)
+template <class T> CUDASIM_TWIN void cudasim_shuffle_all(void *const lane[32], unsigned mask)
 {
 	for (unsigned l = 0; l < 32; l++) {
 		if (!(mask >> l & 1))
