@@ -7,7 +7,7 @@
 #define CUDASIM_NOTHROW noexcept(true)
 extern "C" {
 #else
-#define CUDASIM_NOTHROW __attribute__((nothrow))
+#define CUDASIM_NOTHROW
 #endif
 extern void *memcpy(void *__restrict, const void *__restrict, size_t) CUDASIM_NOTHROW __asm__("cudasim_memcpy");
 extern void *memmove(void *, const void *, size_t) CUDASIM_NOTHROW __asm__("cudasim_memmove");

@@ -1,9 +1,9 @@
 /*
  * What the op tests share: devices to test, tensors with guard zones, random fill, comparison with a result in double.
  *
- * The devices are the CPU's variants and the CUDA plugin: the simulated one of this build (BUILD/sim), if there is one, or
- * with AX_TEST_DEVICE=cuda the real one on a GPU, and that alone. An op that the plugin does not have is skipped and
- * reported (RUNS).
+ * The devices are the CPU's variants and the simulated GPU (the CUDA plugin in BUILD/sim), if this build has it. With
+ * AX_TEST_DEVICE=cuda it is a GPU alone, with sim, sim-asan or sim-check that flavour of the simulated one alone.
+ * An op that the plugin does not have is skipped and reported (RUNS).
  *
  * A tensor is device memory with a mirror on the host. tensor_get and tensor_set work on the mirror; dp() is the
  * device's pointer, for ops; what is newer is copied to the other side when that is used.
@@ -56,11 +56,14 @@ static const struct variant variants[] = {
 static struct ax_dev cuda_dev[2];
 static bool cuda_absent;
 
+static inline const char *only_device(void)
+{
+	return getenv("AX_TEST_DEVICE");
+}
+
 static inline bool real_gpu(void)
 {
-	const char *device = getenv("AX_TEST_DEVICE");
-
-	return device && !strcmp(device, "cuda");
+	return only_device() && !strcmp(only_device(), "cuda");
 }
 
 /* BUILD/lib/ax or BUILD/sim/lib/ax, from BUILD/tests/op/test_x. */
@@ -73,7 +76,7 @@ static inline void plugin_dir(char *dir, size_t n)
 	exe[len] = '\0';
 	for (int i = 0; i < 3; i++)
 		*strrchr(exe, '/') = '\0';
-	snprintf(dir, n, "%s%s/lib/ax", exe, real_gpu() ? "" : "/sim");
+	snprintf(dir, n, "%s%s%.20s/lib/ax", exe, real_gpu() ? "" : "/", real_gpu() ? "" : only_device() ? only_device() : "sim");
 }
 
 static inline struct ax_dev *cuda_open(enum ax_dtype act)
@@ -87,7 +90,7 @@ static inline struct ax_dev *cuda_open(enum ax_dtype act)
 		return d->ops ? d : NULL;
 	plugin_dir(dir, sizeof(dir));
 	snprintf(file, sizeof(file), "%s/libax-cuda.so", dir);
-	if (!real_gpu() && access(file, F_OK)) {
+	if (!only_device() && access(file, F_OK)) {
 		cuda_absent = true;
 		printf("ok - cuda # SKIP this build has no simulated plugin\n");
 		return NULL;
@@ -112,7 +115,7 @@ static inline bool variant_has(const struct variant *v, const char *op, size_t o
 	void (*fn)(void);
 
 	if (!v->cuda)
-		return !real_gpu();
+		return !only_device();
 	d = cuda_open(v->act);
 	if (!d)
 		return false;
