@@ -273,6 +273,19 @@ static void test_tuning_is_kept(void **state)
 	f.dev.tune = NULL;
 }
 
+/* A run that does not fit into the device's memory does not begin. */
+static void test_memory_is_checked(void **state)
+{
+	struct ax_err e = {0};
+
+	f.dev.memory = 10000;
+	assert_int_equal(run(DIR "/small", NULL, &f.opt, &e), AX_EMEM);
+	assert_non_null(strstr(e.msg, "can have 9.77 KiB"));
+	f.dev.memory = (size_t)1 << 40;
+	must(run(DIR "/large", NULL, &f.opt, &e), &e);
+	f.dev.memory = 0;
+}
+
 /* A field of the metrics' lines of steps >= 1; AdamW hides a wrong scale of the gradient, its norm does not. */
 static int read_series(const char *path, const char *field, double *out)
 {
@@ -494,7 +507,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cadence),
 		cmocka_unit_test(test_run_and_metrics),
-		cmocka_unit_test(test_tuning_is_kept), cmocka_unit_test(test_resume_is_exact),
+		cmocka_unit_test(test_tuning_is_kept), cmocka_unit_test(test_memory_is_checked),
+		cmocka_unit_test(test_resume_is_exact),
 		cmocka_unit_test(test_stop_on_request),
 		cmocka_unit_test(test_other_splits_of_a_batch),
 		cmocka_unit_test(test_model_only),

@@ -274,12 +274,29 @@ static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
 		 runtime / 1000, runtime % 1000 / 10, lt / 10000, lt / 100 % 100);
 }
 
+/*
+ * What the program may count on: its share of what is free, less what the driver will take for code, stacks and libraries
+ * as they are first used.
+ */
+static int usable_memory(const struct ax_cuda *c, const struct ax_dev_opt *o, size_t *bytes, struct ax_err *e)
+{
+	size_t nothing, most = (size_t)512 << 20, keep;
+	int n = 0, n_here;
+
+	if (cudaMemGetInfo(bytes, &nothing) != cudaSuccess || cudaGetDeviceCount(&n) != cudaSuccess)
+		return ax_fail(e, AX_ECOMM, "GPU %d: its memory cannot be asked for", c->device);
+	n_here = o->n_local > c->device ? (o->n_local - c->device - 1) / n + 1 : 1; /* ranks that chose this GPU */
+	*bytes /= (size_t)n_here;
+	keep = *bytes / 16;
+	*bytes -= keep < most ? keep : most;
+	return 0;
+}
+
 static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const char *each = getenv("AX_CUDA_SYNC");
 	struct cudaDeviceProp p = { 0 };
-	size_t total;
 
 	c->act = o->act;
 	c->deterministic = o->deterministic;
@@ -291,8 +308,7 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	write_name(c, &p);
 	fill_table(c);
 	AX_TRY(ax_cuda_record_open(c, e));
-	if (cudaMemGetInfo(&d->memory, &total) != cudaSuccess)
-		return ax_fail(e, AX_ECOMM, "GPU %d: its memory cannot be asked for", c->device);
+	AX_TRY(usable_memory(c, o, &d->memory, e));
 	return cuda_sync(d, e);
 }
 
