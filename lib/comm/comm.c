@@ -46,7 +46,7 @@ int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t byt
 	return located(c, r, c->ops->all_gather(c, dst, src, bytes, r, e), e);
 }
 
-int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
 			   struct ax_comm_req *r, struct ax_err *e)
 {
 	begin(c, r, "reduce scatter");
@@ -228,6 +228,12 @@ size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n)
 	if (largest / (size_t)n_rank + SLICE_ROUND < piece)
 		piece = largest / (size_t)n_rank + SLICE_ROUND;
 	return (size_t)n * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * sizeof(float);
+}
+
+void ax_comm_give_up(struct ax_comm *c)
+{
+	if (c && c->ops->give_up)
+		c->ops->give_up(c);
 }
 
 void ax_comm_tick(struct ax_comm *c)

@@ -1,6 +1,6 @@
 /*
  * Communication between ranks: start / test / wait with deadlines. Implementations: self (one rank), MPI (a plugin,
- * host buffers), later NCCL inside the CUDA plugin.
+ * host buffers), and those of the CUDA plugin for device memory (comm/wire.h): NCCL, and staged through the host.
  *
  *	struct ax_comm *c;
  *	AX_TRY(ax_comm_open(&c, &opt, e));            // self without a launcher, else the MPI plugin, with the watchdog
@@ -12,8 +12,9 @@
  *
  * Every rank of a communicator must start the same collectives in the same order; starts never block. Completion is
  * only by test or wait, and buffers belong to the collective until then. Sums are taken in f32 (f64 for f64) in rank
- * order 0, 1, ..., n-1, so that the result has the same bits on every rank and in every run. Messages go out in pieces
- * below 1 GiB. One thread a process communicates.
+ * order 0, 1, ..., n-1, so that the result has the same bits on every rank and in every run; only NCCL takes them in its
+ * own order, the same in every run on the same machines. Messages go out in pieces below 1 GiB. One thread a process
+ * communicates.
  *
  * Callers use the functions below, never `ops`: the functions number the collectives and tell the watchdog where this
  * rank is (comm/watchdog.h).
@@ -41,7 +42,7 @@ struct ax_watchdog;
 struct ax_comm_ops {
 	int (*all_gather)(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 			  struct ax_err *e);
-	int (*reduce_scatter)(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+	int (*reduce_scatter)(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
 			      struct ax_comm_req *r, struct ax_err *e);
 	int (*all_reduce)(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);
 	int (*broadcast)(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e);
@@ -52,12 +53,15 @@ struct ax_comm_ops {
 	int (*split)(struct ax_comm *c, int color, int key, struct ax_comm **out, struct ax_err *e);
 	/* Ranks that r still waits for, as "rank 2, rank 5": for messages. */
 	void (*missing)(struct ax_comm *c, const struct ax_comm_req *r, char *buf, size_t n);
+	/* End what is in flight, here and now, so that memory can be freed. NULL: nothing of it can block. */
+	void (*give_up)(struct ax_comm *c);
 	/* failed: leave at once, without waiting for anybody. */
 	void (*close)(struct ax_comm *c, bool failed);
 };
 
 struct ax_comm {
 	const struct ax_comm_ops *ops;
+	const char *name; /* how it communicates: "mpi", "nccl 2.28.9"; good until its close */
 	int rank, n_rank;
 	int local_rank, n_local; /* on this host */
 	char host[64];
@@ -96,12 +100,20 @@ void ax_comm_close(struct ax_comm *c);
  * non-zero at once; the launcher and the watchdogs end the other ranks.
  */
 void ax_comm_abandon(struct ax_comm *c, const char *msg);
+/*
+ * After an error, before device memory is freed: ends what is in flight on the device, which else may wait for the other
+ * ranks for ever. No further collective; abandon and test still work.
+ */
+void ax_comm_give_up(struct ax_comm *c);
 
 /* dst (n_rank * bytes) <- every rank's src (bytes), in rank order. src may be its own place in dst. */
 int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 		       struct ax_err *e);
-/* dst (n elements) = or, with accumulate, += the sum over ranks of their src[rank * n .. rank * n + n). */
-int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+/*
+ * dst (n elements) = or, with accumulate, += the sum over ranks of their src[rank * n .. rank * n + n). Afterwards src may
+ * hold anything.
+ */
+int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
 			   struct ax_comm_req *r, struct ax_err *e);
 /* x (n elements) = sum over ranks, in place. */
 int ax_comm_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);

@@ -386,7 +386,7 @@ static int start_sum(struct ax_comm *c, enum kind kind, float *dst, const float 
 	return rc;
 }
 
-static int mpi_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+static int mpi_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
 			      struct ax_comm_req *r, struct ax_err *e)
 {
 	size_t total;
@@ -568,6 +568,7 @@ static int comm_new(MPI_Comm comm, bool world, struct ax_comm **out, struct ax_e
 	m->comm = comm;
 	m->world = world;
 	c->ops = &mpi_ops;
+	c->name = "mpi";
 	c->impl = m;
 	if (gethostname(c->host, sizeof(c->host) - 1))
 		strcpy(c->host, "localhost");

@@ -14,7 +14,7 @@ static int self_all_gather(struct ax_comm *c, void *dst, const void *src, size_t
 	return 0;
 }
 
-static int self_reduce_scatter(struct ax_comm *c, float *dst, const float *src, size_t n, bool accumulate,
+static int self_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
 			       struct ax_comm_req *r, struct ax_err *e)
 {
 	if (accumulate)
@@ -80,6 +80,7 @@ int ax_comm_open_self(struct ax_comm **out, struct ax_err *e)
 	if (!c)
 		return ax_fail(e, AX_EMEM, "no memory for a communicator");
 	c->ops = &self_ops;
+	c->name = "none, one rank";
 	c->n_rank = c->n_local = 1;
 	if (gethostname(c->host, sizeof(c->host) - 1))
 		strcpy(c->host, "localhost");

@@ -29,6 +29,7 @@ struct ax_watchdog {
 	struct msg me;        /* under the lock */
 	double progress_at;   /* under the lock */
 	bool closing, failed; /* under the lock */
+	struct ax_watchdog_hook *hooks; /* under the lock */
 	int wake[2];
 	int rank, n_rank, local_rank;
 	double silent_s, hang_s, beat_s;
@@ -103,6 +104,9 @@ __attribute__((noreturn)) static void end_job(struct ax_watchdog *w, const char 
 		ax_conn_send(&w->conn[i], &m);
 	if (w->rank == 0)
 		part(w);
+	pthread_mutex_lock(&w->lock);
+	for (struct ax_watchdog_hook *h = w->hooks; h; h = h->next)
+		h->fn(h->ctx);
 	_exit(-AX_ECOMM);
 }
 
@@ -520,6 +524,41 @@ void ax_watchdog_tick(struct ax_watchdog *w, bool waiting)
 	w->me.waiting = waiting;
 	w->me.limit_s = 0;
 	w->progress_at = ax_now();
+	pthread_mutex_unlock(&w->lock);
+}
+
+void ax_watchdog_device(struct ax_watchdog *w, uint64_t step, const char *what, bool waits)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->me.step = step;
+	w->me.waiting = waits;
+	w->me.limit_s = 0;
+	copy_str(w->me.what, sizeof(w->me.what), what);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void ax_watchdog_hook(struct ax_watchdog *w, struct ax_watchdog_hook *h)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	h->next = w->hooks;
+	w->hooks = h;
+	pthread_mutex_unlock(&w->lock);
+}
+
+void ax_watchdog_unhook(struct ax_watchdog *w, struct ax_watchdog_hook *h)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	for (struct ax_watchdog_hook **at = &w->hooks; *at; at = &(*at)->next)
+		if (*at == h) {
+			*at = h->next;
+			break;
+		}
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -41,8 +41,24 @@ int ax_watchdog_open(struct ax_watchdog **w, struct ax_comm *c, double silent_s,
 void ax_watchdog_at(struct ax_watchdog *w, uint64_t step, const char *what, bool waiting);
 /* Progress: a wait has ended, a message has moved, or the rank is busy with something else. */
 void ax_watchdog_tick(struct ax_watchdog *w, bool waiting);
-/* Until the next call of the two above, no progress for limit_s is no hang. */
+/*
+ * The host waits for the device; `waits`: and the device waits in the collective `what` of `step`, else it computes. That is
+ * no progress: ax_watchdog_tick() says when there is some.
+ */
+void ax_watchdog_device(struct ax_watchdog *w, uint64_t step, const char *what, bool waits);
+/* Until the next call of the three above, no progress for limit_s is no hang. */
 void ax_watchdog_busy(struct ax_watchdog *w, const char *what, double limit_s);
+/*
+ * What to do before a verdict ends this process, in the watchdog's thread: a device must be stopped. The caller owns h,
+ * whose fn and ctx are filled; unhook: take it back.
+ */
+struct ax_watchdog_hook {
+	struct ax_watchdog_hook *next;
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+void ax_watchdog_hook(struct ax_watchdog *w, struct ax_watchdog_hook *h);
+void ax_watchdog_unhook(struct ax_watchdog *w, struct ax_watchdog_hook *h);
 /* Goodbye; error: why this rank ends early, else NULL. Stops the thread. */
 void ax_watchdog_close(struct ax_watchdog *w, const char *error);
 

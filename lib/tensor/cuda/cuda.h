@@ -54,6 +54,7 @@ struct ax_cuda {
 	struct ax_record *record;
 	struct ax_cuda_failure *failure;
 	cudaEvent_t order; /* of ax_cuda_order() */
+	struct ax_cuda_idle *idle; /* what is done while the host waits */
 	void *scratch;     /* of the op that runs: ax_cuda_scratch() */
 	size_t scratch_bytes;
 	const char *last_op;
@@ -94,6 +95,21 @@ static inline size_t ax_cuda_round(size_t bytes)
 
 /* What is enqueued on `later` from now on runs after what is on `first` by now. */
 void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later);
+
+/*
+ * The host waits for an event, or (NULL) for all that is on the compute stream. Meanwhile communicators move what they have
+ * in flight, and look whether the other ranks are alive: a wait for the device can be one for another rank. fn: waited_s
+ * is the time since the wait began, < 0 where it is over; false: the device cannot get there any more, ax_cuda_fail() has
+ * been told why. Only the thread that opened the device waits so.
+ */
+struct ax_cuda_idle {
+	struct ax_cuda_idle *next;
+	bool (*fn)(void *ctx, double waited_s);
+	void *ctx;
+};
+void ax_cuda_idle_add(struct ax_cuda *c, struct ax_cuda_idle *x);
+void ax_cuda_idle_remove(struct ax_cuda *c, struct ax_cuda_idle *x);
+cudaError_t ax_cuda_wait(struct ax_cuda *c, cudaEvent_t e);
 
 /*
  * A matrix product, all row-major:  out (m, n) = alpha * A (m, k) B (k, n) + beta * out (+ bias (n) for each row).

@@ -1,9 +1,12 @@
 /* The CUDA device: choosing a GPU, its memory and streams, failures, the table of ops, and the plugin's one symbol. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/lt.h"
@@ -66,6 +69,16 @@ static bool failed_before(struct ax_cuda *c, cudaError_t e)
 	return true;
 }
 
+static bool has_failed(struct ax_cuda *c)
+{
+	bool set;
+
+	pthread_mutex_lock(&c->failure->lock);
+	set = c->failure->set;
+	pthread_mutex_unlock(&c->failure->lock);
+	return set;
+}
+
 void ax_cuda_done(struct ax_cuda *c, const char *op)
 {
 	c->last_op = op;
@@ -79,11 +92,63 @@ static int cuda_sync(struct ax_dev *d, struct ax_err *e)
 	struct ax_cuda_failure *f = c->failure;
 	int rc = 0;
 
-	failed_before(c, cudaStreamSynchronize(c->compute));
+	failed_before(c, ax_cuda_wait(c, NULL));
 	pthread_mutex_lock(&f->lock);
 	if (f->set)
 		rc = ax_fail(e, AX_ECOMM, "GPU %d, %s", c->device, f->msg);
 	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+/* --- waiting -------------------------------------------------------------------------------------------------------- */
+
+#define SPINS 200
+
+void ax_cuda_idle_add(struct ax_cuda *c, struct ax_cuda_idle *x)
+{
+	x->next = c->idle;
+	c->idle = x;
+}
+
+void ax_cuda_idle_remove(struct ax_cuda *c, struct ax_cuda_idle *x)
+{
+	for (struct ax_cuda_idle **at = &c->idle; *at; at = &(*at)->next)
+		if (*at == x) {
+			*at = x->next;
+			return;
+		}
+}
+
+static bool idle(struct ax_cuda *c, double waited_s)
+{
+	bool good = true;
+
+	for (struct ax_cuda_idle *x = c->idle; x; x = x->next)
+		good = x->fn(x->ctx, waited_s) && good;
+	return good;
+}
+
+cudaError_t ax_cuda_wait(struct ax_cuda *c, cudaEvent_t e)
+{
+	const struct timespec nap = { 0, 20000 };
+	double start = ax_now();
+	cudaError_t rc;
+
+	if (!c->idle)
+		return e ? cudaEventSynchronize(e) : cudaStreamSynchronize(c->compute);
+	for (unsigned spin = 0;; spin++) {
+		if (!idle(c, spin ? ax_now() - start : 0))
+			return cudaErrorNotReady;
+		rc = e ? cudaEventQuery(e) : cudaStreamQuery(c->compute);
+		if (rc != cudaErrorNotReady)
+			break;
+		cudaGetLastError(); /* "not ready" is no failure that an op's check may find */
+		if (spin >= SPINS)
+			nanosleep(&nap, NULL);
+		else
+			sched_yield();
+	}
+	idle(c, -1);
 	return rc;
 }
 
@@ -111,7 +176,8 @@ static void cuda_free(struct ax_dev *d, void *p)
 
 	if (!p)
 		return;
-	failed_before(c, cudaDeviceSynchronize());
+	if (has_failed(c) || failed_before(c, cudaDeviceSynchronize())) /* what is stuck may still use it: left to the end */
+		return;
 	ax_cuda_record_forget(c);
 	cudaFree(p);
 }
@@ -356,7 +422,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 	w->c.failure = &w->failure;
 	pthread_mutex_init(&w->stage.lock, NULL);
 	pthread_mutex_init(&w->failure.lock, NULL);
-	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .close = cuda_close, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
+	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .close = cuda_close, .wire = ax_cuda_wire, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
 	rc = open_parts(d, o, e);
 	if (rc)
 		cuda_close(d);

@@ -72,7 +72,7 @@ static bool next_slot(struct ax_stage *s, struct ax_cuda *c)
 	s->slot = (s->slot + 1) % AX_STAGE_SLOTS;
 	s->at = 0;
 	s->wrapped |= s->slot == 0;
-	return !s->wrapped || !ax_cuda_failed(c, "upload", cudaEventSynchronize(s->left[s->slot]));
+	return !s->wrapped || !ax_cuda_failed(c, "upload", ax_cuda_wait(c, s->left[s->slot]));
 }
 
 void ax_stage_upload(struct ax_dev *d, void *dst, const void *host, size_t bytes)
@@ -116,7 +116,9 @@ static bool receive(struct ax_cuda *c, struct ax_stage_lane *l, char *host, cons
 		if (i > 0) {
 			size_t at = (i - 1) * HALF_BYTES, n = min_size(HALF_BYTES, bytes - at);
 
-			if (ax_cuda_failed(c, "download", cudaEventSynchronize(l->arrived[(i - 1) % 2])))
+			cudaEvent_t arrived = l->arrived[(i - 1) % 2];
+
+			if (ax_cuda_failed(c, "download", l == &c->stage->own ? ax_cuda_wait(c, arrived) : cudaEventSynchronize(arrived)))
 				return false;
 			memcpy(host + at, l->p + (i - 1) % 2 * HALF_BYTES, n);
 		}
