@@ -549,12 +549,17 @@ static int wire_new(struct ax_comm **out, struct ax_dev *d, const struct ax_comm
 	ncclGetVersion(&version);
 	snprintf(w->name, sizeof(w->name), "NCCL %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
 	c->name = w->name;
+	*out = c;
+	return streams_open(w, e);
+}
+
+/* Both lanes are connected: it takes part in what happens while the host waits, and at the job's end. */
+static void join(struct nccl *w)
+{
 	w->idle = (struct ax_cuda_idle){.fn = idle, .ctx = w};
 	ax_cuda_idle_add(w->cuda, &w->idle);
 	w->hook = (struct ax_watchdog_hook){.fn = abort_all, .ctx = w};
-	ax_watchdog_hook(c->watchdog, &w->hook);
-	*out = c;
-	return streams_open(w, e);
+	ax_watchdog_hook(w->comm->watchdog, &w->hook);
 }
 
 static int split_lane(struct nccl *w, struct lane *from, int color, int key, struct nccl *out, struct lane *to, struct ax_err *e)
@@ -590,8 +595,10 @@ static int nccl_split(struct ax_comm *c, int color, int key, struct ax_comm **ou
 	x = impl(made);
 	for (int i = 0; i < N_LANE; i++)
 		AX_GOTO(split_lane(w, &w->lane[i], color, key, x, &x->lane[i], e));
-	if (color >= 0)
+	if (color >= 0) {
 		AX_GOTO(split_place(x, e));
+		join(x);
+	}
 out:
 	if (made && (rc || color < 0)) {
 		nccl_close(made, rc != 0);
@@ -663,6 +670,8 @@ int ax_nccl_open(struct ax_comm **out, struct ax_dev *d, struct ax_comm *host, s
 		rc = ax_comm_agree(host, meet(impl(c), host, &id, e), e);
 	if (!rc)
 		rc = ax_comm_agree(host, connect_lanes(impl(c), host, &id, e), e);
+	if (!rc)
+		join(impl(c));
 	if (rc && c) {
 		nccl_close(c, true);
 		c = NULL;

@@ -38,7 +38,8 @@ struct ax_comm;
 /*
  * A communicator of the same ranks as `host` whose collectives take this device's memory, ordered with its ops: what an
  * op enqueued before a start has written is what is sent, and ops enqueued after a wait see what arrived. For the CPU
- * that is `host` itself. Close it before `host`, unless they are one.
+ * that is `host` itself. Close it before `host` and d, which stay where they
+ * are, unless it is `host`.
  */
 int ax_dev_wire(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e);
 
