@@ -223,7 +223,7 @@ static void embed_of(const struct variant *v, float alpha, size_t N, size_t C, s
 
 	dev_reserve(&d, (struct ax_shape){ .N = (int)N, .C = (int)C, .V = (int)V });
 	for (size_t n = 0; n < N; n++)
-		ids[n] = (int32_t)((n * 7 + n / 3) % V);
+		ids[n] = (int32_t)((n % 200 * 7 + n / 30) * 2503 % V); /* some often, spread over all digits of a sort */
 	id = tensor_of(&d, AX_I32, ids, N);
 	d.ops->embed_fwd(&d, dp(&x), dp(&id), dp(&table), alpha, (int)N, (int)C);
 	for (size_t i = 0; i < N * C; i++)
@@ -251,6 +251,7 @@ static void embed(void **state)
 		embed_of(v, 1, 1, 1, 1);
 		embed_of(v, 1, 300, 64, 1); /* one id */
 		embed_of(v, 1, 513, 40, 3000);
+		embed_of(v, 2, 1100, 8, 70000);
 	}
 }
 

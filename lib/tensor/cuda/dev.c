@@ -23,6 +23,9 @@ static const struct part {
 	{ ax_cuda_elem, ax_cuda_elem_scratch },
 	{ ax_cuda_norm, ax_cuda_norm_scratch },
 	{ ax_cuda_linear, NULL },
+	{ ax_cuda_embed, ax_cuda_embed_scratch },
+	{ ax_cuda_adamw, NULL },
+	{ ax_cuda_head, ax_cuda_head_scratch },
 };
 
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
