@@ -47,7 +47,7 @@ struct ax_cuda {
 	int sm;             /* compute capability as in sm_90: 80, 86, 89, 90, 100, ... */
 	int n_sm;           /* multiprocessors */
 	size_t smem_max;    /* shared memory that a block may ask for, with cudaFuncSetAttribute() above 48 KiB */
-	size_t l2_bytes;
+	size_t l2_bytes, memory_bytes; /* cache; device memory in all */
 	cudaStream_t compute, comm, copy; /* non-blocking; comm has the higher priority */
 	struct ax_cuda_lt *lt;
 	struct ax_stage *stage;

@@ -296,6 +296,7 @@ static int choose(struct ax_cuda *c, const struct ax_dev_opt *o, struct cudaDevi
 	c->n_sm = p->multiProcessorCount;
 	c->smem_max = p->sharedMemPerBlockOptin;
 	c->l2_bytes = (size_t)p->l2CacheSize;
+	c->memory_bytes = p->totalGlobalMem;
 	return 0;
 }
 

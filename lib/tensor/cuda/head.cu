@@ -209,8 +209,19 @@ static __global__ void head_sum(double *loss, const double *row_loss, int n)
 
 /* --- the op ---------------------------------------------------------------------------------------------------------- */
 
-static const size_t CHUNK_BYTES = static_cast<size_t>(1) << 30; /* of logits, about */
-static const size_t ROW_STEP = 128;                             /* chunks are multiples of it: few shapes of products */
+static const size_t ROW_STEP = 128; /* chunks are multiples of it: few shapes of products */
+
+/*
+ * Rows that a chunk may have: about an eightieth of the GPU's memory in f32 logits. Each chunk adds to all of dW, so more
+ * rows mean less traffic.
+ */
+static size_t chunk_limit(const struct ax_cuda *c, size_t V)
+{
+	const size_t least = static_cast<size_t>(32) << 20, share = c->memory_bytes / 80, bytes = share < least ? least : share;
+	const size_t rows = bytes / (V * sizeof(float)) / ROW_STEP * ROW_STEP;
+
+	return rows < ROW_STEP ? ROW_STEP : rows;
+}
 
 static size_t round_rows(size_t n)
 {
@@ -218,10 +229,9 @@ static size_t round_rows(size_t n)
 }
 
 /* Rows of each of the fewest chunks of equal size for n rows. */
-static size_t chunk_rows(size_t n, size_t V)
+static size_t chunk_rows(const struct ax_cuda *c, size_t n, size_t V)
 {
-	const size_t fit = CHUNK_BYTES / (V * sizeof(float)) / ROW_STEP * ROW_STEP, limit = fit < ROW_STEP ? ROW_STEP : fit;
-	const size_t chunks = (n + limit - 1) / limit;
+	const size_t limit = chunk_limit(c, V), chunks = (n + limit - 1) / limit;
 
 	return round_rows((n + chunks - 1) / chunks);
 }
@@ -240,7 +250,7 @@ static size_t lay_out(space *s, char *p, const struct ax_cuda *c, size_t n, size
 	const size_t width = ax_dtype_size(c->act);
 	size_t at = 0;
 
-	s->chunk = chunk_rows(n, V);
+	s->chunk = chunk_rows(c, n, V);
 	s->n_row = (n + s->chunk - 1) / s->chunk * s->chunk;
 	s->row = reinterpret_cast<int32_t *>(p + at);
 	at += ax_cuda_round(s->n_row * sizeof(int32_t));
@@ -350,8 +360,7 @@ void ax_cuda_head(struct ax_cuda *c)
 size_t ax_cuda_head_scratch(const struct ax_cuda *c, const struct ax_shape *s)
 {
 	const size_t N = static_cast<size_t>(s->N), C = static_cast<size_t>(s->C), V = static_cast<size_t>(s->V);
-	const size_t fit = V ? CHUNK_BYTES / (V * sizeof(float)) / ROW_STEP * ROW_STEP : 0, limit = fit < ROW_STEP ? ROW_STEP : fit;
-	const size_t all = round_rows(N), rows = all < limit ? all : limit;
+	const size_t all = round_rows(N), limit = V ? chunk_limit(c, V) : 0, rows = all < limit ? all : limit;
 
 	if (!V || !N)
 		return 0;
