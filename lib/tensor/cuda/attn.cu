@@ -99,7 +99,8 @@ static void attn_fwd(struct ax_dev *d, void *o, float *lse, const void *q, size_
 	const bool mma = use_mma(c, &j);
 	j.tile_q = mma ? ax_attn_mma_fwd_rows(j.head_dim) : AX_ATTN_F32_ROWS;
 	ax_attn_plan_fwd(c, &j);
-	(mma ? ax_attn_mma_fwd : ax_attn_f32_fwd)(c, &j);
+	if (n_seg > 0)
+		(mma ? ax_attn_mma_fwd : ax_attn_f32_fwd)(c, &j);
 	ax_cuda_done(c, "attn_fwd");
 }
 
@@ -117,18 +118,22 @@ static void attn_bwd(struct ax_dev *d, void *dq, void *dk, void *dv, const void 
 	j.vec = j.vec && aligned16(go) && aligned16(dq) && aligned16(dk) && aligned16(dv);
 	if (!use_scratch(c, "attn_bwd", &j))
 		return;
-	j.tile_q = j.tile_k = AX_ATTN_F32_ROWS;
+	const bool mma = use_mma(c, &j);
+	j.tile_q = mma ? ax_attn_mma_dq_rows(j.head_dim) : AX_ATTN_F32_ROWS;
+	j.tile_k = mma ? ax_attn_mma_dkv_rows(j.head_dim) : AX_ATTN_F32_ROWS;
 	ax_attn_plan_bwd(c, &j);
 	if (Nk > 0)
-		ax_attn_f32_dkv(c, &j);
-	if (N > 0)
-		ax_attn_f32_dq(c, &j);
+		(mma ? ax_attn_mma_dkv : ax_attn_f32_dkv)(c, &j);
+	if (N > 0 && n_seg > 0)
+		(mma ? ax_attn_mma_dq : ax_attn_f32_dq)(c, &j);
 	ax_cuda_done(c, "attn_bwd");
 }
 
 void ax_cuda_attn(struct ax_cuda *c)
 {
 	ax_attn_mma_fwd_prepare(c);
+	ax_attn_mma_dq_prepare(c);
+	ax_attn_mma_dkv_prepare(c);
 	c->ops.attn_fwd = attn_fwd;
 	c->ops.attn_bwd = attn_bwd;
 }

@@ -69,6 +69,12 @@ static const int AX_ATTN_MMA_DIM = 256;
 void ax_attn_mma_fwd_prepare(struct ax_cuda *c);
 int ax_attn_mma_fwd_rows(int dim);
 void ax_attn_mma_fwd(struct ax_cuda *c, const struct ax_attn_job *j);
+void ax_attn_mma_dq_prepare(struct ax_cuda *c);
+int ax_attn_mma_dq_rows(int dim);
+void ax_attn_mma_dq(struct ax_cuda *c, const struct ax_attn_job *j);
+void ax_attn_mma_dkv_prepare(struct ax_cuda *c);
+int ax_attn_mma_dkv_rows(int dim);
+void ax_attn_mma_dkv(struct ax_cuda *c, const struct ax_attn_job *j);
 
 /*
  * Blocks for the tiles of queries: how many there are is known on the device only, at most floor(q_len / rows) + 1 a segment.
@@ -141,10 +147,14 @@ AX_DEVICE bool ax_attn_sees_none(const ax_attn_band &b, int r, int r_end, int c,
 
 /* --- the walk of a tile of keys over the queries that see it --------------------------------------------------------- */
 
-/* In the order of segments, heads of the group, rows; BM rows a step. */
+/*
+ * A step is BM rows of one head of one segment; steps go by segments, heads of the group, rows. What a step needs of the
+ * segment is kept, so that only a new segment costs a read.
+ */
 struct ax_attn_walk {
 	int seg, seg_end; /* seg == seg_end: the walk is over */
-	int head, head_end, row, row_from, row_to;
+	int head, row, row_from, row_to;
+	int q_off, diag, c_from, c_to; /* of the segment; diag for row 0; columns from the tile's first key on */
 };
 
 /* To the first segment from w.seg on that sees rows k0 .. k0 + BN of the keys. */
@@ -154,17 +164,21 @@ template <int BN> AX_DEVICE void ax_attn_walk_find(ax_attn_walk &w, const ax_att
 		const ax_seg s = a.seg[w.seg];
 		const ax_attn_range i = ax_attn_queries_of(s, a.window, k0 - s.k_off, k0 - s.k_off + BN);
 
-		if (i.from < i.to) {
-			w.row = w.row_from = i.from;
-			w.row_to = i.to;
-			return;
-		}
+		if (i.from >= i.to)
+			continue;
+		w.row = w.row_from = i.from;
+		w.row_to = i.to;
+		w.q_off = s.q_off;
+		w.diag = s.q_pos + s.k_off - k0;
+		w.c_from = s.k_off - k0;
+		w.c_to = s.k_off + s.k_len - k0;
+		return;
 	}
 }
 
 template <int BN> AX_DEVICE ax_attn_walk ax_attn_walk_start(const ax_attn_job &a, const ax_attn_keys &tile, int kv)
 {
-	ax_attn_walk w = {tile.seg, tile.seg_end, kv * a.group, (kv + 1) * a.group, 0, 0, 0};
+	ax_attn_walk w = {tile.seg, tile.seg_end, kv * a.group, 0, 0, 0, 0, 0, 0, 0};
 
 	ax_attn_walk_find<BN>(w, a, tile.tile * BN);
 	return w;
@@ -176,17 +190,17 @@ template <int BM, int BN> AX_DEVICE void ax_attn_walk_next(ax_attn_walk &w, cons
 	if (w.row < w.row_to)
 		return;
 	w.row = w.row_from;
-	if (++w.head < w.head_end)
+	if (++w.head % a.group)
 		return;
 	w.head -= a.group;
 	w.seg++;
 	ax_attn_walk_find<BN>(w, a, k0);
 }
 
-/* The band of a step: columns are the keys from k0 on. */
-AX_DEVICE ax_attn_band ax_attn_walk_band(const ax_attn_walk &w, const ax_seg &s, int window, int k0)
+/* The step's scores: columns are the keys from the tile's first on. */
+AX_DEVICE ax_attn_band ax_attn_walk_band(const ax_attn_walk &w, int window)
 {
-	return {s.q_pos + w.row + s.k_off - k0, window, s.k_off - k0, s.k_off + s.k_len - k0};
+	return {w.diag + w.row, window, w.c_from, w.c_to};
 }
 
 #endif

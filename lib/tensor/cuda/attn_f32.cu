@@ -325,9 +325,8 @@ template <class T, int DIM, bool DK, bool DV> static __global__ void __launch_bo
 	out_clear(dk);
 	out_clear(dv);
 	for (ax_attn_walk w = ax_attn_walk_start<TILE>(a, tile, kv); w.seg < w.seg_end; ax_attn_walk_next<TILE, TILE>(w, a, k0)) {
-		const ax_seg seg = a.seg[w.seg];
-		const ax_attn_band band = ax_attn_walk_band(w, seg, a.window, k0);
-		const queries_t<T> x = queries_of<T>(a, seg.q_off + w.row, w.head, min(TILE, w.row_to - w.row));
+		const ax_attn_band band = ax_attn_walk_band(w, a.window);
+		const queries_t<T> x = queries_of<T>(a, w.q_off + w.row, w.head, min(TILE, w.row_to - w.row));
 		scores_t s, ds = {{0}};
 
 		scores_of(s, k, x.q, sa, sb);
@@ -366,12 +365,12 @@ template <class T, int DIM> static void dq_run(struct ax_cuda *c, const struct a
 	AX_LAUNCH((attn_f32_dq_kernel<T, DIM>), ax_attn_blocks(j, TILE), THREADS, 0, c->compute, *j);
 }
 
-/* Two tiles of 512 columns do not fit into registers: dk and dv in two runs then. */
+/* Two output tiles of more columns do not fit into registers: dk and dv in two runs then. */
 template <class T, int DIM> static void dkv_run(struct ax_cuda *c, const struct ax_attn_job *j)
 {
 	const unsigned blocks = ax_attn_key_blocks(j, TILE);
 
-	if constexpr (DIM <= 256) {
+	if constexpr (DIM <= 128) {
 		AX_LAUNCH((attn_f32_dkv_kernel<T, DIM, true, true>), blocks, THREADS, 0, c->compute, *j);
 	} else {
 		AX_LAUNCH((attn_f32_dkv_kernel<T, DIM, true, false>), blocks, THREADS, 0, c->compute, *j);

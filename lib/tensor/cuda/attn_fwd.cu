@@ -25,30 +25,6 @@ template <int M> struct rows_t {
 	float most[M][2], sum[M][2];
 };
 
-/* The cap, and -inf where a query does not see a key. `row`: of the warp's first strip. */
-template <int M, int N> AX_DEVICE void mask(float (&s)[M][N][4], const ax_attn_band &band, int row)
-{
-	const int lane = static_cast<int>(threadIdx.x) % AX_WARP, g = lane / 4, t = lane % 4;
-
-	AX_UNROLL
-	for (int i = 0; i < M * N * 4; i++) {
-		float &x = s[i / (N * 4)][i / 4 % N][i % 4];
-
-		if (!ax_attn_sees(band, row + i / (N * 4) * 16 + g + i / 2 % 2 * 8, i / 4 % N * 8 + 2 * t + i % 2))
-			x = -INFINITY;
-	}
-}
-
-template <int M, int N> AX_DEVICE void cap(float (&s)[M][N][4], const ax_attn_scale &scale)
-{
-	AX_UNROLL
-	for (int i = 0; i < M * N * 4; i++) {
-		float &x = s[i / (N * 4)][i / 4 % N][i % 4];
-
-		x = scale.out * ax_attn_tanh(x * scale.in);
-	}
-}
-
 /* s becomes 2^(by * s - maximum); the rows' statistics and output go over to the new maximum. */
 template <int M, int N, int NO> AX_DEVICE void softmax(float (&s)[M][N][4], float by, rows_t<M> &rows, float (&o)[M][NO][4] AX_AT)
 {
@@ -89,7 +65,6 @@ template <int M, int N, int NO> AX_DEVICE void softmax(float (&s)[M][N][4], floa
 template <int M> AX_DEVICE void finish(float (&by)[M][2], const rows_t<M> &rows, float scale, float *lse, size_t stride, int n AX_AT)
 {
 	const int lane = static_cast<int>(threadIdx.x) % AX_WARP, g = lane / 4, t = lane % 4;
-	const float ln2 = 0.6931471805599453f;
 
 	AX_UNROLL
 	for (int m = 0; m < M; m++)
@@ -102,7 +77,7 @@ template <int M> AX_DEVICE void finish(float (&by)[M][2], const rows_t<M> &rows,
 			sum += __shfl_xor_sync(AX_FULL, sum, 2, AX_WARP AX_PASS);
 			by[m][h] = sum > 0 ? 1 / sum : 0;
 			if (t == 0 && row < n)
-				lse[static_cast<size_t>(row) * stride] = sum > 0 ? rows.most[m][h] * scale * ln2 + logf(sum) : -INFINITY;
+				lse[static_cast<size_t>(row) * stride] = sum > 0 ? rows.most[m][h] * scale * AX_ATTN_LN2 + logf(sum) : -INFINITY;
 		}
 }
 
@@ -155,9 +130,9 @@ template <int D> AX_DEVICE void tile_fwd(const ax_attn_job &a, const ax_attn_til
 		uint32_t p[M][BN / 16][4];
 
 		if (scale.out != 0)
-			cap(s, scale);
+			ax_attn_cap(s, scale);
 		if (!ax_attn_sees_all(band, row, row_end, 0, BN))
-			mask(s, band, row);
+			ax_attn_mask<false>(s, band, row);
 		softmax(s, scale.by, stat, o AX_PASS);
 		ax_tile_operand(p, s);
 		ax_tile_pb<D>(o, p, sv AX_PASS);

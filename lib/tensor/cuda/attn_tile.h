@@ -208,16 +208,16 @@ template <int D, int M> AX_DEVICE void ax_tile_store(ax_bf16 *to, size_t ld, int
  * once, in units of log2 e, and by is 1.
  */
 struct ax_attn_scale {
-	float by, in, out; /* in = scale / cap, out = cap * log2 e; out 0: no cap */
+	float by, in, out, back; /* in = scale / cap, out = cap * log2 e, back = 1 / out; out 0: no cap */
 };
+
+static const float AX_ATTN_LOG2E = 1.4426950408889634f, AX_ATTN_LN2 = 0.6931471805599453f;
 
 AX_DEVICE ax_attn_scale ax_attn_scale_of(const ax_attn_job &a)
 {
-	const float log2e = 1.4426950408889634f;
-
 	if (a.softcap == 0)
-		return {a.scale * log2e, 0, 0};
-	return {1, a.scale / a.softcap, a.softcap * log2e};
+		return {a.scale * AX_ATTN_LOG2E, 0, 0, 0};
+	return {1, a.scale / a.softcap, a.softcap * AX_ATTN_LOG2E, 1 / (a.softcap * AX_ATTN_LOG2E)};
 }
 
 /* tanh to about 1e-7. */
@@ -226,6 +226,53 @@ AX_DEVICE float ax_attn_tanh(float x)
 	const float e = ax_exp2(fabsf(x) * -2.8853900817779268f); /* exp(-2 |x|) */
 
 	return copysignf(__fdividef(1 - e, 1 + e), x);
+}
+
+template <int M, int N> AX_DEVICE void ax_attn_cap(float (&s)[M][N][4], const ax_attn_scale &scale)
+{
+	AX_UNROLL
+	for (int i = 0; i < M * N * 4; i++) {
+		float &x = s[i / (N * 4)][i / 4 % N][i % 4];
+
+		x = scale.out * ax_attn_tanh(x * scale.in);
+	}
+}
+
+/* -inf where a query does not see a key. `row`: of the warp's first strip; KEYS: rows are keys and columns queries. */
+template <bool KEYS, int M, int N> AX_DEVICE void ax_attn_mask(float (&s)[M][N][4], const ax_attn_band &band, int row)
+{
+	const int lane = static_cast<int>(threadIdx.x) % AX_WARP, g = lane / 4, t = lane % 4;
+
+	AX_UNROLL
+	for (int i = 0; i < M * N * 4; i++) {
+		const int r = row + i / (N * 4) * 16 + g + i / 2 % 2 * 8, c = i / 4 % N * 8 + 2 * t + i % 2;
+
+		if (!(KEYS ? ax_attn_sees(band, c, r) : ax_attn_sees(band, r, c)))
+			s[i / (N * 4)][i / 4 % N][i % 4] = -INFINITY;
+	}
+}
+
+/* lse of a row in units of log2 e. A row that sees nothing has -inf: 0 serves it, all its scores are -inf. */
+AX_DEVICE float ax_attn_lse2(float lse)
+{
+	return lse == -INFINITY ? 0.0f : lse * AX_ATTN_LOG2E;
+}
+
+/*
+ * Backward for one query and key: s, the score as the exponent of 2, becomes the probability; dp = go.v becomes the gradient of
+ * scale * q.k.
+ */
+template <bool CAP> AX_DEVICE void ax_attn_pair(float &s, float &dp, const ax_attn_scale &scale, float lse2, float delta)
+{
+	const float p = ax_exp2(s * scale.by - lse2);
+
+	dp = p * (dp - delta);
+	if (CAP) {
+		const float th = max(s * scale.back, -1.0f);
+
+		dp *= 1 - th * th;
+	}
+	s = p;
 }
 
 #endif
