@@ -181,7 +181,7 @@ template <class T> AX_DEVICE void delta_rows(const ax_attn_job &a, const int *in
 /* --- kernels --------------------------------------------------------------------------------------------------------- */
 
 /* Block 0 plans, the others take ROWS rows each. */
-template <class T> static __global__ void __launch_bounds__(THREADS) attn_plan_fwd_kernel(ax_attn_job a)
+template <class T> static __global__ void __launch_bounds__(THREADS, 1) attn_plan_fwd_kernel(ax_attn_job a)
 {
 	AX_SHARED(int, count, [THREADS]);
 	AX_SHARED(int, in, [ROWS]);
@@ -203,7 +203,7 @@ template <class T> static __global__ void __launch_bounds__(THREADS) attn_plan_f
 }
 
 /* Blocks 0 and 1 plan, the others take ROWS rows each. */
-template <class T> static __global__ void __launch_bounds__(THREADS) attn_plan_bwd_kernel(ax_attn_job a, bool vec)
+template <class T> static __global__ void __launch_bounds__(THREADS, 1) attn_plan_bwd_kernel(ax_attn_job a, bool vec)
 {
 	AX_SHARED(int, count, [THREADS]);
 	AX_SHARED(int, in, [ROWS]);
