@@ -4,6 +4,8 @@
 # ends by a signal or with a non-zero status without a "not ok", counts as one failure.
 # usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz cuda (default: these) gpu
 : "${BUILD:=build}"
+limit=${AX_TEST_TIMEOUT:-900} # seconds for one test
+[ -n "$AX_LONG" ] && limit=${AX_TEST_TIMEOUT:-3600}
 export BUILD
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}"
@@ -17,7 +19,7 @@ run() { # run NAME COMMAND...
 	name=$1
 	shift
 	start=$(date +%s)
-	timeout "${AX_TEST_TIMEOUT:-900}" "$@" >"$log/out" 2>"$log/err"
+	timeout "$limit" "$@" >"$log/out" 2>"$log/err"
 	status=$?
 	p=$(grep -c '^ok' "$log/out")
 	s=$(grep -c '^ok.*# SKIP' "$log/out")
