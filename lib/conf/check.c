@@ -218,6 +218,7 @@ int ax_conf_check(struct ax_conf *c, struct ax_err *e)
 {
 	unsigned tool = (unsigned)c->spec->tool;
 
+	AX_TRY(ax_conf_check_indexes(c, e));
 	for (const struct ax_key_group *g = ax_key_groups; g->title; g++)
 		for (const struct ax_key *k = g->row; k->name; k++) {
 			if (!(k->tools & tool) || strstr(k->name, "[]"))

@@ -236,11 +236,25 @@ static struct ax_val *convert(struct ax_arena *a, const struct ax_key *k, const 
 
 static bool fits(const struct ax_key *k, const struct ax_val *v)
 {
+	if (v->type == AX_FLOAT && !isfinite(v->u.f) && k->type & AX_KEY_NUM)
+		return false;
 	if (!is_range(k->limit))
 		return true;
 	if (v->type == AX_INT)
 		return in_range(k->limit, (double)v->u.i);
-	return v->type != AX_FLOAT || (!isnan(v->u.f) && in_range(k->limit, v->u.f));
+	return v->type != AX_FLOAT || in_range(k->limit, v->u.f);
+}
+
+/* A string that a C string would cut, at any depth: a path would be another one. */
+static bool has_nul(const struct ax_val *v)
+{
+	if (v->type == AX_STR)
+		return v->n && memchr(v->u.s, '\0', v->n);
+	for (size_t i = 0; (v->type == AX_LIST || v->type == AX_MAP) && i < v->n; i++)
+		if (has_nul(v->type == AX_LIST ? v->u.item[i] : v->u.pair[i].val) ||
+		    (v->type == AX_MAP && memchr(v->u.pair[i].key, '\0', v->u.pair[i].key_n)))
+			return true;
+	return false;
 }
 
 int ax_key_coerce(struct ax_arena *a, const struct ax_key *k, const struct ax_val *v, const char *what,
@@ -250,6 +264,8 @@ int ax_key_coerce(struct ax_arena *a, const struct ax_key *k, const struct ax_va
 	struct ax_val *got = convert(a, k, v);
 	size_t cut;
 
+	if (has_nul(v))
+		return ax_fail(e, AX_EUSAGE, "%s: a NUL character in a string", what);
 	if (got && fits(k, got)) {
 		got->line = v->line;
 		*out = got;

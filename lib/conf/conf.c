@@ -56,6 +56,13 @@ int ax_conf_resolve(struct ax_conf *c, struct ax_err *e)
 	return ax_conf_normalise(c, e);
 }
 
+int ax_conf_check_indexes(struct ax_conf *c, struct ax_err *e)
+{
+	const struct ax_val *base = ax_layer_merge(&c->arena, c->header, c->file, false);
+
+	return base ? ax_layer_check_patches(base, c->cli, "", e) : oom(e);
+}
+
 static int read_file(struct ax_conf *c, struct ax_err *e)
 {
 	struct ax_layer_opts o = {strcmp(c->config_path, "-") == 0 ? "stdin" : c->config_path,
@@ -89,10 +96,10 @@ int ax_conf_init(struct ax_conf *c, const struct ax_tool_spec *spec, int argc, c
 			goto out;
 	}
 	AX_GOTO(ax_conf_resolve(c, e));
-	if (ax_conf_opt_given(c, "get"))
-		AX_GOTO(ax_conf_print_key(c, e));
-	else if (ax_conf_opt_flag(c, "print-config"))
-		AX_GOTO(ax_conf_print(c, e));
+	if (!ax_conf_opt_given(c, "get") && !ax_conf_opt_flag(c, "print-config"))
+		return 0;
+	AX_GOTO(ax_conf_check_indexes(c, e));
+	AX_GOTO(ax_conf_opt_given(c, "get") ? ax_conf_print_key(c, e) : ax_conf_print(c, e));
 	return 0;
 out:
 	ax_conf_release(c);
@@ -202,14 +209,15 @@ const char *ax_conf_str(struct ax_conf *c, const char *key)
 
 int ax_conf_require(const struct ax_conf *c, const char *key, struct ax_err *e)
 {
+	const struct ax_val *v = ax_conf_get(c, key);
 	char option[128];
 
-	if (ax_conf_get(c, key))
+	if (v && !ax_val_is(v, ""))
 		return 0;
 	snprintf(option, sizeof(option), "--%s", key);
 	for (char *p = option; *p; p++)
 		*p = *p == '_' ? '-' : *p;
-	return ax_fail(e, AX_EUSAGE, "%s is not set: give it in the configuration or with %s", key, option);
+	return ax_fail(e, AX_EUSAGE, "%s is %s: give it in the configuration or with %s", key, v ? "empty" : "not set", option);
 }
 
 bool ax_conf_opt_given(const struct ax_conf *c, const char *name)

@@ -194,6 +194,8 @@ int ax_hub_find(struct ax_conf *c, const char *kind, const char *name, const cha
 	struct lookup l = {.kind = kind, .name = name, .revision = revision};
 	size_t n;
 
+	if (!*name)
+		return ax_fail(e, AX_EUSAGE, "the name of a %.*s is empty", (int)strlen(kind) - 1, kind);
 	if (ax_path_exists(name)) {
 		*path = ax_arena_strndup(&c->arena, name, strlen(name));
 		return *path ? 0 : ax_fail(e, AX_EMEM, "out of memory");

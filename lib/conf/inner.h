@@ -19,6 +19,8 @@ const struct ax_opt *ax_conf_own_option(const struct ax_tool_spec *spec, const c
 int ax_conf_parse(struct ax_conf *c, int argc, char **argv, struct ax_err *e);
 /* Merge the layers into c->val and normalise them. */
 int ax_conf_resolve(struct ax_conf *c, struct ax_err *e);
+/* Does the command line change an element that its list does not have? ("--datasets.3.path" of a list of one) */
+int ax_conf_check_indexes(struct ax_conf *c, struct ax_err *e);
 /* Derive what follows from the keys that were given, as Axolotl's normalisation does. */
 int ax_conf_normalise(struct ax_conf *c, struct ax_err *e);
 int ax_conf_normalise_datasets(struct ax_conf *c, struct ax_err *e);

@@ -71,7 +71,8 @@ size_t ax_edit_distance(const char *x, const char *y, size_t max);
 
 /*
  * Coerce v to the row's type and check its range or choices. *out is v itself or a new value in the arena. `what` names
- * the key in messages ("--micro-batch-size", "run.yaml:12: micro_batch_size"). AX_EUSAGE with what was expected.
+ * the key in messages ("--micro-batch-size", "run.yaml:12: micro_batch_size"). AX_EUSAGE with what was expected; always for
+ * a number that is not finite, and for a string with a NUL in it.
  */
 int ax_key_coerce(struct ax_arena *a, const struct ax_key *k, const struct ax_val *v, const char *what,
 		  struct ax_val **out, struct ax_err *e);

@@ -1,7 +1,6 @@
 #include "conf/layer.h"
 
 #include <stdio.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,21 +254,25 @@ static struct ax_val *clean_list(struct ax_arena *a, const struct ax_val *v)
 	return list;
 }
 
+/* What a patch says of element i; NULL: nothing. */
+static const struct ax_val *patch_of(const struct ax_val *over, size_t i)
+{
+	for (size_t j = 0; over && j < over->n; j++)
+		if (strtoul(over->u.pair[j].key, NULL, 10) == i)
+			return over->u.pair[j].val;
+	return NULL;
+}
+
 static struct ax_val *patch_list(struct ax_arena *a, const struct ax_val *base, const struct ax_val *over)
 {
 	struct ax_val *list = ax_val_list(a);
 	size_t n = base && base->type == AX_LIST ? base->n : 0;
 
-	for (size_t i = 0; list && i < n; i++) {
-		char key[24];
-
-		snprintf(key, sizeof(key), "%zu", i);
-		if (!ax_val_push(a, list, ax_layer_merge(a, base->u.item[i], ax_val_get(over, key), false)))
+	for (size_t i = 0; list && i < n; i++)
+		if (!ax_val_push(a, list, ax_layer_merge(a, base->u.item[i], patch_of(over, i), false)))
 			return NULL;
-	}
-	for (size_t i = 0; list && i < over->n; i++)
-		if (strtoul(over->u.pair[i].key, NULL, 10) >= n &&
-		    !ax_val_push(a, list, ax_layer_merge(a, NULL, over->u.pair[i].val, false)))
+	for (const struct ax_val *more; list && (more = patch_of(over, n)); n++)
+		if (!ax_val_push(a, list, ax_layer_merge(a, NULL, more, false)))
 			return NULL;
 	return list;
 }
@@ -297,4 +300,24 @@ struct ax_val *ax_layer_merge(struct ax_arena *a, const struct ax_val *base, con
 	if (out)
 		out->line = over->line;
 	return out;
+}
+
+int ax_layer_check_patches(const struct ax_val *base, const struct ax_val *over, const char *name, struct ax_err *e)
+{
+	bool patch = ax_layer_is_patch(over) && (!base || base->type != AX_MAP || ax_layer_is_patch(base));
+	size_t have = base && base->type == AX_LIST ? base->n : 0, n = have;
+
+	while (patch && patch_of(over, n))
+		n++;
+	for (size_t i = 0; over && over->type == AX_MAP && i < over->n; i++) {
+		const struct ax_pair *p = &over->u.pair[i];
+		char path[PATH_MAX_];
+
+		snprintf(path, sizeof(path), "%s%s%s", name, *name ? "." : "", p->key);
+		if (patch && strtoul(p->key, NULL, 10) >= n)
+			return ax_fail(e, AX_EUSAGE, "%s: the list has %zu entr%s; the next to add is %s.%zu", path, have, have == 1 ? "y" : "ies",
+				       name, n);
+		AX_TRY(ax_layer_check_patches(patch ? ax_val_at(base, strtoul(p->key, NULL, 10)) : ax_val_get(base, p->key), p->val, path, e));
+	}
+	return 0;
 }

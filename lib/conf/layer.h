@@ -27,9 +27,12 @@ bool ax_layer_put(struct ax_arena *a, struct ax_val *map, const char *path, stru
 /*
  * `over` on top of `base` (either may be NULL), as a new value. Mappings merge, everything else is replaced; a null of
  * `over` removes the key, and a mapping of indexes changes a list's elements. `keep`: both of these stay as they are,
- * for collecting a layer from several pieces.
+ * for collecting a layer from several pieces. Indexes just beyond the list's end add elements; a gap ends the merge there.
  */
 struct ax_val *ax_layer_merge(struct ax_arena *a, const struct ax_val *base, const struct ax_val *over, bool keep);
+
+/* AX_EUSAGE if an index of `over` leaves a gap after the end of base's list. `name`: of both, "" for the whole. */
+int ax_layer_check_patches(const struct ax_val *base, const struct ax_val *over, const char *name, struct ax_err *e);
 
 /* Is v a mapping whose keys are all decimal indexes? */
 bool ax_layer_is_patch(const struct ax_val *v);

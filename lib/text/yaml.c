@@ -1,10 +1,12 @@
 #include "text/yaml.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
 #include "base/io.h"
+#include "base/log.h"
 
 #define MAX_ANCHORS 1000
 #define TAG "tag:yaml.org,2002:"
@@ -26,6 +28,7 @@ struct reader {
 	size_t nodes;
 	int depth, deepest; /* deepest level that the node being read reached */
 	size_t fail_line;
+	const char *path; /* of the file, for warnings; NULL: none are wanted */
 	struct ax_err *e;
 };
 
@@ -189,20 +192,23 @@ static int read_list(struct reader *r, struct ax_val **v)
 struct pairs {
 	struct ax_pair *p;
 	size_t n, cap;
+	size_t *line; /* of each key */
+	size_t n_line, cap_line;
 };
 
-static bool add_pair(struct pairs *s, struct ax_pair pair)
+static bool add_pair(struct pairs *s, struct ax_pair pair, size_t line)
 {
-	if (!AX_GROW(s->p, s->n, s->cap))
+	if (!AX_GROW(s->p, s->n, s->cap) || !AX_GROW(s->line, s->n_line, s->cap_line))
 		return false;
 	s->p[s->n++] = pair;
+	s->line[s->n_line++] = line;
 	return true;
 }
 
-static bool add_map(struct pairs *s, const struct ax_val *map)
+static bool add_map(struct pairs *s, const struct ax_val *map, size_t line)
 {
 	for (size_t i = 0; i < map->n; i++)
-		if (!add_pair(s, map->u.pair[i]))
+		if (!add_pair(s, map->u.pair[i], line))
 			return false;
 	return true;
 }
@@ -217,7 +223,7 @@ static int merge(struct reader *r, yaml_mark_t at, struct pairs *s, const struct
 
 		if (m->type != AX_MAP)
 			return fail_at(r, at, "expected a mapping or list of mappings for merging");
-		if (!add_map(s, m))
+		if (!add_map(s, m, at.line + 1))
 			return no_memory(r);
 	}
 	return 0;
@@ -272,22 +278,58 @@ static int read_pairs(struct reader *r, struct pairs *own, struct pairs *merged)
 		AX_TRY(read_node(r, &pair.val));
 		if (is_merge)
 			AX_TRY(merge(r, at, merged, pair.val));
-		else if (!add_pair(own, pair))
+		else if (!add_pair(own, pair, at.line + 1))
 			return no_memory(r);
 	}
+}
+
+static int compare_keys(const void *x, const void *y)
+{
+	const struct ax_pair *const *p = x, *const *q = y;
+	size_t n = (*p)->key_n < (*q)->key_n ? (*p)->key_n : (*q)->key_n;
+	int c = memcmp((*p)->key, (*q)->key, n);
+
+	if (!c)
+		c = ((*p)->key_n > (*q)->key_n) - ((*p)->key_n < (*q)->key_n);
+	return c ? c : (*p > *q) - (*p < *q);
+}
+
+/* PyYAML is silent about a key that stands in a map twice. */
+static int warn_repeated(struct reader *r, const struct pairs *own)
+{
+	const struct ax_pair **sorted;
+
+	if (!r->path || own->n < 2)
+		return 0;
+	sorted = ax_calloc(own->n, sizeof(*sorted));
+	if (!sorted)
+		return no_memory(r);
+	for (size_t i = 0; i < own->n; i++)
+		sorted[i] = &own->p[i];
+	qsort(sorted, own->n, sizeof(*sorted), compare_keys);
+	for (size_t i = 1; i < own->n; i++) {
+		const struct ax_pair *a = sorted[i - 1], *b = sorted[i];
+
+		if (a->key_n == b->key_n && !memcmp(a->key, b->key, a->key_n))
+			ax_warn("%s:%zu: %.80s is already on line %zu; this one counts", r->path, own->line[b - own->p], b->key,
+				own->line[a - own->p]);
+	}
+	ax_free(sorted);
+	return 0;
 }
 
 static int read_map(struct reader *r, struct ax_val **v)
 {
 	const char *tag = (const char *)r->ev.data.mapping_start.tag;
-	struct pairs own = {NULL, 0, 0}, merged = {NULL, 0, 0};
+	struct pairs own = {0}, merged = {0};
 	int rc = 0;
 
 	if (tag && strcmp(tag, TAG "map") != 0 && strcmp(tag, "!") != 0)
 		return fail_at(r, r->ev.start_mark, "unsupported tag");
 	AX_GOTO(read_pairs(r, &own, &merged));
+	AX_GOTO(warn_repeated(r, &own));
 	for (size_t i = 0; i < own.n; i++)
-		if (!add_pair(&merged, own.p[i])) {
+		if (!add_pair(&merged, own.p[i], own.line[i])) {
 			rc = no_memory(r);
 			goto out;
 		}
@@ -296,7 +338,9 @@ static int read_map(struct reader *r, struct ax_val **v)
 		rc = no_memory(r);
 out:
 	ax_free(own.p);
+	ax_free(own.line);
 	ax_free(merged.p);
+	ax_free(merged.line);
 	return rc;
 }
 
@@ -367,8 +411,9 @@ static int read_stream(struct reader *r, struct ax_val **v)
 	return 0;
 }
 
-/* Parse; *line is where an error was found, or 0. */
-static int parse(struct ax_arena *a, const char *p, size_t n, struct ax_val **v, size_t *line, struct ax_err *e)
+/* Parse; *line is where an error was found, or 0. path: of the file, for warnings, or NULL. */
+static int parse(struct ax_arena *a, const char *p, size_t n, const char *path, struct ax_val **v, size_t *line,
+		 struct ax_err *e)
 {
 	struct reader r;
 	int rc;
@@ -376,6 +421,7 @@ static int parse(struct ax_arena *a, const char *p, size_t n, struct ax_val **v,
 	memset(&r, 0, sizeof(r));
 	r.a = a;
 	r.e = e;
+	r.path = path;
 	*line = 0;
 	if (n > AX_YAML_BYTES)
 		return ax_fail(e, AX_EMEM, "more than %zu bytes of YAML", AX_YAML_BYTES);
@@ -400,7 +446,7 @@ int ax_yaml_parse(struct ax_arena *a, const char *p, size_t n, struct ax_val **v
 {
 	size_t line;
 
-	return parse(a, p, n, v, &line, e);
+	return parse(a, p, n, NULL, v, &line, e);
 }
 
 /* "line L, column C: what" becomes "PATH:L: what". */
@@ -421,14 +467,15 @@ static void name_place(struct ax_err *e, const char *path, size_t line)
 
 int ax_yaml_file(struct ax_arena *a, const char *path, struct ax_val **v, struct ax_err *e)
 {
+	const char *shown = strcmp(path, "-") == 0 ? "stdin" : path;
 	struct ax_buf b = AX_BUF_INIT;
 	size_t line;
 	int rc;
 
 	AX_GOTO(ax_read_file(path, AX_YAML_BYTES, &b, e));
-	rc = parse(a, b.n ? b.p : "", b.n, v, &line, e);
+	rc = parse(a, b.n ? b.p : "", b.n, shown, v, &line, e);
 	if (rc)
-		name_place(e, path, line);
+		name_place(e, shown, line);
 out:
 	ax_buf_release(&b);
 	return rc;

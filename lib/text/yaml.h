@@ -5,7 +5,7 @@
  * a float needs a point and a signed exponent (2.0e-5; 2e-5 is a string, as is 1.0e5), or is .inf or .nan; ~, null and
  * nothing are null. What differs from PyYAML, on purpose: timestamps stay strings; map keys stay the text that was
  * written (`on:` is "on", not True); integers beyond 64 bits become floats. Anchors, aliases and `<<` work as there; a repeated
- * key keeps its last value. Tags other than the core ones are refused.
+ * key keeps its last value (ax_yaml_file warns, with both lines). Tags other than the core ones are refused.
  *
  * Limits: AX_YAML_BYTES of text, AX_YAML_DEPTH levels and AX_YAML_NODES values, both counted with every alias written
  * out, so that walking the tree is bounded. An alias shares its value: the tree is immutable, as all of struct ax_val.

@@ -21,24 +21,6 @@ static int run_micros(struct ax_train *t, const struct ax_loader_step *st, struc
 	return 0;
 }
 
-/* The loss of the step is not finite: look at each micro-batch again, and name the rows of those that make it so. */
-static int name_culprits(struct ax_train *t, const struct ax_loader_step *st, struct ax_err *e)
-{
-	for (uint32_t k = 0; k < st->n_micro; k++) {
-		struct ax_micro m;
-		double loss = 0;
-		char rows[512];
-
-		AX_TRY(ax_microbuf_fill(&t->micro, t->env.loader, k, &m, e));
-		AX_TRY(ax_model_eval(t->model, &m, &t->hooks, &loss, NULL, e));
-		if (isfinite(loss))
-			continue;
-		ax_microbuf_rows(&t->micro, rows, sizeof(rows));
-		ax_warn("step %" PRId64 ": loss is not finite; the micro-batch holds %s", t->state.step + 1, rows);
-	}
-	return 0;
-}
-
 /*
  * The ranks' shares of the loss, whether any of them was asked to save or stop, and whether rank 0's device has chosen
  * algorithms, in one small sum: all ranks act on the same answer in the same step.
@@ -80,8 +62,8 @@ static int not_finite(struct ax_train *t, struct ax_step_result *r, struct ax_er
 
 	if (!t->opt.skip_nonfinite)
 		return ax_fail(e, AX_ECHECK,
-			       "step %" PRId64 ": %s is %f; stopped before the update (--on-nonfinite skip leaves such steps out)",
-			       t->state.step + 1, what, isfinite(r->loss) ? r->grad_norm : r->loss);
+			       "step %" PRId64 ": %s is not finite; stopped before the update (--on-nonfinite skip leaves such steps out)",
+			       t->state.step + 1, what);
 	ax_warn("step %" PRId64 ": %s is not finite; this step changes no weight", t->state.step + 1, what);
 	r->skipped = true;
 	return 0;
@@ -106,10 +88,10 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	r->lr = ax_sched_lr(&t->sched, t->state.step);
 	r->tokens = st.tokens;
 	r->trained = st.trained;
-	if (!isfinite(r->loss))
-		AX_TRY(name_culprits(t, &st, e));
-	if (!isfinite(r->loss) || !isfinite(r->grad_norm))
+	if (!isfinite(r->loss) || !isfinite(r->grad_norm)) {
+		AX_TRY(isfinite(r->loss) ? ax_train_name_gradient(t, &st, e) : ax_train_name_loss(t, &st, e));
 		AX_TRY(not_finite(t, r, e));
+	}
 	if (!r->skipped)
 		AX_TRY(update(t, r, e));
 	t->state.step++;

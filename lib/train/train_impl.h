@@ -45,6 +45,12 @@ struct ax_step_result {
 
 /* step.c */
 int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_err *e);
+/*
+ * culprit.c: the loss, or only the gradient, of the step that was just computed is not finite: each micro-batch is
+ * computed again, and warnings name the rows of those that make it so, and the parameters. The gradients are lost.
+ */
+int ax_train_name_loss(struct ax_train *t, const struct ax_loader_step *st, struct ax_err *e);
+int ax_train_name_gradient(struct ax_train *t, const struct ax_loader_step *st, struct ax_err *e);
 /* save.c: begin to write checkpoint-STEP beside the run; masters and moments must not change until it is finished. */
 int ax_train_save(struct ax_train *t, struct ax_err *e);
 /* save.c: if one is being written: wait until it is complete and published, say so, then prune. */

@@ -21,6 +21,7 @@ int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **mode
 	*model_name = ax_conf_str(c, "base_model");
 	if (!*model_name)
 		return 0;
+	AX_TRY(ax_conf_require(c, "base_model", e));
 	AX_TRY(ax_hub_find(c, "models", *model_name, ax_conf_str(c, "revision_of_model"), &spec.model_dir, e));
 	*model_dir = spec.model_dir;
 	if (dir && strcmp(dir, *model_name))
