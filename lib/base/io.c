@@ -203,6 +203,15 @@ int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err
 	return rc;
 }
 
+static int make_parent(const char *path, struct ax_err *e)
+{
+	char *dir = ax_path_dir(path);
+	int rc = dir ? ax_mkdirs(dir, e) : ax_fail(e, AX_EMEM, "out of memory");
+
+	ax_free(dir);
+	return rc;
+}
+
 /* Create o->tmp, locked as long as this process lives. */
 static int open_temp(struct ax_out *o, struct ax_err *e)
 {
@@ -213,6 +222,10 @@ static int open_temp(struct ax_out *o, struct ax_err *e)
 		if (o->fd >= 0)
 			close(o->fd);
 		o->fd = ax_open(o->tmp, O_WRONLY | O_CREAT, 0666);
+		if (o->fd < 0 && errno == ENOENT) {
+			AX_TRY(make_parent(o->tmp, e));
+			o->fd = ax_open(o->tmp, O_WRONLY | O_CREAT, 0666);
+		}
 		if (o->fd < 0)
 			return ax_fail(e, AX_EIO, "cannot create %s:", o->tmp);
 		if (!alone)

@@ -6,7 +6,7 @@
  * Writing:	struct ax_out writes beside the target and renames at commit: a file is absent or complete.
  *
  *	struct ax_out o;
- *	AX_TRY(ax_out_open(&o, path, flags, e));      // a terminal is refused unless AX_OUT_TTY
+ *	AX_TRY(ax_out_open(&o, path, flags, e));      // makes missing folders; a terminal is refused unless AX_OUT_TTY
  *	AX_GOTO(ax_out_write(&o, p, n, e));
  *	AX_GOTO(ax_out_commit(&o, e));                // flush, fsync, rename, fsync the folder
  *   out:

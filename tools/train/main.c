@@ -39,6 +39,8 @@ static int prepare(struct tool *t, struct ax_err *e)
 {
 	bool plan = ax_conf_opt_flag(&t->conf, "plan");
 
+	if (plan || ax_conf_opt_flag(&t->conf, "eval-only"))
+		tool_signals_run(false);
 	if (t->conf.n_operand != 1 && !(plan && !t->conf.n_operand)) /* a plan needs no shards: the steps are then unknown */
 		return ax_fail(e, AX_EUSAGE, "give one shard folder (%zu operands given)", t->conf.n_operand);
 	AX_TRY(open_comm(t, e));
@@ -113,7 +115,7 @@ static int train(struct tool *t, struct ax_err *e)
 	AX_TRY(open_outdir(t, e));
 	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
 	tool_say_start(t, &plan);
-	tool_training = 1;
+	tool_signals_run(true);
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_run(run, e);
 	ax_train_stats(run, &stats);
@@ -163,9 +165,9 @@ int main(int argc, char **argv)
 	int rc;
 
 	ax_log_init("ax-train", 0);
-	rc = ax_conf_init(&t.conf, &tool_spec, argc, argv, &e);
-	if (!rc && !t.conf.done)
-		rc = tool_signals(&e);
+	rc = tool_signals(&e);
+	if (!rc)
+		rc = ax_conf_init(&t.conf, &tool_spec, argc, argv, &e);
 	if (!rc && !t.conf.done)
 		rc = run(&t, &e);
 	if (rc == AX_ESTOP)

@@ -40,10 +40,12 @@ struct tool {
 
 extern const struct ax_tool_spec tool_spec;
 
-/* signals.c: what was asked for since the run looked last; before tool_training is set, a signal ends the process. */
-extern volatile sig_atomic_t tool_want_save, tool_want_stop, tool_training;
-/* Starts the thread that takes signals; call it before any other thread is started. */
+/* signals.c: what was asked for since the run looked last. */
+extern volatile sig_atomic_t tool_want_save, tool_want_stop;
+/* Starts the thread that takes signals. First thing in main: other threads inherit the mask, and nothing is lost. */
 int tool_signals(struct ax_err *e);
+/* Steps follow (until now SIGTERM ended the process), or none do: from now on every signal ends it. */
+void tool_signals_run(bool trains);
 /* shards.c: opens the shard folder and takes over the data keys that travel in it. */
 int tool_shards(struct tool *t, struct ax_err *e);
 /* shards.c: that of the shards; of the configuration where there are none (--plan). */

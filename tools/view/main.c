@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sig.h"
-#include "train/ckpt.h"
 #include "view.h"
 
 static const struct ax_opt options[] = {
@@ -30,20 +29,6 @@ static const struct ax_tool_spec spec = {
 	.opt = options,
 	.n_opt = sizeof(options) / sizeof(options[0]),
 };
-
-/* None of ours; perhaps an output_dir, whose checkpoints can be looked at. */
-static int view_folder(const char *path, struct ax_err *e)
-{
-	int64_t step = -1;
-	char *last = ax_ckpt_newest(path, &step, NULL) == 0 && step >= 0 ? ax_ckpt_path(path, step) : NULL;
-
-	if (last)
-		ax_fail(e, AX_EDATA, "%s: holds checkpoints; name one, the newest is %s", path, last);
-	else
-		ax_fail(e, AX_EDATA, "%s: a folder that ax does not know (shards, a model or a checkpoint)", path);
-	ax_free(last);
-	return AX_EDATA;
-}
 
 static int view_one(struct view *v, const char *path, struct ax_err *e)
 {
@@ -71,7 +56,7 @@ static int view_one(struct view *v, const char *path, struct ax_err *e)
 	case AX_FILE_GZIP:
 		return ax_fail(e, AX_EDATA, "%s: a %s; decompress it first", path, ax_file_name(kind));
 	case AX_FILE_DIR:
-		return view_folder(path, e);
+		return view_run(v, path, e);
 	case AX_FILE_UNKNOWN:
 		break;
 	}

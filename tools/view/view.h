@@ -1,6 +1,6 @@
 /*
  * ax-view's parts: main.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
- * models, checkpoints), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to text).
+ * models, checkpoints), run.c (an output_dir), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to text).
  */
 #ifndef AX_TOOL_VIEW_H
 #define AX_TOOL_VIEW_H
@@ -33,6 +33,7 @@ int view_index(struct view *v, const char *path, struct ax_err *e);
 int view_safetensors(struct view *v, const char *path, struct ax_err *e);
 int view_model(struct view *v, const char *dir, struct ax_err *e);
 int view_checkpoint(struct view *v, const char *dir, struct ax_err *e);
+int view_run(struct view *v, const char *dir, struct ax_err *e);
 
 /* A chain as ax_provenance gives it. */
 void view_provenance(const struct ax_val *list);
