@@ -1,6 +1,9 @@
 /*
  * What collectives do. Ranks first exchange a header and compare it; then everybody sends everybody what it needs, and
- * sums are taken in rank order, rounded to the type after each term as a ring of GPUs would.
+ * sums are taken in rank order, rounded to the type after each term as a ring of GPUs would. All messages go between
+ * buffers of the host: what is sent is read when the operation's turn comes, results are written when all is there.
+ *
+ * As on a GPU nobody need wait in here: collective_poll() moves a group on, and other operations may run between.
  *
  * CUDASIM_NCCL_FAIL=n: the n-th operation of this process fails with an asynchronous error. CUDASIM_NCCL_HANG=n: it does
  * not end before the communicator is aborted.
@@ -78,12 +81,10 @@ bool collective_wait(ncclComm_t c, std::vector<wire_request> *r, const char *wha
 	return true;
 }
 
-/* Messages in flight when a communicator is aborted keep their buffers: these are never freed. */
+/* Messages in flight when a communicator is aborted keep their buffers: these are never freed then. */
 struct exchange {
 	ncclComm_t comm;
-	const char *what;
 	std::vector<wire_request> requests;
-	std::vector<std::vector<char>> buffers;
 
 	void send(int rank, const void *data, size_t bytes)
 	{
@@ -94,10 +95,6 @@ struct exchange {
 	{
 		requests.emplace_back();
 		wire_receive(&requests.back(), comm->process[static_cast<size_t>(rank)], 2 * comm->context, data, bytes);
-	}
-	bool wait()
-	{
-		return collective_wait(comm, &requests, what);
 	}
 };
 
@@ -122,26 +119,6 @@ static void print_header(char *text, size_t n, const header &h)
 	print_header(a, sizeof a, mine);
 	print_header(b, sizeof b, theirs);
 	cudasim_die("ranks disagree: on rank %d %s, on rank %d %s", c->rank, a, rank, b);
-}
-
-static bool agree(exchange *e, const header &mine)
-{
-	ncclComm_t c = e->comm;
-	std::vector<header> *all = new std::vector<header>(static_cast<size_t>(c->n_rank) + 1, mine);
-	for (int i = 0; i < c->n_rank; i++)
-		if (i != c->rank) {
-			e->send(i, &all->back(), sizeof mine);
-			e->receive(i, &(*all)[static_cast<size_t>(i)], sizeof mine);
-		}
-	if (!e->wait())
-		return false;
-	for (int i = 0; i < c->n_rank; i++) {
-		const header &h = (*all)[static_cast<size_t>(i)];
-		if (memcmp(&h, &mine, sizeof h))
-			die_mismatch(c, mine, i, h);
-	}
-	delete all;
-	return true;
 }
 
 /* --- sums ------------------------------------------------------------------------------------------------------------ */
@@ -204,63 +181,112 @@ static void divide(char *to, const collective *k)
 			cudasim_die("NCCL: mean of type %d is not simulated", static_cast<int>(k->type));
 }
 
-/* --- the four kinds -------------------------------------------------------------------------------------------------- */
+/* --- one collective --------------------------------------------------------------------------------------------------- */
 
-/* Everybody's block of `bytes`, by rank; of mine, `to_rank` says which part goes where. */
-static bool all_to_all(exchange *e, const char *mine, size_t bytes, bool by_rank)
+/* One collective, or all sends and receives of a group that follow one another. */
+struct unit {
+	const collective *k;
+	size_t n;
+	size_t bytes; /* of k[0].count elements */
+	exchange meet, move;
+	header mine;
+	std::vector<header> theirs;	     /* by rank */
+	std::vector<size_t> sizes, expected; /* of sends and receives: own, and what the other side says */
+	std::vector<std::vector<char>> sent, got; /* by rank; of sends and receives by place in the group */
+};
+
+static bool is_pair(const unit *u)
 {
-	ncclComm_t c = e->comm;
+	return u->k->kind >= SEND;
+}
+
+static void meet_all(unit *u)
+{
+	ncclComm_t c = u->k->comm;
+	u->mine = {};
+	u->mine.number = ++c->n_run;
+	u->mine.kind = u->k->kind;
+	u->mine.op = u->k->op;
+	u->mine.peer = u->k->peer;
+	u->mine.type = u->k->type;
+	u->mine.count = u->k->count;
+	u->theirs.assign(static_cast<size_t>(c->n_rank), u->mine);
+	for (int i = 0; i < c->n_rank; i++)
+		if (i != c->rank) {
+			u->meet.send(i, &u->mine, sizeof u->mine);
+			u->meet.receive(i, &u->theirs[static_cast<size_t>(i)], sizeof u->mine);
+		}
+}
+
+/* Each side of a pair tells the other its size. */
+static void meet_pairs(unit *u)
+{
+	u->sizes.resize(u->n);
+	u->expected.resize(u->n);
+	for (size_t i = 0; i < u->n; i++) {
+		u->sizes[i] = u->k[i].count * collective_type_bytes(u->k[i].type);
+		if (u->k[i].kind == SEND)
+			u->meet.send(u->k[i].peer, &u->sizes[i], sizeof(size_t));
+		else
+			u->meet.receive(u->k[i].peer, &u->expected[i], sizeof(size_t));
+	}
+}
+
+static void compare(const unit *u)
+{
+	ncclComm_t c = u->k->comm;
+	for (size_t i = 0; i < u->theirs.size(); i++)
+		if (memcmp(&u->theirs[i], &u->mine, sizeof u->mine))
+			die_mismatch(c, u->mine, static_cast<int>(i), u->theirs[i]);
+	for (size_t i = 0; is_pair(u) && i < u->n; i++)
+		if (u->k[i].kind == RECEIVE && u->expected[i] != u->sizes[i])
+			cudasim_die("ncclRecv: rank %d expects %zu bytes of rank %d, which sends %zu", c->rank, u->sizes[i],
+				    u->k[i].peer, u->expected[i]);
+}
+
+static std::vector<char> snapshot(const void *p, size_t bytes)
+{
+	const char *from = static_cast<const char *>(p);
+	return std::vector<char>(from, from + bytes);
+}
+
+static void move_pairs(unit *u)
+{
+	u->sent.resize(u->n);
+	u->got.resize(u->n);
+	for (size_t i = 0; i < u->n; i++)
+		if (u->k[i].kind == SEND) {
+			u->sent[i] = snapshot(u->k[i].send, u->sizes[i]);
+			u->move.send(u->k[i].peer, u->sent[i].data(), u->sizes[i]);
+		} else {
+			u->got[i].resize(u->sizes[i]);
+			u->move.receive(u->k[i].peer, u->got[i].data(), u->sizes[i]);
+		}
+}
+
+/* Everybody's block to everybody; of a reduce-scatter each rank's own part. A broadcast's goes out from the root only. */
+static void move_all(unit *u)
+{
+	const collective *k = u->k;
+	ncclComm_t c = k->comm;
+	u->sent.resize(static_cast<size_t>(c->n_rank));
+	u->got.resize(static_cast<size_t>(c->n_rank));
 	for (int i = 0; i < c->n_rank; i++) {
-		const char *part = mine + (by_rank ? static_cast<size_t>(i) * bytes : 0);
-		e->buffers.emplace_back(bytes);
+		const size_t at = static_cast<size_t>(i);
+		const bool sends = k->kind != BROADCAST || k->peer == c->rank, receives = k->kind != BROADCAST || k->peer == i;
+		if (sends)
+			u->sent[at] = snapshot(static_cast<const char *>(k->send) + (k->kind == REDUCE_SCATTER ? at * u->bytes : 0), u->bytes);
 		if (i == c->rank) {
-			memcpy(e->buffers.back().data(), part, bytes);
+			u->got[at] = u->sent[at];
 			continue;
 		}
-		e->send(i, part, bytes);
-		e->receive(i, e->buffers.back().data(), bytes);
+		if (sends)
+			u->move.send(i, u->sent[at].data(), u->bytes);
+		if (receives) {
+			u->got[at].resize(u->bytes);
+			u->move.receive(i, u->got[at].data(), u->bytes);
+		}
 	}
-	return e->wait();
-}
-
-static void sum_blocks(const exchange *e, const collective *k, char *to)
-{
-	memcpy(to, e->buffers[0].data(), e->buffers[0].size());
-	for (size_t i = 1; i < e->buffers.size(); i++)
-		accumulate(to, e->buffers[i].data(), k);
-	if (k->op == ncclAvg)
-		divide(to, k);
-}
-
-static bool run_broadcast(exchange *e, const collective *k, size_t bytes)
-{
-	ncclComm_t c = k->comm;
-	char *to = static_cast<char *>(k->recv);
-	if (c->rank != k->peer) {
-		e->receive(k->peer, to, bytes);
-		return e->wait();
-	}
-	for (int i = 0; i < c->n_rank; i++)
-		if (i != c->rank)
-			e->send(i, k->send, bytes);
-	if (to && to != k->send)
-		memcpy(to, k->send, bytes);
-	return e->wait();
-}
-
-static bool run_data(exchange *e, const collective *k, size_t bytes)
-{
-	if (k->kind == BROADCAST)
-		return run_broadcast(e, k, bytes);
-	if (!all_to_all(e, static_cast<const char *>(k->send), bytes, k->kind == REDUCE_SCATTER))
-		return false;
-	char *to = static_cast<char *>(k->recv);
-	if (k->kind != ALL_GATHER)
-		sum_blocks(e, k, to);
-	else
-		for (size_t i = 0; i < e->buffers.size(); i++)
-			memcpy(to + i * bytes, e->buffers[i].data(), bytes);
-	return true;
 }
 
 static void touch(const collective *k, size_t bytes)
@@ -272,91 +298,124 @@ static void touch(const collective *k, size_t bytes)
 		check_range(k->recv, k->kind == ALL_GATHER ? n * bytes : bytes, true);
 }
 
-static void run_one(const collective *k)
+static void store(const unit *u)
 {
-	const size_t bytes = k->count * collective_type_bytes(k->type);
-	ncclComm_t c = k->comm;
-	header mine = {};
-	mine.number = ++c->n_run;
-	mine.kind = k->kind;
-	mine.op = k->op;
-	mine.peer = k->peer;
-	mine.type = k->type;
-	mine.count = k->count;
-	exchange *meet = new exchange{c, collective_name(k->kind), {}, {}}, *move = new exchange{c, collective_name(k->kind), {}, {}};
-	if (agree(meet, mine) && run_data(move, k, bytes)) {
-		touch(k, bytes);
-		delete meet;
-		delete move;
+	const collective *k = u->k;
+	char *to = static_cast<char *>(k->recv);
+	for (size_t i = 0; is_pair(u) && i < u->n; i++) {
+		touch(&k[i], u->sizes[i]);
+		if (k[i].kind == RECEIVE)
+			memcpy(k[i].recv, u->got[i].data(), u->sizes[i]);
 	}
-}
-
-/* --- sends and receives ---------------------------------------------------------------------------------------------- */
-
-/* All of a group are under way together. Sizes are compared first: each side tells the other. */
-static void run_point_to_point(const collective *k, size_t n)
-{
-	exchange *sizes = new exchange{k->comm, "ncclSend or ncclRecv", {}, {}}, *move = new exchange{k->comm, "ncclSend or ncclRecv", {}, {}};
-	std::vector<size_t> *bytes = new std::vector<size_t>(n), *theirs = new std::vector<size_t>(n);
-	for (size_t i = 0; i < n; i++) {
-		(*bytes)[i] = k[i].count * collective_type_bytes(k[i].type);
-		if (k[i].kind == SEND)
-			sizes->send(k[i].peer, &(*bytes)[i], sizeof(size_t));
-		else
-			sizes->receive(k[i].peer, &(*theirs)[i], sizeof(size_t));
-	}
-	if (!sizes->wait())
+	if (is_pair(u))
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (k[i].kind == RECEIVE && (*theirs)[i] != (*bytes)[i])
-			cudasim_die("ncclRecv: rank %d expects %zu bytes of rank %d, which sends %zu", k->comm->rank, (*bytes)[i],
-				    k[i].peer, (*theirs)[i]);
-		touch(&k[i], (*bytes)[i]);
-		if (k[i].kind == SEND)
-			move->send(k[i].peer, k[i].send, (*bytes)[i]);
-		else
-			move->receive(k[i].peer, k[i].recv, (*bytes)[i]);
-	}
-	if (!move->wait())
+	touch(k, u->bytes);
+	if (k->kind == BROADCAST) {
+		memcpy(to, u->got[static_cast<size_t>(k->peer)].data(), u->bytes);
 		return;
-	delete sizes;
-	delete move;
-	delete bytes;
-	delete theirs;
+	}
+	for (size_t i = 0; i < u->got.size(); i++)
+		if (k->kind == ALL_GATHER)
+			memcpy(to + i * u->bytes, u->got[i].data(), u->bytes);
+		else if (i == 0)
+			memcpy(to, u->got[i].data(), u->bytes);
+		else
+			accumulate(to, u->got[i].data(), k);
+	if (k->kind != ALL_GATHER && k->op == ncclAvg)
+		divide(to, k);
 }
 
 /* --- groups ---------------------------------------------------------------------------------------------------------- */
 
-static bool fails(ncclComm_t c)
+struct collective_group {
+	std::vector<collective> k;
+	std::vector<unit *> units;
+	size_t at = 0; /* unit under way */
+	int round = 0; /* of it: 0 before, 1 headers, 2 data */
+	bool hangs = false, dropped = false;
+	double since = now_s();
+};
+
+static void choose_fate(collective_group *g)
 {
 	static const uint64_t fail = chosen_operation("CUDASIM_NCCL_FAIL"), hang = chosen_operation("CUDASIM_NCCL_HANG");
 	static uint64_t n_group;
 	n_group++;
 	if (n_group == fail)
-		c->error = ncclRemoteError;
-	const double limit = now_s() + timeout_s();
-	while (n_group == hang && !c->aborted) {
-		if (now_s() > limit)
-			cudasim_die("CUDASIM_NCCL_HANG: nobody has aborted the communicator for %.0f s", timeout_s());
-		sched_yield();
+		g->k[0].comm->error = ncclRemoteError;
+	g->hangs = n_group == hang;
+}
+
+static collective_group *begin_group(const sim_op *op)
+{
+	collective_group *g = new collective_group;
+	const size_t n = op->data.size() / sizeof(collective);
+	const collective *k = reinterpret_cast<const collective *>(op->data.data());
+	g->k.assign(k, k + n);
+	for (size_t i = 0, last; i < n; i = last) {
+		last = i + 1;
+		while (k[i].kind >= SEND && last < n && k[last].kind >= SEND)
+			last++;
+		unit *u = new unit;
+		u->k = &g->k[i];
+		u->n = last - i;
+		u->bytes = k[i].count * collective_type_bytes(k[i].type);
+		u->meet.comm = u->move.comm = k[i].comm;
+		g->units.push_back(u);
 	}
-	return c->aborted || c->error != ncclSuccess;
+	choose_fate(g);
+	return g;
+}
+
+/* True: it goes on at once. */
+static bool next_round(collective_group *g)
+{
+	unit *u = g->units[g->at];
+	if (g->round == 0) {
+		is_pair(u) ? meet_pairs(u) : meet_all(u);
+		g->round = 1;
+	} else if (g->round == 1) {
+		if (!all_done(&u->meet.requests))
+			return false;
+		compare(u);
+		is_pair(u) ? move_pairs(u) : move_all(u);
+		g->round = 2;
+	} else {
+		if (!all_done(&u->move.requests))
+			return false;
+		g->at++;
+		g->round = 0;
+	}
+	return true;
+}
+
+bool collective_poll(sim_op *op)
+{
+	if (!op->group)
+		op->group = begin_group(op);
+	collective_group *g = op->group;
+	ncclComm_t c = g->k[0].comm;
+	if (c->aborted || c->error != ncclSuccess)
+		g->dropped = true;
+	if (!g->dropped && !g->hangs)
+		while (g->at < g->units.size() && next_round(g))
+			;
+	if (g->dropped || g->at == g->units.size())
+		return true;
+	if (now_s() - g->since > timeout_s())
+		cudasim_die("%s: rank %d of %d has waited for the others for %.0f s", collective_name(g->k[g->hangs ? 0 : g->at].kind), c->rank,
+			    c->n_rank, timeout_s());
+	return false;
 }
 
 void collective_run(sim_op *op)
 {
-	const collective *k = op->as<collective>();
-	const size_t n = op->data.size() / sizeof *k;
-	if (fails(k->comm))
+	collective_group *g = op->group;
+	if (g->dropped)
 		return;
-	for (size_t i = 0; i < n;) {
-		size_t last = i;
-		while (last < n && k[last].kind >= SEND)
-			last++;
-		if (last > i)
-			run_point_to_point(k + i, last - i);
-		else
-			run_one(&k[last++]);
-		i = last;
+	for (unit *u : g->units) {
+		store(u);
+		delete u;
 	}
+	delete g;
 }

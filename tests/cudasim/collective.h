@@ -42,7 +42,8 @@ const char *collective_name(collective_kind kind);
 /* Wait for messages. False: the communicator was aborted meanwhile. Ends the process after CUDASIM_TIMEOUT seconds. */
 bool collective_wait(ncclComm_t comm, std::vector<wire_request> *r, const char *what);
 
-/* Runs a group: an array of `collective`. */
+/* A group: an array of `collective`. poll moves its messages on; true: all are there (or it was aborted), now run it. */
+bool collective_poll(sim_op *op);
 void collective_run(sim_op *op);
 
 #endif

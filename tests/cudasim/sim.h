@@ -122,6 +122,7 @@ struct sim_op {
 	cudaEvent_t event;	 /* OP_RECORD */
 	uint64_t seq;		 /* position in its stream, from 1 */
 	uint32_t check;		 /* the checker's record of it */
+	struct collective_group *group; /* OP_COLLECTIVE: how far it is */
 	template <class T> T *as()
 	{
 		return reinterpret_cast<T *>(data.data());

@@ -5,6 +5,7 @@
  *   lazy    at a wait of the host: only what that wait needs
  *   ahead   at a wait of the host: every other stream first, then what the wait needs
  *   random  at a wait: a random runnable operation until the waited-for one is done; now and then one at an enqueue
+ * A host that polls (cudaEventQuery) takes one such step at a time, and never stands still for other ranks.
  *
  * All are orders that hardware may choose. An event is a point in a stream: (stream, operations before it). A wait for an
  * event is an operation that can run once the point's stream has got there. Collectives run in the host's order whatever
@@ -12,10 +13,16 @@
  */
 #include "stream.h"
 
+#include <pthread.h>
+#include <sched.h>
+
+#include "collective.h"
+
 static std::vector<cudaStream_t> &streams = *new std::vector<cudaStream_t>;
 static std::vector<cudaEvent_t> &events = *new std::vector<cudaEvent_t>;
 static std::deque<sim_event_point> &collectives = *new std::deque<sim_event_point>; /* not yet run, in the host's order */
 static const sim_op *running;
+static pthread_t first_thread;
 
 const std::vector<cudaStream_t> &sim_streams(void)
 {
@@ -51,6 +58,8 @@ cudaStream_t sim_new_stream(void)
 {
 	static uint32_t n_ever;
 	cudaStream_t s = new CUstream_st;
+	if (!n_ever)
+		first_thread = pthread_self();
 	s->number = ++n_ever;
 	streams.push_back(s);
 	check_stream_new(s);
@@ -95,19 +104,8 @@ static bool can_run(cudaStream_t s)
 	return !s->queue.empty() && !s->busy && (s->queue.front().kind != OP_WAIT || point_reached(s->queue.front().after));
 }
 
-static void run_earlier_collectives(cudaStream_t s)
-{
-	while (collectives.front().stream != s || collectives.front().seq != s->queue.front().seq) {
-		const sim_event_point earlier = collectives.front();
-		sim_run_to(earlier.stream, earlier.seq);
-	}
-	collectives.pop_front();
-}
-
 static void run_front(cudaStream_t s)
 {
-	if (s->queue.front().kind == OP_COLLECTIVE)
-		run_earlier_collectives(s);
 	sim_op op = std::move(s->queue.front());
 	s->queue.pop_front();
 	const sim_op *outer = running;
@@ -125,18 +123,46 @@ static void run_front(cudaStream_t s)
 	s->n_done = op.seq;
 }
 
-/* Recursion is bounded: a wait can only name a point that was enqueued before it. */
+static bool try_step(cudaStream_t s);
+
+/* A collective is at the front: it, or the one whose turn it is before it, goes on, without waiting for other ranks. */
+static bool try_collective(cudaStream_t s)
+{
+	const sim_event_point turn = collectives.front();
+	if (turn.stream != s || turn.seq != s->queue.front().seq)
+		return try_step(turn.stream);
+	s->busy = true;
+	const bool complete = collective_poll(&s->queue.front());
+	s->busy = false;
+	if (!complete)
+		return false;
+	collectives.pop_front();
+	run_front(s);
+	return true;
+}
+
+/*
+ * What a stream needs next runs; false: that waits for other ranks. Recursion is bounded: a wait can only name a point
+ * that was enqueued before it.
+ */
+static bool try_step(cudaStream_t s)
+{
+	if (s->busy)
+		cudasim_die("an operation of stream %u waits for itself", s->number);
+	const sim_op &front = s->queue.front();
+	if (front.kind == OP_WAIT && !point_reached(front.after))
+		return try_step(front.after.stream);
+	if (front.kind == OP_COLLECTIVE)
+		return try_collective(s);
+	run_front(s);
+	return true;
+}
+
 void sim_run_to(cudaStream_t s, uint64_t seq)
 {
-	while (s->n_done < seq) {
-		if (s->busy)
-			cudasim_die("an operation of stream %u waits for itself", s->number);
-		const sim_op &front = s->queue.front();
-		if (front.kind == OP_WAIT && !point_reached(front.after))
-			sim_run_to(front.after.stream, front.after.seq);
-		else
-			run_front(s);
-	}
+	while (s->n_done < seq)
+		if (!try_step(s))
+			sched_yield();
 }
 
 static bool run_any(void)
@@ -147,44 +173,53 @@ static bool run_any(void)
 	const uint32_t first = sim_stream_random.below(n);
 	for (uint32_t i = 0; i < n; i++) {
 		cudaStream_t s = streams[(first + i) % n];
-		if (can_run(s)) {
-			run_front(s);
+		if (can_run(s) && try_step(s))
 			return true;
-		}
 	}
 	return false;
 }
 
+/* As far as they get without other ranks. */
 static void run_others(cudaStream_t s)
 {
 	for (size_t i = 0; i < streams.size(); i++)
-		if (streams[i] != s)
-			sim_run_to(streams[i], streams[i]->n_enqueued);
+		while (streams[i] != s && !streams[i]->queue.empty() && try_step(streams[i]))
+			;
+}
+
+/*
+ * Only the thread that made the first stream runs what a wait does not need: messages between ranks belong to it.
+ */
+static stream_order order_here(void)
+{
+	return pthread_equal(pthread_self(), first_thread) ? sim_settings().streams : STREAMS_LAZY;
 }
 
 void sim_wait_for(cudaStream_t s, uint64_t seq)
 {
 	if (s->n_done < seq) {
-		if (sim_settings().streams == STREAMS_AHEAD)
+		if (order_here() == STREAMS_AHEAD)
 			run_others(s);
-		while (sim_settings().streams == STREAMS_RANDOM && s->n_done < seq && run_any())
+		while (order_here() == STREAMS_RANDOM && s->n_done < seq && run_any())
 			;
 		sim_run_to(s, seq);
 	}
 	check_host_waited(s, seq);
 }
 
-/* One step on, for a program that polls. */
-static void nudge(cudaStream_t s, uint64_t seq)
+/* One step on, for a program that polls; it never waits for other ranks. */
+static void nudge(cudaStream_t s)
 {
-	if (s->n_done < seq)
-		sim_run_to(s, s->n_done + 1);
+	if (order_here() == STREAMS_AHEAD)
+		run_others(s);
+	if ((order_here() != STREAMS_RANDOM || !run_any()) && !s->queue.empty())
+		try_step(s);
 }
 
 bool sim_is_done(cudaStream_t s, uint64_t seq)
 {
 	if (s->n_done < seq) {
-		nudge(s, seq);
+		nudge(s);
 		return false;
 	}
 	check_host_waited(s, seq);

@@ -1,15 +1,18 @@
 /*
  * Strategies on a tiny model of our own: quadratic loss, two units with odd sizes at the ends (tied or not), layers
- * between them, a frozen parameter, weight decay, uneven batches. The result must not depend on strategy or ranks.
+ * between them, a frozen parameter, weight decay, uneven batches. The result must not depend on strategy, ranks or device:
+ * the CPU, and the simulated GPU in several orders of streams, where lib/dist may touch memory through ops only.
  */
-#include "ranks.h"
+#include "sim_dev.h"
 
 #include <math.h>
 
 #include "base/mem.h"
 #include "dist/dist.h"
 
-enum { N_LAYER = 3, N_STEP = 6, BATCH = 7, MAX_UNIT = 8, MAX_PARAM = 24 };
+enum { N_LAYER = 3, N_STEP = 6, BATCH = 7, MAX_UNIT = 8, MAX_PARAM = 24, MAX_ELEM = 5003 };
+
+static struct ax_dev *dev; /* of this run */
 
 struct model {
 	struct ax_units u;
@@ -91,20 +94,27 @@ static int initial(void *ctx, int param, size_t off, size_t n, float *dst, struc
 static void use(const struct model *m, int unit, int first, int n, enum ax_dtype act, const void *w, float *g,
 		int sample, double *loss)
 {
+	static float grad[MAX_ELEM], f32[MAX_ELEM];
+	static uint16_t bf16[MAX_ELEM];
+
 	for (int p = first; sample >= 0 && p < first + n; p++) {
 		const struct ax_param *q = &m->param[p];
+		size_t size = ax_dtype_size(act);
 
-		CHECK(q->unit == unit);
+		CHECK(q->unit == unit && q->n_elem <= MAX_ELEM);
+		dev->ops->download(dev, act == AX_F32 ? (void *)f32 : bf16, (const char *)w + q->off * size, q->n_elem * size);
+		if (g)
+			dev->ops->download(dev, grad, g + q->off, q->n_elem * sizeof(*grad));
 		for (size_t i = 0; i < q->n_elem; i++) {
-			size_t k = q->off + i;
-			float x = act == AX_F32 ? ((const float *)w)[k] : ax_bf16_to_f32(((const uint16_t *)w)[k]);
-			float d = (x - target(sample, p, i)) / BATCH;
+			float d = ((act == AX_F32 ? f32[i] : ax_bf16_to_f32(bf16[i])) - target(sample, p, i)) / BATCH;
 
 			if (g)
-				g[k] += d;
+				grad[i] += d;
 			else
 				*loss += 0.5 * BATCH * (double)d * d;
 		}
+		if (g)
+			dev->ops->upload(dev, g + q->off, grad, q->n_elem * sizeof(*grad));
 	}
 }
 
@@ -160,10 +170,9 @@ static void collect(struct ax_comm *c, struct ax_dist *s, const struct model *m,
 	memset(out, 0, m->u.n_elem * sizeof(*out));
 	for (size_t k = 0; k < n_box; k++) {
 		CHECK(b[k].n > 0 && b[k].off + b[k].n <= m->param[b[k].param].n_elem);
-		for (size_t i = 0; i < b[k].n; i++) {
-			out[first[b[k].param] + b[k].off + i] = b[k].data[part][i];
+		dev->ops->download(dev, out + first[b[k].param] + b[k].off, b[k].data[part], b[k].n * sizeof(*out));
+		for (size_t i = 0; i < b[k].n; i++)
 			count[first[b[k].param] + b[k].off + i] += 1;
-		}
 	}
 	RUN(ax_comm_all_reduce(c, out, m->u.n_elem, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
@@ -215,6 +224,8 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 		RUN(ax_dist_end_micro(s, e));
 	}
 	RUN(ax_dist_finish_grads(s, e));
+	/* A simulated device moves only when its host asks it; one without a sample has not asked. */
+	RUN(dev->ops->sync(dev, e));
 	RUN(ax_comm_sum_f64(c, &loss, 1, e));
 	RUN(ax_dist_grad_norm(s, &norm, NULL, e));
 	check_norm(c, s, m, norm, full);
@@ -226,7 +237,7 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 		fprintf(out, "loss %.17g %.17g %.17g\n", loss, norm, eval);
 }
 
-static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtype act, enum ax_strategy how,
+static void train(struct ax_comm *c, struct ax_comm *wire, bool tied, enum ax_dtype act, enum ax_strategy how,
 		  bool reshard, FILE *out)
 {
 	struct ax_dist_opt o = {how, act, reshard, true};
@@ -240,10 +251,9 @@ static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtyp
 	model_init(&m, tied);
 	full = ax_malloc(m.u.n_elem * sizeof(*full));
 	CHECK(full);
-	dev->act = act;
 	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
 	CHECK(z.total_bytes > 0 && z.master_bytes * 2 == z.moment_bytes);
-	RUN(ax_dist_open(&s, c, c, dev, &m.u, &o, e));
+	RUN(ax_dist_open(&s, c, wire, dev, &m.u, &o, e));
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &asked, e));
 	sum = (double)asked;
 	RUN(ax_comm_sum_f64(c, &sum, 1, e));
@@ -264,7 +274,7 @@ static void train(struct ax_comm *c, struct ax_dev *dev, bool tied, enum ax_dtyp
 }
 
 /* Forward only: the loss of the same weights, no state for training, and gradients refused. */
-static void evaluate(struct ax_comm *c, struct ax_dev *dev, enum ax_strategy how)
+static void evaluate(struct ax_comm *c, struct ax_comm *wire, enum ax_strategy how)
 {
 	struct ax_dist_opt o = {how, AX_F32, true, false}, training = {how, AX_F32, true, true};
 	struct ax_dist_sizes z, zt;
@@ -277,11 +287,10 @@ static void evaluate(struct ax_comm *c, struct ax_dev *dev, enum ax_strategy how
 	float *g, x;
 
 	model_init(&m, true);
-	dev->act = AX_F32;
 	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
 	RUN(ax_dist_sizes(&m.u, &training, c->n_rank, &zt, e));
 	CHECK(z.moment_bytes == 0 && z.grad_bytes == 0 && z.master_bytes == zt.master_bytes);
-	RUN(ax_dist_open(&s, c, c, dev, &m.u, &o, e));
+	RUN(ax_dist_open(&s, c, wire, dev, &m.u, &o, e));
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &asked, e));
 	h = ax_dist_hooks(s);
 	micro(&m, &h, AX_F32, 3, &loss, false);
@@ -300,25 +309,49 @@ static void evaluate(struct ax_comm *c, struct ax_dev *dev, enum ax_strategy how
 	ax_dist_close(s);
 }
 
-static int train_all(const char *path)
+/* What ops need as scratch; a model does it in a real run. */
+static void reserve(void)
 {
-	struct ax_comm *c = world(0, 0);
+	static const struct ax_shape any = {.N = 16, .Nk = 16, .C = 16, .F = 16, .O = 16, .V = 16, .n_head = 1, .n_kv = 1, .head_dim = 16};
+
+	RUN(dev->ops->reserve(dev, &any, e));
+}
+
+static void train_act(struct ax_comm *c, struct ax_comm *wire, enum ax_dtype act, FILE *out)
+{
+	for (int tied = 0; tied < 2; tied++) {
+		train(c, wire, tied, act, AX_DDP, true, out);
+		train(c, wire, tied, act, AX_FSDP, true, out);
+		train(c, wire, tied, act, AX_FSDP, false, out);
+	}
+	if (act == AX_F32)
+		evaluate(c, wire, AX_DDP);
+	if (act == AX_F32)
+		evaluate(c, wire, AX_FSDP);
+}
+
+static int train_all(const char *path, bool sim)
+{
+	struct ax_comm *c = world(0, 0), *wire = c;
 	FILE *out = c->rank == 0 ? fopen(path, "w") : NULL;
-	struct ax_dev dev;
+	struct ax_dev d;
 
 	CHECK(out || c->rank);
-	RUN(ax_cpu_open(&dev, AX_F32, 1, AX_CPU_REFERENCE, e));
-	for (int i = 0; i < 4; i++) {
-		bool tied = i & 1;
-		enum ax_dtype act = i & 2 ? AX_BF16 : AX_F32;
+	dev = &d;
+	for (int i = 0; i < 2; i++) {
+		enum ax_dtype act = i ? AX_BF16 : AX_F32;
 
-		train(c, &dev, tied, act, AX_DDP, true, out);
-		train(c, &dev, tied, act, AX_FSDP, true, out);
-		train(c, &dev, tied, act, AX_FSDP, false, out);
+		if (sim)
+			sim_open(dev, c, act, &wire);
+		else
+			RUN(ax_cpu_open(dev, act, 1, AX_CPU_REFERENCE, e));
+		reserve();
+		train_act(c, wire, act, out);
+		if (sim)
+			sim_close(dev, wire);
+		else
+			ax_cpu_close(dev);
 	}
-	evaluate(c, &dev, AX_DDP);
-	evaluate(c, &dev, AX_FSDP);
-	ax_cpu_close(&dev);
 	if (out)
 		fclose(out);
 	ax_comm_close(c);
@@ -397,18 +430,51 @@ static bool equal_files(const char *a, const char *b)
 	return system(cmd) == 0;
 }
 
+/* The simulated GPU against one rank of the CPU. */
+static void test_sim(const char *one, const char *dir, int n, const char *order, const char *devices)
+{
+	char path[64], args[96];
+	double d, b;
+
+	setenv("CUDASIM_STREAMS", order, 1);
+	setenv("CUDASIM_DEVICES", devices, 1);
+	snprintf(path, sizeof(path), "%s/sim", dir);
+	snprintf(args, sizeof(args), "%s sim", path);
+	ok(n == 1 ? train_all(path, true) == 0 : ranks_run(n, args), "%d simulated GPUs train, %s streams", n, order);
+	d = compare(one, path, false);
+	b = compare(one, path, true);
+	ok(d >= 0 && d < 1e-5, "f32: %d simulated GPUs give what one CPU gives (%.1e)", n, d);
+	ok(b >= 0 && b < 2e-3, "bf16: %d simulated GPUs give what one CPU gives (%.1e)", n, b);
+}
+
+static void test_sims(const char *one, const char *dir)
+{
+	static const char *const order[] = {"lazy", "random", "ahead", "eager"};
+
+	if (!has_sim()) {
+		printf("ok %d - simulated GPUs # SKIP this build has no simulated plugin\n", ++test_number);
+		return;
+	}
+	test_sim(one, dir, 1, "lazy", "8");
+	for (int k = 0; !no_ranks() && k < (getenv("AX_LONG") ? 4 : 1); k++) {
+		test_sim(one, dir, 2, order[k], "8");
+		test_sim(one, dir, 4, order[(k + 1) % 4], "8");
+		test_sim(one, dir, 3, order[(k + 2) % 4], "1"); /* on one GPU: through the host */
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char dir[] = "/tmp/ax-test-XXXXXX", one[64], many[64], again[64], args[96];
 	double d, b, s;
 
 	if (argc > 1)
-		return train_all(argv[1]);
+		return train_all(argv[1], argc > 2);
 	if (!mkdtemp(dir))
 		return 1;
 	snprintf(one, sizeof(one), "%s/1", dir);
 	snprintf(again, sizeof(again), "%s/again", dir);
-	train_all(one);
+	train_all(one, false);
 	d = compare_strategies(one);
 	ok(d == 0, "one rank: FSDP is DDP, bit for bit");
 	if (!no_ranks())
@@ -429,6 +495,7 @@ int main(int argc, char **argv)
 	} else {
 		printf("ok %d - several ranks # SKIP %s\n", ++test_number, no_ranks());
 	}
+	test_sims(one, dir);
 	snprintf(args, sizeof(args), "rm -rf '%s'", dir);
 	return system(args) != 0 || test_failed != 0;
 }
