@@ -105,11 +105,11 @@ class Side:
         try:
             self.p.stdin.write(line + "\n")
             self.p.stdin.flush()
-            reply = self.p.stdout.readline().split(None, 5)
+            reply = self.p.stdout.readline().strip().split(None, 5)
         except BrokenPipeError:
             reply = []
         if len(reply) >= 2 and reply[0] == "ms":
-            self.said = reply[5].strip() if len(reply) > 5 else ""
+            self.said = reply[5] if len(reply) > 5 else ""
             return float(reply[1])
         self.said = " ".join(reply) or "it ended"
         print("  %s: %s" % (self.name, self.said), file=sys.stderr)
