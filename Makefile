@@ -4,6 +4,7 @@
 #   make bundle     a folder that runs elsewhere            make dist       a source archive
 #   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
 #   make cuda       the CUDA plugin (needs nvcc)            make check-gpu  the tests that need one
+#   make bench-gpu  the GPU's speed beside PyTorch's
 # One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
 include config.mk
 
@@ -35,7 +36,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bundle
+.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bench-gpu bundle
 all: $(BIN) $(PLUGIN)
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
@@ -116,10 +117,14 @@ $(B)/bench/%: $(B)/bench/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 bench: $(BENCH_BIN)
 
+# The GPU beside PyTorch (AX_PYTHON, a Python with torch and transformers); GROUPS and MODELS choose parts. bench/gpu/README
+bench-gpu: $(BIN) $(B)/bench/gpu/ops cuda
+	$(Q)BUILD=$(B) sh bench/gpu/run.sh "$(GROUPS)" "$(MODELS)"
+
 # The CUDA sources on the CPU, for the suite "cuda"; sanitizers are flavours of their own there.
 include tests/cudasim/build.mk
 
-check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN) $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_BIN)))
+check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN) $(B)/bench/gpu/ops $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_BIN)))
 
 check: check-bins
 	$(Q)BUILD=$(B) sh tests/run.sh $(SUITES)
