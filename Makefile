@@ -117,9 +117,9 @@ $(B)/bench/%: $(B)/bench/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 bench: $(BENCH_BIN)
 
-# The GPU beside PyTorch (AX_PYTHON, a Python with torch and transformers); GROUPS and MODELS choose parts. bench/gpu/README
+# The GPU beside PyTorch (AX_PYTHON, a Python with torch and transformers); ONLY and MODELS choose parts. bench/gpu/README
 bench-gpu: $(BIN) $(B)/bench/gpu/ops cuda
-	$(Q)BUILD=$(B) sh bench/gpu/run.sh "$(GROUPS)" "$(MODELS)"
+	$(Q)BUILD=$(B) sh bench/gpu/run.sh "$(ONLY)" "$(MODELS)"
 
 # The CUDA sources on the CPU, for the suite "cuda"; sanitizers are flavours of their own there.
 include tests/cudasim/build.mk
