@@ -1,0 +1,95 @@
+#!/bin/sh
+# ax-train on a GPU against ax-train on the CPU: 20 steps of the example's model in f32 and bf16, on one rank and several; the
+# same bits again, from a checkpoint, and in other orders of streams. The GPU is the simulated one (BUILD/sim); with
+# AX_TEST_DEVICE=cuda a real one, which ranks then share.
+here=$PWD bin=$PWD/$BUILD/bin gpu=$PWD/$BUILD/sim/bin plugin=$BUILD/sim/lib/ax/libax-cuda.so
+[ "$AX_TEST_DEVICE" = cuda ] && gpu=$bin plugin=$BUILD/lib/ax/libax-cuda.so
+[ -e "$plugin" ] || { echo "ok 1 - training # SKIP this build has no $plugin"; exit 0; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mpirun=${AX_MPIRUN:-mpirun --oversubscribe --bind-to none}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+export XDG_CACHE_HOME="$tmp/cache"
+n=0
+result() { # result STATUS NAME
+	n=$((n + 1))
+	if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
+}
+
+awk -v n=600 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
+cat >"$tmp/run.yaml" <<-Y
+	base_model: $here/examples/arith/model
+	reinit_weights: true
+	datasets:
+	  - path: $tmp/rows.jsonl
+	    type: chat_template
+	sequence_len: 128
+	sample_packing: true
+	micro_batch_size: 1
+	learning_rate: 0.002
+	lr_scheduler: cosine
+	warmup_steps: 3
+	max_steps: 20
+	max_grad_norm: 1.0
+	save_steps: 10
+Y
+"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+
+train() { # train OUT BF16 PROGRAM... [OPTION...]: four packs a step, whatever the number of ranks
+	out=$tmp/$1 bf16=$2
+	shift 2
+	"$@" -q -c "$tmp/run.yaml" --output-dir "$out" --bf16 "$bf16" --global-batch 4 --threads 1 "$tmp/shards" >&2
+}
+cpu="$bin/ax-train --device cpu" cuda="$gpu/ax-train --device cuda"
+losses() {
+	sed -n 's/.*"loss": \([0-9.eE+-]*\).*/\1/p' "$tmp/$1/metrics.jsonl"
+}
+# The largest difference of the losses of two runs, against LIMIT; none at all is a failure.
+near() { # near A B LIMIT
+	losses "$1" >"$tmp/a"
+	losses "$2" >"$tmp/b"
+	paste "$tmp/a" "$tmp/b" | awk -v limit="$3" '
+		NF != 2 { exit 1 }
+		{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d; n++ }
+		END { printf "# largest difference of %d losses: %g\n", n, most; exit !(n == 20 && most <= limit) }'
+}
+# Losses, and the tensors of the last checkpoint, bit for bit.
+same() { # same A B
+	near "$1" "$2" 0 && cmp "$tmp/$1/checkpoint-20/rank-00001-of-00001.safetensors" "$tmp/$2/checkpoint-20/rank-00001-of-00001.safetensors"
+}
+
+# shellcheck disable=SC2086
+{
+	train cpu-f32 false $cpu && train f32 false $cuda && near cpu-f32 f32 1e-5
+	result $? "f32"
+	train cpu-bf16 true $cpu && train bf16 true $cuda && near cpu-bf16 bf16 1e-2
+	result $? "bf16"
+	train exact true $cuda --deterministic && train exact2 true $cuda --deterministic && same exact exact2
+	result $? "the same bits twice"
+	rm -rf "$tmp/exact2/checkpoint-20"
+	train exact2 true $cuda --deterministic --resume-from-checkpoint auto && same exact exact2
+	result $? "the same bits from a checkpoint on"
+	if [ -n "$AX_LONG$AX_TEST_DEVICE" ]; then
+		train sync true env AX_CUDA_SYNC=1 $cuda --deterministic && same exact sync
+		result $? "the same bits without recordings"
+	fi
+	if [ "$AX_TEST_DEVICE" != cuda ]; then
+		for order in ${AX_LONG:+lazy ahead} random; do
+			train $order true env CUDASIM_STREAMS=$order $cuda --deterministic && same exact $order
+			result $? "the same bits, streams $order"
+		done
+	fi
+	if [ -e "$BUILD/lib/ax/libax-mpi.so" ] && command -v mpirun >/dev/null 2>&1; then
+		for ranks in 2 ${AX_LONG:+4}; do
+			for strategy in ddp fsdp; do
+				train $strategy$ranks false $mpirun -n $ranks $cuda --strategy $strategy && near cpu-f32 $strategy$ranks 1e-5
+				result $? "f32, $ranks ranks, $strategy"
+			done
+		done
+		train many true $mpirun -n 2 $cuda --strategy fsdp && near cpu-bf16 many 1e-2
+		result $? "bf16, 2 ranks, fsdp"
+	else
+		n=$((n + 1))
+		echo "ok $n - several ranks # SKIP no MPI"
+	fi
+}
