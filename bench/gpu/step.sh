@@ -5,14 +5,15 @@
 #	ROWS	1024 (each row one document of 1,024 tokens) or 4096 (documents packed into rows of 4,096)
 #	device=cuda  rounds=1  steps=6 (the first two do not count)  tokens=N (of one step)  micro="16 8 4 2 1" (tried in order)
 #	recompute=none  deterministic=no|yes|both  sides="ax torch"  precision="masters bf16" (of PyTorch)  train="" (options of ax-train)
+#	layers=N (of the model's)  end=kill|wait (after the last step: wait lets ax-train save the model)  show=no|yes (its messages)
 # Environment: BUILD (build) has the programs; AX_PYTHON is a Python with torch and transformers (else ax alone is timed).
-[ $# -ge 3 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$1 rows=$2 out=$3
 shift 3
-device=cuda rounds=1 steps=6 tokens= micro= recompute=none deterministic=no sides="ax torch" precision="masters bf16" train=
+device=cuda rounds=1 steps=6 tokens= micro= recompute=none deterministic=no sides="ax torch" precision="masters bf16" train= layers= end=kill show=no
 for kv; do
 	case $kv in
-	device=* | rounds=* | steps=* | tokens=* | micro=* | recompute=* | deterministic=* | sides=* | precision=* | train=*) eval "${kv%%=*}=\${kv#*=}" ;;
+	device=* | rounds=* | steps=* | tokens=* | micro=* | recompute=* | deterministic=* | sides=* | precision=* | train=* | layers=* | end=* | show=*) eval "${kv%%=*}=\${kv#*=}" ;;
 	*) echo "step.sh: $kv is no setting" >&2; exit 2 ;;
 	esac
 done
@@ -31,16 +32,17 @@ case $model in
 tiny) set -- 64 96 2 4 2 300 true 8192 "2 1" ;;
 *) echo "step.sh: $model is none of 0.5B, 1.5B, 7B, tiny" >&2; exit 2 ;;
 esac
-vocab=$6
+vocab=$6 n_layer=${layers:-$3}
+[ -z "$layers" ] || model="$model ($layers layers)"
 tokens=${tokens:-$8}
 [ -n "$micro" ] || { [ "$rows" = 1024 ] && micro=$9 || micro=$(for m in $9; do [ $((m / 4)) -eq 0 ] || echo $((m / 4)); done) ; }
 [ -n "$micro" ] || micro=1
 mkdir "$tmp/model"
 cat >"$tmp/model/config.json" <<-J
-{"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": $1, "intermediate_size": $2, "num_hidden_layers": $3,
+{"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": $1, "intermediate_size": $2, "num_hidden_layers": $n_layer,
  "num_attention_heads": $4, "num_key_value_heads": $5, "vocab_size": $6, "tie_word_embeddings": $7, "max_position_embeddings": 32768,
  "rope_theta": 1000000.0, "rms_norm_eps": 1e-06, "hidden_act": "silu", "initializer_range": 0.02, "attention_dropout": 0.0,
- "use_sliding_window": false, "sliding_window": null, "max_window_layers": $3, "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": 2}
+ "use_sliding_window": false, "sliding_window": null, "max_window_layers": $n_layer, "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": 2}
 J
 
 # Random documents that fill one step: of the row's length, or log-normal (median 460, sigma 1) as fine-tuning sets have them.
@@ -85,14 +87,14 @@ ax_run() {
 	rm -rf "$tmp/out"
 	base=$(used_mib) most=0
 	# shellcheck disable=SC2086
-	"$bin/ax-train" --device "$device" -c "$tmp/run.yaml" --overwrite --recompute "$recompute" --micro-batch-size "$1" --global-batch "$packs" $2 $train "$tmp/shards" 2>"$tmp/err" &
+	${AX_RUNNER:-} "$bin/ax-train" --device "$device" -c "$tmp/run.yaml" --overwrite --recompute "$recompute" --micro-batch-size "$1" --global-batch "$packs" $2 $train "$tmp/shards" 2>"$tmp/err" &
 	running=$!
 	while kill -0 $running 2>/dev/null && [ "$(grep -c tokens_per_second "$tmp/out/metrics.jsonl" 2>/dev/null || :)" != "$steps" ]; do
 		now=$(used_mib)
 		[ -z "$now" ] || [ "$now" -le "$most" ] || most=$now
 		sleep 0.2
 	done
-	kill -9 $running 2>/dev/null
+	[ $end = wait ] || kill -9 $running 2>/dev/null
 	wait $running 2>/dev/null
 	running=
 	[ "$(grep -c tokens_per_second "$tmp/out/metrics.jsonl" 2>/dev/null || :)" = "$steps" ]
@@ -102,7 +104,7 @@ ours() { # $1: true or false, deterministic
 	[ "$1" = false ] || opt=--deterministic
 	for m in $micro; do
 		if ax_run "$m" "$opt"; then
-			[ -z "${AX_CUDA_PROFILE:-}" ] || cat "$tmp/err" >&2
+			[ $show = no ] || cat "$tmp/err" >&2
 			field() { sed -n "s/.*\"$1\": \([0-9.e+-]*\).*/\1/p" "$tmp/out/metrics.jsonl" | tail -n +3 | median; }
 			plan=$(sed -n 's/.*memory planned for a rank: \([0-9.]*\) \([KMG]\)iB.*/\1 \2/p' "$tmp/err" | awk '{ print $2 == "G" ? $1 : $2 == "M" ? $1 / 1024 : $1 / 1048576 }')
 			[ -z "$base" ] || peak=", \"peak_gib\": $(awk -v a="$most" -v b="$base" 'BEGIN { print (a - b) / 1024 }')"

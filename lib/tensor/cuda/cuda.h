@@ -36,6 +36,7 @@ struct ax_cuda_lt;      /* lt.h: matrix products */
 struct ax_stage;        /* stage.h: pinned memory */
 struct ax_record;       /* record.c: sequences of ops as graphs */
 struct ax_cuda_failure; /* dev.c: the first failure */
+struct ax_cuda_profile; /* profile.c: the time of each op */
 
 struct ax_cuda {
 	struct ax_ops ops;
@@ -53,6 +54,7 @@ struct ax_cuda {
 	struct ax_stage *stage;
 	struct ax_record *record;
 	struct ax_cuda_failure *failure;
+	struct ax_cuda_profile *profile; /* AX_CUDA_PROFILE=1; else NULL */
 	cudaEvent_t order; /* of ax_cuda_order() */
 	struct ax_cuda_idle *idle; /* what is done while the host waits */
 	void *scratch;     /* of the op that runs: ax_cuda_scratch() */
@@ -159,6 +161,15 @@ int ax_cuda_lt_reserve(struct ax_cuda *c, struct ax_err *e);
 int ax_cuda_record_open(struct ax_cuda *c, struct ax_err *e);
 void ax_cuda_record_forget(struct ax_cuda *c);
 void ax_cuda_record_close(struct ax_cuda *c);
+
+/*
+ * profile.c. op: what was enqueued on the compute stream since the last call is one call of `op` (a string constant); wait: the
+ * host has waited for the device. Both only if c->profile. close prints what was counted.
+ */
+int ax_cuda_profile_open(struct ax_cuda *c, struct ax_err *e);
+void ax_cuda_profile_op(struct ax_cuda *c, const char *op);
+void ax_cuda_profile_wait(struct ax_cuda *c);
+void ax_cuda_profile_close(struct ax_cuda *c);
 
 /* lib/comm: what fills ax_dev.wire (tensor/device.h). */
 struct ax_comm;

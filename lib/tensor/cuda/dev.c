@@ -86,6 +86,8 @@ static bool has_failed(struct ax_cuda *c)
 void ax_cuda_done(struct ax_cuda *c, const char *op)
 {
 	c->last_op = op;
+	if (c->profile)
+		ax_cuda_profile_op(c, op);
 	if (!ax_cuda_failed(c, op, cudaGetLastError()) && c->sync_each)
 		ax_cuda_failed(c, op, cudaStreamSynchronize(c->compute));
 }
@@ -97,6 +99,8 @@ static int cuda_sync(struct ax_dev *d, struct ax_err *e)
 	int rc = 0;
 
 	failed_before(c, ax_cuda_wait(c, NULL));
+	if (c->profile)
+		ax_cuda_profile_wait(c);
 	pthread_mutex_lock(&f->lock);
 	if (f->set)
 		rc = ax_fail(e, AX_ECOMM, "GPU %d, %s", c->device, f->msg);
@@ -192,6 +196,8 @@ static void cuda_copy(struct ax_dev *d, void *dst, const void *src, size_t bytes
 
 	if (bytes && dst != src)
 		ax_cuda_failed(c, "copy", cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, c->compute));
+	if (c->profile)
+		ax_cuda_profile_op(c, "copy");
 }
 
 static void cuda_zero(struct ax_dev *d, void *dst, size_t bytes)
@@ -200,6 +206,8 @@ static void cuda_zero(struct ax_dev *d, void *dst, size_t bytes)
 
 	if (bytes)
 		ax_cuda_failed(c, "zero", cudaMemsetAsync(dst, 0, bytes, c->compute));
+	if (c->profile)
+		ax_cuda_profile_op(c, "zero");
 }
 
 void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later)
@@ -379,6 +387,7 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	write_name(c, &p);
 	fill_table(c);
 	AX_TRY(ax_cuda_record_open(c, e));
+	AX_TRY(ax_cuda_profile_open(c, e));
 	AX_TRY(usable_memory(c, o, &d->memory, e));
 	return cuda_sync(d, e);
 }
@@ -397,6 +406,7 @@ static void cuda_close(struct ax_dev *d)
 
 	if (c->compute)
 		cudaDeviceSynchronize();
+	ax_cuda_profile_close(c);
 	ax_cuda_record_close(c);
 	ax_cuda_lt_close(c);
 	if (c->scratch)

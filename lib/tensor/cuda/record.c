@@ -43,7 +43,7 @@ static bool record_begin(struct ax_dev *d, uint64_t key)
 		t->r[t->n++] = (struct recording){ .key = key };
 		return false;
 	}
-	if (!r || c->sync_each || ax_cuda_failed(c, "recording", cudaStreamBeginCapture(c->compute, cudaStreamCaptureModeThreadLocal)))
+	if (!r || c->sync_each || c->profile || ax_cuda_failed(c, "recording", cudaStreamBeginCapture(c->compute, cudaStreamCaptureModeThreadLocal)))
 		return false;
 	t->now = r;
 	c->recording = true;
