@@ -36,7 +36,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bench-gpu bundle
+.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bench-gpu bundle gpu-kit
 all: $(BIN) $(PLUGIN)
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
@@ -179,6 +179,10 @@ dist:
 # A folder that runs on another Linux machine.
 bundle: $(BIN:$(B)/bin/%=$(B)/bundle/bin/%) $(BIN) $(PLUGIN) $(if $(shell command -v $(NVCC) 2>/dev/null),cuda)
 	$(Q)sh scripts/bundle.sh $(B) $(CURDIR)/dist/ax-$(VERSION)-$(shell uname -m)
+
+# The bundle with the tests and benchmarks for a machine with a GPU that cannot build them: scripts/gpu-session.sh
+gpu-kit: bundle check-bins $(B)/gpu/test_wrappers
+	$(Q)sh scripts/gpu-kit.sh dist/ax-$(VERSION)-$(shell uname -m) $(B) dist/gpu-kit.tar.gz
 
 clean:
 	rm -rf build build-*
