@@ -6,8 +6,8 @@
 #	losses     training on the GPU against the CPU's losses, two precisions                      1
 #	ops1       ceilings, matrix products, attention beside PyTorch                               4
 #	ops2       norms, activation, rotary embedding, AdamW, head beside PyTorch (compiled)        5
-#	step05 step15 step7    training steps of 0.5B, 1.5B, 7B at T=1024, beside PyTorch            4, 5, 7
-#	packed05 packed15 packed7    the same, documents packed into rows of 4,096                   4, 5, 7
+#	step05 step15 step7    training steps of 0.5B, 1.5B, 7B at T=1024, beside PyTorch            4, 5, 8 (7B's first weights: 2 to 3)
+#	packed05 packed15 packed7    the same, documents packed into rows of 4,096                   4, 5, 8
 #	profile    time and share of each op in steps of 0.5B and of 4 layers of 7B                  3
 #	sanitizer  the op suite under compute-sanitizer                                              9
 # Without STAGE: facts check losses ops1 ops2. In OUT: session.log (all output), results.jsonl (measurements), table.md.
@@ -65,10 +65,10 @@ fi
 
 [ ! -x "$BUILD/bin/mpirun" ] || export AX_MPIRUN="$PWD/$BUILD/bin/mpirun --oversubscribe --bind-to none"
 
-gpu=${DEVICE:-cuda} # DEVICE=cpu TINY=1: a rehearsal without a GPU
+gpu=${DEVICE:-cuda} # a rehearsal without a GPU: DEVICE=cpu PEER_DEVICE=cpu TINY=1
 ops() { # ops GROUPS
 	"${python:?ops need python3}" bench/gpu/table.py ops ${TINY:+--tiny --rounds 1} --out "$results" --groups "$1" --seconds "$(left)" --ours "$BUILD/bench/gpu/ops --device $gpu ${TINY:+--batch-ms 0}" \
-		${AX_PYTHON:+--torch "$AX_PYTHON bench/gpu/torch_ops.py --device $gpu ${TINY:+--batch-ms 0 --no-compile}"}
+		${AX_PYTHON:+--torch "$AX_PYTHON bench/gpu/torch_ops.py --device ${PEER_DEVICE:-$gpu} ${TINY:+--batch-ms 0 --no-compile}"}
 }
 shape() { [ -n "$TINY" ] && echo tiny || echo "$1"; }
 step() { # step MODEL ROWS key=value...
@@ -92,10 +92,10 @@ run_stage() {
 	ops2) ops memory,head ;;
 	step05) step 0.5B 1024 deterministic=both ;;
 	step15) step 1.5B 1024 deterministic=both ;;
-	step7) step 7B 1024 steps=4 ;;
+	step7) step 7B 1024 steps=4 tokens=65536 ;;
 	packed05) step 0.5B 4096 ;;
 	packed15) step 1.5B 4096 ;;
-	packed7) step 7B 4096 steps=4 ;;
+	packed7) step 7B 4096 steps=4 tokens=65536 ;;
 	profile)
 		sh bench/gpu/profile.sh step "$(shape 0.5B)" 1024 device="$gpu" tokens=65536
 		sh bench/gpu/profile.sh step "$(shape 7B)" 4096 device="$gpu" layers=4 tokens=65536

@@ -119,7 +119,7 @@ ours() { # $1: true or false, deterministic
 	line "\"side\": \"ax\", \"precision\": \"bf16, f32 masters\", \"deterministic\": $1, \"failed\": \"$why\""
 }
 theirs() { # $1: masters or bf16
-	"$AX_PYTHON" "$here/torch_step.py" --model "$tmp/model" --lens "$tmp/lens" --rows "$rows" --precision "$1" --steps "$steps" --micro "$micro" --device "$device" >"$tmp/torch" 2>"$tmp/err" ||
+	"$AX_PYTHON" "$here/torch_step.py" --model "$tmp/model" --lens "$tmp/lens" --rows "$rows" --precision "$1" --steps "$steps" --micro "$micro" --device "${PEER_DEVICE:-$device}" >"$tmp/torch" 2>"$tmp/err" ||
 		{ tail -3 "$tmp/err" >&2; echo "\"failed\": \"$(tail -1 "$tmp/err" | tr -d '"\\' | cut -c1-160)\"" >"$tmp/torch"; }
 	line "\"side\": \"torch\", \"precision\": \"$([ "$1" = bf16 ] && echo 'bf16 alone' || echo 'bf16, f32 masters')\", $(tail -1 "$tmp/torch")"
 	echo "$model T=$rows: PyTorch $1: $(tail -1 "$tmp/torch")" >&2

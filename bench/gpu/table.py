@@ -97,9 +97,9 @@ class Side:
         self.name, self.said = name, ""
         self.p = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         first = self.p.stdout.readline().strip()
-        if not first.startswith("ready "):
-            raise SystemExit("table.py: %s did not start: %s" % (command, first or "it printed nothing"))
-        self.device = first[6:]
+        self.device = first[6:] if first.startswith("ready ") else None
+        if not self.device:
+            print("table.py: %s did not start: %s" % (command, first or "it printed nothing"), file=sys.stderr)
 
     def ask(self, line):
         try:
@@ -125,8 +125,9 @@ class Side:
 
 def measure(opt):
     sides = [Side(n, c) for n, c in (("ax", opt.ours), ("torch", opt.torch)) if c]
+    sides = [s for s in sides if s.device]
     if not sides:
-        raise SystemExit("table.py: nothing to measure: give --ours or --torch")
+        raise SystemExit("table.py: nothing to measure: --ours or --torch must name a program that starts")
     start, left_out = time.time(), 0
     wanted = set(opt.groups.split(",")) if opt.groups else None
     with open(opt.out, "a") as f:
