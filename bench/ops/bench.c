@@ -148,6 +148,11 @@ static void ends(const struct shape *s, double layers)
 	float *p = fill(n, AX_F32), *m = fill(n, AX_F32), *v = fill(n, AX_F32), *g = fill(n, AX_F32);
 	int32_t *target = fill(N, AX_F32);
 	struct ax_adamw h = { .lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.99f, .rest1 = 0.1f, .rest2 = 0.01f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.1f, .bias2 = 0.01f, .grad_scale = 1 };
+	float *scales = fill(n / 128 + 2, AX_F32);
+	struct ax_adamw_mem f32 = { .p = p, .w = all, .m = m, .v = v, .grad = g, .tw = AX_BF16, .tm = AX_F32, .tg = AX_F32 };
+	struct ax_adamw_mem bf16 = { .p = p, .w = all, .m = m, .v = v, .grad = g, .tw = AX_BF16, .tm = AX_BF16, .tg = AX_F32 };
+	struct ax_adamw_mem small = { .w = all, .m = m, .v = v, .grad = g, .tw = AX_BF16, .tm = AX_BF16, .tg = AX_F32 };
+	struct ax_adamw_mem tiny = { .w = all, .m = m, .v = v, .m_scale = scales, .v_scale = scales + n / 256 + 1, .grad = g, .tw = AX_BF16, .tm = AX_Q8, .tg = AX_F32 };
 	struct ax_head head = { .logit_scale = 1, .n_trained = s->N };
 	float scale = 1e-3f;
 	double loss = 0, sum;
@@ -160,7 +165,10 @@ static void ends(const struct shape *s, double layers)
 	MEASURE("embed bwd", 1, 0, 10.0 * (double)(N * C), dev.ops->embed_bwd(&dev, g, dx, target, 1, s->N, s->C, s->V));
 	MEASURE("sumsq of gradients", 1, 0, 4.0 * (double)n, dev.ops->sumsq(&dev, &sum, g, n));
 	MEASURE("zero gradients", 1, 0, 4.0 * (double)n, dev.ops->zero(&dev, g, n * 4));
-	MEASURE("adamw", 1, 0, 30.0 * (double)n, dev.ops->adamw(&dev, p, m, v, g, all, AX_BF16, &h, n));
+	MEASURE("adamw", 1, 0, 30.0 * (double)n, dev.ops->adamw(&dev, &f32, &h, n));
+	MEASURE("adamw, bf16 m v", 1, 0, 22.0 * (double)n, dev.ops->adamw(&dev, &bf16, &h, n));
+	MEASURE("adamw, bf16 m v w", 1, 0, 16.0 * (double)n, dev.ops->adamw(&dev, &small, &h, n));
+	MEASURE("adamw, 8-bit m v, bf16 w", 1, 0, 12.0 * (double)n, dev.ops->adamw(&dev, &tiny, &h, n));
 	printf("%zu parameters\n", n);
 }
 

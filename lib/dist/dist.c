@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "dist/state.h"
 #include "optim/adamw.h"
+#include "tensor/round.h"
 
 #define SETTLE_S 5.0
 
@@ -42,12 +43,30 @@ static int slots_make(struct ax_dist *s, struct slots *t, bool weights, size_t b
 	return t->slot ? 0 : ax_fail(e, AX_EMEM, "no memory for %d units", s->u->n_unit);
 }
 
+/* One block: first moments, second moments, and for 8 bits the scales of both. */
+static int moments_make(struct ax_dist *s, size_t bytes, struct ax_err *e)
+{
+	size_t held = 0, size = ax_dtype_size(s->opt.moments);
+	char *p;
+
+	AX_TRY(block(s, bytes, "optimizer moments", &p, e));
+	if (!p)
+		return 0;
+	for (int i = 0; i < s->u->n_unit; i++)
+		held += ax_dist_held(s->u, s->how, i, s->comm->n_rank);
+	s->part[AX_PART_M] = p;
+	s->part[AX_PART_V] = p + held * size;
+	if (s->opt.moments == AX_Q8) {
+		s->part[AX_PART_M_SCALE] = p + 2 * held;
+		s->part[AX_PART_V_SCALE] = p + 2 * held + ax_q8_blocks(held) * sizeof(float);
+	}
+	return 0;
+}
+
 static int blocks_make(struct ax_dist *s, const struct ax_dist_sizes *z, struct ax_err *e)
 {
 	AX_TRY(block(s, z->master_bytes, "master weights", &s->part[AX_PART_MASTER], e));
-	AX_TRY(block(s, z->moment_bytes, "optimizer moments", &s->part[AX_PART_M], e));
-	if (z->moment_bytes)
-		s->part[AX_PART_V] = s->part[AX_PART_M] + z->moment_bytes / 2 / sizeof(float);
+	AX_TRY(moments_make(s, z->moment_bytes, e));
 	AX_TRY(block(s, z->grad_bytes, "gradients", &s->part[AX_PART_GRAD], e));
 	if (s->how->shard_weights)
 		AX_TRY(slots_make(s, &s->gather, true, z->weight_bytes, e));
@@ -72,6 +91,8 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_comm *wir
 	s->u = u;
 	s->opt = *o;
 	s->how = ax_dist_strategy(o, comm->n_rank);
+	s->type[AX_PART_MASTER] = o->master; /* those of the others: AX_F32 */
+	s->type[AX_PART_M] = s->type[AX_PART_V] = o->moments;
 	for (int i = 0; i < AX_DIST_IN_FLIGHT; i++)
 		s->flight[i] = -1;
 	AX_GOTO(ax_dist_sizes(u, o, comm->n_rank, &z, e));
@@ -79,7 +100,7 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_comm *wir
 	AX_GOTO(ax_dist_layout(s, e));
 	AX_GOTO(block(s, (s->n_range + 1) * sizeof(double), "norms", &s->sums, e));
 	s->host_sums = ax_calloc(s->n_range + (size_t)u->n_param + 1, sizeof(*s->host_sums));
-	s->stage = ax_malloc_aligned(64, AX_DIST_PIECE * sizeof(*s->stage));
+	s->stage = ax_malloc_aligned(64, 2 * AX_DIST_PIECE * sizeof(*s->stage));
 	rc = s->host_sums && s->stage ? 0 : ax_fail(e, AX_EMEM, "no memory for staging");
 out:
 	if (rc)
@@ -128,9 +149,28 @@ static int weights_refresh(struct ax_dist *s, struct ax_err *e)
 		const struct unit_state *t = &s->unit[i];
 
 		s->dev->ops->cast(s->dev, s->weights + t->state_off * size, s->opt.act,
-				  s->part[AX_PART_MASTER] + t->state_off, AX_F32, t->n);
+				  ax_dist_at(s, AX_PART_MASTER, t->state_off), s->type[AX_PART_MASTER], t->n);
 	}
 	return 0;
+}
+
+/* n elements of the stage, from a block's beginning on, go where the part is kept. */
+static void put_piece(struct ax_dist *s, enum ax_part part, size_t state_off, size_t n)
+{
+	enum ax_part scales = part == AX_PART_M ? AX_PART_M_SCALE : AX_PART_V_SCALE;
+	void *packed = s->stage + AX_DIST_PIECE, *data = packed;
+	float *scale = s->stage + AX_DIST_PIECE + AX_DIST_PIECE / 4; /* behind the codes */
+
+	if (s->type[part] == AX_F32)
+		data = s->stage;
+	else if (s->type[part] == AX_BF16)
+		for (size_t i = 0; i < n; i++)
+			((uint16_t *)packed)[i] = ax_f32_to_bf16(s->stage[i]);
+	else
+		ax_q8_pack(packed, scale, s->stage, n, part == AX_PART_M);
+	if (s->type[part] == AX_Q8)
+		s->dev->ops->upload(s->dev, ax_dist_at(s, scales, state_off), scale, ax_q8_blocks(n) * sizeof(float));
+	s->dev->ops->upload(s->dev, ax_dist_at(s, part, state_off), data, n * ax_dtype_size(s->type[part]));
 }
 
 int ax_dist_load(struct ax_dist *s, enum ax_part part, ax_dist_source source, void *ctx, struct ax_err *e)
@@ -145,7 +185,7 @@ int ax_dist_load(struct ax_dist *s, enum ax_part part, ax_dist_source source, vo
 		for (size_t off = 0; off < r->n; off += n) {
 			n = r->n - off < AX_DIST_PIECE ? r->n - off : AX_DIST_PIECE;
 			AX_TRY(source(ctx, r->param, r->off + off, n, s->stage, e));
-			s->dev->ops->upload(s->dev, s->part[part] + r->state_off + off, s->stage, n * sizeof(float));
+			put_piece(s, part, r->state_off + off, n);
 			ax_comm_tick(s->comm);
 		}
 	}
@@ -187,7 +227,7 @@ int ax_dist_grad_norm(struct ax_dist *s, double *norm, double *per_param, struct
 	int n_param = s->u->n_param;
 
 	for (size_t i = 0; i < s->n_range; i++)
-		s->dev->ops->sumsq(s->dev, s->sums + i, s->part[AX_PART_GRAD] + s->range[i].state_off, s->range[i].n);
+		s->dev->ops->sumsq(s->dev, s->sums + i, ax_dist_at(s, AX_PART_GRAD, s->range[i].state_off), s->range[i].n);
 	s->dev->ops->download(s->dev, s->host_sums, s->sums, s->n_range * sizeof(*s->sums));
 	memset(param, 0, (size_t)n_param * sizeof(*param));
 	for (size_t i = 0; i < s->n_range; i++)
@@ -205,10 +245,35 @@ int ax_dist_grad_norm(struct ax_dist *s, double *norm, double *per_param, struct
 	return 0;
 }
 
+/* What the update reads and writes of a range. Masters of the compute type are the weights. */
+static struct ax_adamw_mem mem_of(const struct ax_dist *s, const struct range *r)
+{
+	size_t at = r->state_off;
+	void *master = ax_dist_at(s, AX_PART_MASTER, at);
+	struct ax_adamw_mem x = {.m = ax_dist_at(s, AX_PART_M, at),
+				 .v = ax_dist_at(s, AX_PART_V, at),
+				 .m_scale = ax_dist_at(s, AX_PART_M_SCALE, at),
+				 .v_scale = ax_dist_at(s, AX_PART_V_SCALE, at),
+				 .grad = ax_dist_at(s, AX_PART_GRAD, at),
+				 .tm = s->type[AX_PART_M],
+				 .tg = s->type[AX_PART_GRAD],
+				 .index = r->index};
+
+	if (s->type[AX_PART_MASTER] == AX_F32) {
+		x.p = master;
+		x.w = s->weights ? s->weights + at * ax_dtype_size(s->opt.act) : NULL;
+		x.tw = s->opt.act;
+	} else {
+		x.w = master;
+		x.tw = s->type[AX_PART_MASTER];
+	}
+	return x;
+}
+
 int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax_err *e)
 {
-	size_t size = ax_dtype_size(s->opt.act);
-	struct ax_adamw_opt o = {up->beta1, up->beta2, up->eps, up->weight_decay};
+	struct ax_adamw_opt o = {up->beta1, up->beta2, up->eps, up->weight_decay, up->seed};
+	struct ax_adamw_mem mem;
 	struct ax_adamw h;
 
 	AX_TRY(ax_dist_forget(s, e));
@@ -219,9 +284,8 @@ int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax
 		if (!p->trainable)
 			continue;
 		ax_adamw_step(&o, up->lr, (int64_t)up->t, p->decay, (double)p->lr_scale, up->grad_scale, &h);
-		s->dev->ops->adamw(s->dev, s->part[AX_PART_MASTER] + r->state_off, s->part[AX_PART_M] + r->state_off,
-				   s->part[AX_PART_V] + r->state_off, s->part[AX_PART_GRAD] + r->state_off,
-				   s->weights ? s->weights + r->state_off * size : NULL, s->opt.act, &h, r->n);
+		mem = mem_of(s, r);
+		s->dev->ops->adamw(s->dev, &mem, &h, r->n);
 	}
 	return 0;
 }

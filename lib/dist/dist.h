@@ -28,6 +28,10 @@
  *
  * FSDP without reshard_after_forward keeps what it gathered until the next update. On one rank FSDP is DDP.
  *
+ * Precision of the state (struct ax_dist_opt): masters f32, or those of the compute dtype, which then are the weights
+ * themselves; moments f32, bf16 or 8-bit codes with a scale for each 256 elements. What is coarser than f32 is rounded
+ * stochastically by (seed, update, logical index) (tensor/round.h): the same bits under every strategy and number of ranks.
+ *
  * Invariants. All ranks call the same functions and run the same number of micro-batches in a step, in the same order:
  * a rank without a pack runs one that has no segments. (DDP alone would allow to skip it; do not.) Sums over ranks are
  * taken in rank order, so n ranks give the same bits in every run. The weights that the model sees are the f32 masters
@@ -58,12 +62,14 @@ struct ax_dist_opt {
 	enum ax_dtype act;          /* of the weights that the model sees: AX_BF16 or AX_F32; = dev->act */
 	bool reshard_after_forward; /* FSDP: true frees a unit after use; false keeps it until the update */
 	bool train;                 /* false: forward only; no moments, no gradients */
+	enum ax_dtype master;       /* AX_F32, or AX_BF16 where act is that: no masters beside the weights */
+	enum ax_dtype moments;      /* AX_F32, AX_BF16 or AX_Q8 */
 };
 
 /* Bytes on each rank, by role; every rank has the same. */
 struct ax_dist_sizes {
-	size_t master_bytes;      /* f32 masters */
-	size_t moment_bytes;      /* first and second moment, f32 */
+	size_t master_bytes;      /* masters */
+	size_t moment_bytes;      /* first and second moment, with their scales */
 	size_t grad_bytes;        /* accumulated gradients, f32: whole (DDP) or slices (FSDP) */
 	size_t weight_bytes;      /* weights in the compute dtype: whole, or gather buffers; 0 if the masters serve */
 	size_t grad_buffer_bytes; /* FSDP: whole gradients of the units in flight, f32 */
@@ -89,10 +95,15 @@ void ax_dist_close(struct ax_dist *s);
 /* For ax_model_step and ax_model_eval. */
 struct ax_unit_hooks ax_dist_hooks(struct ax_dist *s);
 
-/* What is kept for each element. Gradients: between ax_dist_finish_grads and the next ax_dist_begin_step. */
-enum ax_part { AX_PART_MASTER, AX_PART_M, AX_PART_V, AX_PART_GRAD, AX_N_PART };
+/*
+ * What is kept for each element; of scales there is one for each block of AX_Q8_BLOCK elements, and only where moments are
+ * AX_Q8. Gradients: between ax_dist_finish_grads and the next ax_dist_begin_step.
+ */
+enum ax_part { AX_PART_MASTER, AX_PART_M, AX_PART_V, AX_PART_M_SCALE, AX_PART_V_SCALE, AX_PART_GRAD, AX_N_PART };
 
-const char *ax_part_name(enum ax_part p); /* "master", "m", "v", "grad" */
+const char *ax_part_name(enum ax_part p); /* "master", "m", "v", "m_scale", "v_scale", "grad" */
+/* How many values a part has for n elements that begin at a block. */
+size_t ax_part_elems(enum ax_part p, size_t n);
 
 /*
  * Elements [off, off + n) (row-major) of parameter `param` as f32 into dst (host memory). Called for the ranges that
@@ -101,7 +112,11 @@ const char *ax_part_name(enum ax_part p); /* "master", "m", "v", "grad" */
 typedef int (*ax_dist_source)(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e);
 #define AX_DIST_PIECE ((size_t)1 << 20)
 
-/* Fill a part from a source: masters from safetensors, an initialiser or a checkpoint; moments from a checkpoint. */
+/*
+ * Fill a part from a source: masters from safetensors, an initialiser or a checkpoint; moments (with their scales) from a
+ * checkpoint. Where the part is kept in less than f32 it is rounded to nearest: values that came out of such a part go in again
+ * as they were.
+ */
 int ax_dist_load(struct ax_dist *s, enum ax_part part, ax_dist_source source, void *ctx, struct ax_err *e);
 
 /* `step` is for messages of the communicator and the watchdog. */
@@ -124,6 +139,7 @@ struct ax_dist_update {
 	double weight_decay; /* for parameters with `decay` */
 	double grad_scale;   /* clipping: min(1, max_norm / norm) */
 	uint64_t t;          /* number of this update, from 1: bias correction */
+	uint64_t seed;       /* of stochastic rounding */
 };
 
 /* AdamW on this rank's elements, enqueued; ops that follow see fresh weights. */
@@ -135,8 +151,9 @@ int ax_dist_update(struct ax_dist *s, const struct ax_dist_update *up, struct ax
  */
 struct ax_dist_box {
 	int param;
-	size_t off, n;          /* row-major range of the parameter's elements */
-	float *data[AX_N_PART]; /* NULL where the part does not exist (opt.train false) */
+	size_t off, n;              /* row-major range of the parameter's elements; off is a multiple of AX_Q8_BLOCK */
+	const void *data[AX_N_PART]; /* ax_part_elems(part, n) values; NULL where the part does not exist */
+	enum ax_dtype type[AX_N_PART];
 };
 
 const struct ax_dist_box *ax_dist_boxes(const struct ax_dist *s, size_t *n_box);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/round.h"
 
 static const struct strategy table[AX_N_STRATEGY] = {
 	[AX_DDP] = {.name = "ddp"},
@@ -18,9 +19,14 @@ const char *ax_strategy_name(enum ax_strategy s)
 
 const char *ax_part_name(enum ax_part p)
 {
-	static const char *const name[AX_N_PART] = {"master", "m", "v", "grad"};
+	static const char *const name[AX_N_PART] = {"master", "m", "v", "m_scale", "v_scale", "grad"};
 
 	return name[p];
+}
+
+size_t ax_part_elems(enum ax_part p, size_t n)
+{
+	return p == AX_PART_M_SCALE || p == AX_PART_V_SCALE ? ax_q8_blocks(n) : n;
 }
 
 const struct strategy *ax_dist_strategy(const struct ax_dist_opt *o, int n_rank)
@@ -114,13 +120,15 @@ int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_r
 		ok = ok && ax_add_size(held, ax_dist_held(u, how, i, n_rank), &held);
 		largest = u->unit[i].n_elem > largest ? u->unit[i].n_elem : largest;
 	}
-	ok = ok && add_bytes(&z->master_bytes, held, sizeof(float));
+	ok = ok && add_bytes(&z->master_bytes, held, ax_dtype_size(o->master));
 	if (how->shard_weights)
 		ok = ok && slots_bytes(u, o, n_rank, true, &z->weight_bytes);
-	else if (o->act != AX_F32)
+	else if (o->act != o->master)
 		ok = ok && add_bytes(&z->weight_bytes, held, ax_dtype_size(o->act));
 	if (o->train) {
-		ok = ok && add_bytes(&z->moment_bytes, held, 2 * sizeof(float));
+		ok = ok && add_bytes(&z->moment_bytes, held, 2 * ax_dtype_size(o->moments));
+		if (o->moments == AX_Q8)
+			ok = ok && add_bytes(&z->moment_bytes, ax_q8_blocks(held), 2 * sizeof(float));
 		ok = ok && add_bytes(&z->grad_bytes, held, sizeof(float));
 		if (how->shard_grad)
 			ok = ok && slots_bytes(u, o, n_rank, false, &z->grad_buffer_bytes);
@@ -156,6 +164,7 @@ static void ranges_fill(struct ax_dist *s)
 			continue;
 		r->param = p;
 		r->state_off = t->state_off + q->off + r->off - t->first;
+		r->index = t->index + q->off + r->off;
 		s->n_range++;
 	}
 }
@@ -171,8 +180,10 @@ static void boxes_fill(struct ax_dist *s)
 		if (!cut(q, (size_t)s->comm->rank * t->slice, t->slice, &b->off, &b->n))
 			continue;
 		b->param = p;
-		for (int k = 0; k < AX_N_PART; k++)
-			b->data[k] = s->part[k] ? s->part[k] + t->state_off + q->off + b->off - t->first : NULL;
+		for (int k = 0; k < AX_N_PART; k++) {
+			b->data[k] = ax_dist_at(s, (enum ax_part)k, t->state_off + q->off + b->off - t->first);
+			b->type[k] = s->type[k];
+		}
 		s->n_box++;
 	}
 }
@@ -180,6 +191,7 @@ static void boxes_fill(struct ax_dist *s)
 int ax_dist_layout(struct ax_dist *s, struct ax_err *e)
 {
 	size_t n_param = (size_t)s->u->n_param, off = 0;
+	uint64_t index = 0;
 
 	s->unit = ax_calloc((size_t)s->u->n_unit, sizeof(*s->unit));
 	s->range = ax_calloc(n_param, sizeof(*s->range));
@@ -194,6 +206,8 @@ int ax_dist_layout(struct ax_dist *s, struct ax_err *e)
 		t->n = ax_dist_held(s->u, s->how, i, s->comm->n_rank);
 		t->state_off = off;
 		off += t->n;
+		t->index = index;
+		index += s->u->unit[i].n_elem;
 		snprintf(t->gather_name, sizeof(t->gather_name), "gather %s", s->u->unit[i].name);
 		snprintf(t->reduce_name, sizeof(t->reduce_name), "reduce %s", s->u->unit[i].name);
 	}

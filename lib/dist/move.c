@@ -90,7 +90,7 @@ static int gather_start(struct ax_dist *s, struct slot *k, int unit, struct ax_e
 	char *own = k->p + (size_t)s->wire->rank * bytes;
 
 	slot_use(&s->gather, k, unit);
-	s->dev->ops->cast(s->dev, own, s->opt.act, s->part[AX_PART_MASTER] + t->state_off, AX_F32, t->slice);
+	s->dev->ops->cast(s->dev, own, s->opt.act, ax_dist_at(s, AX_PART_MASTER, t->state_off), s->type[AX_PART_MASTER], t->slice);
 	s->stats.gather_bytes += bytes * (size_t)(s->wire->n_rank - 1);
 	s->wire->what = t->gather_name;
 	return ax_comm_all_gather(s->wire, k->p, own, bytes, &k->req, e);
@@ -116,7 +116,7 @@ static int hook_acquire(void *ctx, int unit, const void **w, struct ax_err *e)
 	AX_TRY(progress(s, e));
 	if (!s->how->shard_weights) {
 		*w = s->weights ? (void *)(s->weights + s->unit[unit].state_off * ax_dtype_size(s->opt.act))
-				: s->part[AX_PART_MASTER] + s->unit[unit].state_off;
+				: ax_dist_at(s, AX_PART_MASTER, s->unit[unit].state_off);
 		return 0;
 	}
 	k = slot_find(&s->gather, unit);
@@ -169,7 +169,7 @@ static int scatter_start(struct ax_dist *s, struct slot *k, struct ax_err *e)
 	k->kept = false;
 	s->wire->what = t->reduce_name;
 	s->stats.reduce_bytes += t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
-	return ax_comm_reduce_scatter(s->wire, s->part[AX_PART_GRAD] + t->state_off, (float *)(void *)k->p, t->slice,
+	return ax_comm_reduce_scatter(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), (float *)(void *)k->p, t->slice,
 				      true, &k->req, e);
 }
 
@@ -184,7 +184,7 @@ static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
 	t->reduced = true;
 	s->wire->what = t->reduce_name;
 	s->stats.reduce_bytes += 2 * t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
-	return ax_comm_all_reduce(s->wire, s->part[AX_PART_GRAD] + t->state_off, t->n, &t->reduce, e);
+	return ax_comm_all_reduce(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), t->n, &t->reduce, e);
 }
 
 int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e)
@@ -211,7 +211,7 @@ static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
 		return ax_fail(e, AX_ECHECK, "gradient of %s wanted %s", name,
 			       s->opt.train ? "after its reduction" : "without training");
 	if (!s->how->shard_grad) {
-		*g = s->part[AX_PART_GRAD] + s->unit[unit].state_off;
+		*g = ax_dist_at(s, AX_PART_GRAD, s->unit[unit].state_off);
 		return 0;
 	}
 	k = slot_find(&s->grad, unit);

@@ -46,6 +46,7 @@ struct unit_state {
 	size_t first;     /* first element of the unit that this rank holds */
 	size_t n;         /* elements that it holds: slice, or the whole unit */
 	size_t state_off; /* where they lie in the blocks of state, in elements */
+	uint64_t index;   /* logical index of the unit's first element: elements of the units before it */
 	char gather_name[48], reduce_name[48];
 	struct ax_comm_req reduce; /* the all-reduce of this step, where gradients are whole */
 	bool reduced;              /* it has been started */
@@ -56,6 +57,7 @@ struct range {
 	int param;
 	size_t off, n;    /* row-major elements of the parameter */
 	size_t state_off; /* in the blocks of state */
+	uint64_t index;   /* logical index of the first element */
 };
 
 struct ax_dist {
@@ -69,17 +71,24 @@ struct ax_dist {
 	size_t n_range;
 	struct ax_dist_box *box;
 	size_t n_box;
-	float *part[AX_N_PART]; /* the blocks of state */
+	char *part[AX_N_PART]; /* the blocks of state; NULL: not kept */
+	enum ax_dtype type[AX_N_PART];
 	char *weights;          /* resident weights, laid out as the state; NULL: slots, or the masters serve */
 	struct slots gather, grad;
 	double *sums;      /* device: sum of squares of each range */
 	double *host_sums; /* n_range, then n_param */
-	float *stage;      /* host: AX_DIST_PIECE elements */
+	float *stage;      /* host: AX_DIST_PIECE elements, and as many in the type that is stored */
 	int flight[AX_DIST_IN_FLIGHT]; /* units whose whole gradient is being reduced, a ring; -1: none */
 	unsigned n_started;            /* of those, since open */
 	bool last_micro;
 	struct ax_dist_stats stats;
 };
+
+/* Of the element at state_off. */
+static inline void *ax_dist_at(const struct ax_dist *s, enum ax_part p, size_t state_off)
+{
+	return s->part[p] ? s->part[p] + ax_part_elems(p, state_off) * ax_dtype_size(s->type[p]) : NULL;
+}
 
 /* layout.c: pure. */
 size_t ax_dist_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank);

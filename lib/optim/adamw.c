@@ -4,7 +4,7 @@
 
 void ax_adamw_opt_init(struct ax_adamw_opt *o)
 {
-	*o = (struct ax_adamw_opt){ 0.9, 0.999, 1e-8, 0 };
+	*o = (struct ax_adamw_opt){ 0.9, 0.999, 1e-8, 0, 0 };
 }
 
 int ax_adamw_opt_check(const struct ax_adamw_opt *o, struct ax_err *e)
@@ -32,6 +32,8 @@ void ax_adamw_step(const struct ax_adamw_opt *o, double lr, int64_t t, bool deca
 	h->bias1 = (float)(1 - pow(o->beta1, (double)t));
 	h->bias2 = (float)(1 - pow(o->beta2, (double)t));
 	h->grad_scale = (float)grad_scale;
+	h->seed = o->seed;
+	h->t = (uint64_t)t;
 }
 
 double ax_clip_factor(double norm, double max_norm)

@@ -4,7 +4,7 @@
  *
  *	norm = sqrt(sum over ranks of sumsq) * scale                     // of the averaged gradient, before clipping
  *	clip = ax_clip_factor(norm, max_norm);
- *	for each parameter: ax_adamw_step(&opt, lr, t, p->decay, p->lr_scale, scale * clip, &h); ops->adamw(..., &h, n);
+ *	for each parameter: ax_adamw_step(&opt, lr, t, p->decay, p->lr_scale, scale * clip, &h); ops->adamw(dev, &mem, &h, n);
  */
 #ifndef AX_OPTIM_ADAMW_H
 #define AX_OPTIM_ADAMW_H
@@ -17,9 +17,10 @@
 
 struct ax_adamw_opt {
 	double beta1, beta2, eps, weight_decay;
+	uint64_t seed; /* of stochastic rounding, where the state is kept in less than f32 */
 };
 
-/* 0.9, 0.999, 1e-8, 0: the defaults of transformers. */
+/* 0.9, 0.999, 1e-8, 0, seed 0: the defaults of transformers. */
 void ax_adamw_opt_init(struct ax_adamw_opt *o);
 /* AX_EUSAGE names the key that is out of range: 0 <= beta < 1, eps >= 0, weight_decay >= 0. */
 int ax_adamw_opt_check(const struct ax_adamw_opt *o, struct ax_err *e);

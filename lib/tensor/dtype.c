@@ -5,7 +5,7 @@
 size_t ax_dtype_size(enum ax_dtype t)
 {
 	static const unsigned char size[] = {
-		[AX_F32] = 4, [AX_BF16] = 2, [AX_F16] = 2, [AX_I32] = 4, [AX_U8] = 1, [AX_F64] = 8, [AX_I64] = 8,
+		[AX_F32] = 4, [AX_BF16] = 2, [AX_F16] = 2, [AX_I32] = 4, [AX_U8] = 1, [AX_F64] = 8, [AX_I64] = 8, [AX_Q8] = 1,
 	};
 
 	return size[t];
@@ -15,7 +15,7 @@ const char *ax_dtype_name(enum ax_dtype t)
 {
 	static const char *const name[] = {
 		[AX_F32] = "f32", [AX_BF16] = "bf16", [AX_F16] = "f16", [AX_I32] = "i32",
-		[AX_U8] = "u8",	  [AX_F64] = "f64",   [AX_I64] = "i64",
+		[AX_U8] = "u8",	  [AX_F64] = "f64",   [AX_I64] = "i64",   [AX_Q8] = "8bit",
 	};
 
 	return name[t];

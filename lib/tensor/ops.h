@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-enum ax_dtype { AX_F32 = 0, AX_BF16 = 1, AX_F16 = 2, AX_I32 = 3, AX_U8 = 4, AX_F64 = 5, AX_I64 = 6 };
+enum ax_dtype { AX_F32 = 0, AX_BF16 = 1, AX_F16 = 2, AX_I32 = 3, AX_U8 = 4, AX_F64 = 5, AX_I64 = 6, AX_Q8 = 7 /* AdamW's moments in 8 bits: tensor/round.h */ };
 
 size_t ax_dtype_size(enum ax_dtype t);
 const char *ax_dtype_name(enum ax_dtype t); /* "f32", "bf16", ... */
@@ -78,6 +78,22 @@ struct ax_adamw {
 	float rest1, rest2; /* 1 - beta1, 1 - beta2, computed in double: the f32 0.999 is 1.3e-5 of 0.001 away from it */
 	float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, computed in double on the host */
 	float grad_scale;   /* multiplies the gradient: clipping and 1/trained tokens */
+	uint64_t seed, t;   /* with the logical index, the key of stochastic rounding; t: number of the update, < 2^30 */
+};
+
+/*
+ * n elements of one parameter and what AdamW keeps of them. What is f32 is kept as it is; what is coarser is rounded
+ * stochastically by tensor/round.h, and then `index` must be a multiple of 256 (the elements end where the parameter does,
+ * or at another such multiple).
+ */
+struct ax_adamw_mem {
+	float *p;                   /* masters; NULL: w is all there is, bf16 and rounded stochastically */
+	void *w;                    /* weights in compute precision; with p: p to nearest even, or NULL: none */
+	void *m, *v;
+	float *m_scale, *v_scale;   /* AX_Q8: one for each block of 256 */
+	const void *grad;
+	enum ax_dtype tw, tm, tg;   /* of w; of m and v: AX_F32, AX_BF16 or AX_Q8; of grad: AX_F32 or AX_BF16 */
+	uint64_t index;             /* logical index of the first element: a function of the model alone */
 };
 
 struct ax_ops {
@@ -190,10 +206,10 @@ struct ax_ops {
 
 	/*
 	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + rest1 g; v = b2 v + rest2 g^2;
-	 * p = p (1 - lr wd); p -= lr/bias1 * m / (sqrt(v)/sqrt(bias2) + eps).  All f32, n elements; `w`, if not NULL, gets p
-	 * rounded to tw.
+	 * p = p (1 - lr wd); p -= lr/bias1 * m / (sqrt(v)/sqrt(bias2) + eps). All in f32: the step is made of the new moments
+	 * before they are rounded to what x stores. n elements.
 	 */
-	void (*adamw)(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n);
+	void (*adamw)(struct ax_dev *d, const struct ax_adamw_mem *x, const struct ax_adamw *h, size_t n);
 };
 
 struct ax_comm;

@@ -8,7 +8,9 @@
  *	    config.json, tokenizer files, chat_template.jinja     copied from the base model
  *
  * A tensor in a rank file is named PART/PARAMETER@BEGIN: consecutive elements (its one dimension) of the row-major
- * parameter from element BEGIN on; PART is "master", "m" or "v". Nothing refers to units or ranks, so any layout
+ * parameter from element BEGIN on; PART is "master", "m" or "v", its type that of the run's state (F32, BF16, for moments
+ * also U8: 8-bit codes). Codes have "m_scale" and "v_scale" beside them: one F32 for each block of 256 elements, BEGIN
+ * counting blocks. Nothing refers to units or ranks, so any layout
  * can read it. Every element of every role is there exactly once. The hash of each tensor is in its file's metadata,
  * the hash of each file's header in the manifest: one chain from the manifest to every byte.
  *
@@ -46,8 +48,8 @@
 #define AX_CKPT_MANIFEST "manifest.json"
 #define AX_CKPT_STATE "trainer_state.json"
 
-/* Parts that are stored: AX_PART_MASTER, AX_PART_M, AX_PART_V of dist/dist.h, by the names given there. */
-#define AX_CKPT_N_PART 3
+/* Parts that are stored, from AX_PART_MASTER of dist/dist.h on, by the names given there; those of scales with codes only. */
+#define AX_CKPT_N_PART 5
 
 struct ax_ckpt_write {
 	const char *path;                /* .../checkpoint-N */
@@ -92,6 +94,7 @@ struct ax_ckpt_range {
 	int file;
 	uint64_t off; /* of its first byte in that file */
 	uint64_t hash;
+	enum ax_st_dtype dtype;
 };
 
 struct ax_ckpt_param {
@@ -113,6 +116,7 @@ struct ax_ckpt {
 	int *fd;
 	size_t n_file;
 	bool model_only;
+	enum ax_st_dtype type[AX_CKPT_N_PART]; /* of the parts that are there (of their first tensor) */
 	const struct ax_val *manifest, *state;
 };
 
@@ -124,7 +128,9 @@ struct ax_ckpt {
 int ax_ckpt_open(struct ax_ckpt *k, const char *path, struct ax_err *e);
 void ax_ckpt_close(struct ax_ckpt *k);
 const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *name);
-/* Elements [begin, begin + n) of a part into dst, f32. */
+/*
+ * Elements [begin, begin + n) of a part into dst, as f32: codes are unpacked.
+ */
 int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, uint64_t n,
 		 float *dst, struct ax_err *e);
 /* One part of a checkpoint as an ax_dist_source: ctx is a struct ax_ckpt_source. */
@@ -138,6 +144,10 @@ struct ax_ckpt_source {
 int ax_ckpt_source_open(struct ax_ckpt_source *s, const struct ax_ckpt *k, const struct ax_units *u, struct ax_err *e);
 int ax_ckpt_source_read(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e);
 void ax_ckpt_source_close(struct ax_ckpt_source *s);
+
+/* n values of type F32 or BF16 that end where dst[n] would begin become dst[0..n). Returns where they begin. */
+void *ax_ckpt_tail(float *dst, enum ax_st_dtype t, size_t n);
+void ax_ckpt_widen(float *dst, enum ax_st_dtype t, size_t n);
 
 /* Hash every tensor against its file's metadata. */
 int ax_ckpt_verify(const struct ax_ckpt *k, struct ax_err *e);

@@ -15,7 +15,7 @@
 #include "tensor/ops.h"
 #include "text/json.h"
 
-#define PIECE ((size_t)1 << 20) /* elements that pass through the host at a time */
+#define PIECE ((size_t)4 << 20) /* bytes that pass through the host at a time */
 #define NO_HASH "0000000000000000"
 
 /* PREPARING and WRITING use what belongs to the run, SYNCING only what is in struct ax_ckpt_file. */
@@ -53,18 +53,19 @@ void ax_ckpt_file_name(char *buf, size_t n, int rank, int n_rank)
 
 /* ---- before the thread: the header, with hashes still to come: its size is final ---- */
 
-static int add_tensor(struct ax_ckpt_file *f, const char *part, const char *param, const struct ax_dist_box *b,
-		      const float *data, struct ax_err *e)
+static int add_tensor(struct ax_ckpt_file *f, enum ax_part part, const char *param, const struct ax_dist_box *b,
+		      struct ax_err *e)
 {
+	static const enum ax_st_dtype type[] = {[AX_F32] = AX_ST_F32, [AX_BF16] = AX_ST_BF16, [AX_Q8] = AX_ST_U8};
 	struct ax_st_tensor *t = &f->tensor[f->n_tensor++];
 	char text[AX_PARAM_NAME_MAX + 64];
 
-	snprintf(text, sizeof(text), "%s/%s@%zu", part, param, b->off);
+	snprintf(text, sizeof(text), "%s/%s@%zu", ax_part_name(part), param, ax_part_elems(part, b->off));
 	t->name = ax_arena_strndup(&f->arena, text, strlen(text));
-	t->dtype = AX_ST_F32;
+	t->dtype = type[b->type[part]];
 	t->n_dim = 1;
-	t->dim[0] = (int64_t)b->n;
-	t->data = data;
+	t->dim[0] = (int64_t)ax_part_elems(part, b->n);
+	t->data = b->data[part];
 	if (!t->name || !ax_val_set(&f->arena, f->meta, text, ax_val_str(&f->arena, NO_HASH, 16)))
 		return ax_fail(e, AX_EMEM, "out of memory");
 	return 0;
@@ -80,8 +81,8 @@ static int describe(struct ax_ckpt_file *f, struct ax_err *e)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	for (size_t i = 0; i < w->n_box; i++)
 		for (int p = 0; p < (w->model_only ? 1 : AX_CKPT_N_PART); p++)
-			AX_TRY(add_tensor(f, ax_part_name((enum ax_part)p), w->units->param[w->box[i].param].name,
-					  &w->box[i], w->box[i].data[p], e));
+			if (w->box[i].data[p])
+				AX_TRY(add_tensor(f, (enum ax_part)p, w->units->param[w->box[i].param].name, &w->box[i], e));
 	AX_TRY(ax_st_layout(f->tensor, f->n_tensor, &f->total, e));
 	return ax_st_header(&f->header, f->tensor, f->n_tensor, f->meta, e);
 }
@@ -152,10 +153,10 @@ static int set_hash(struct ax_ckpt_file *f, const char *name, uint64_t hash, str
 }
 
 /* Device -> host -> file, hashed on the way. */
-static int write_tensor(struct ax_ckpt_file *f, const struct ax_st_tensor *t, float *piece, struct ax_err *e)
+static int write_tensor(struct ax_ckpt_file *f, const struct ax_st_tensor *t, unsigned char *piece, struct ax_err *e)
 {
 	struct ax_hash *h = ax_hash_new();
-	size_t n = (size_t)t->dim[0];
+	size_t n = (size_t)t->dim[0] * (size_t)ax_st_dtype_bits(t->dtype) / 8;
 	int rc = h ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 
 	for (size_t at = 0; at < n && !rc; at += PIECE) {
@@ -164,9 +165,9 @@ static int write_tensor(struct ax_ckpt_file *f, const struct ax_st_tensor *t, fl
 		rc = reach(f, WRITING, e);
 		if (rc)
 			break;
-		f->w.dev->ops->download(f->w.dev, piece, (const float *)t->data + at, take * sizeof(float));
-		ax_hash_add(h, piece, take * sizeof(float));
-		rc = ax_pwrite_full(f->fd, piece, take * sizeof(float), f->header.n + t->off + at * sizeof(float), f->path, e);
+		f->w.dev->ops->download(f->w.dev, piece, (const unsigned char *)t->data + at, take);
+		ax_hash_add(h, piece, take);
+		rc = ax_pwrite_full(f->fd, piece, take, f->header.n + t->off + at, f->path, e);
 	}
 	if (!rc)
 		rc = set_hash(f, t->name, ax_hash_value(h), e);
@@ -176,7 +177,7 @@ static int write_tensor(struct ax_ckpt_file *f, const struct ax_st_tensor *t, fl
 
 static int write_tensors(struct ax_ckpt_file *f, struct ax_err *e)
 {
-	float *piece = ax_malloc(PIECE * sizeof(float));
+	unsigned char *piece = ax_malloc(PIECE);
 	int rc = piece ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 
 	for (size_t i = 0; i < f->n_tensor && !rc; i++)

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "tensor/round.h"
 #include "text/json.h"
 #include "train/ckpt.h"
 
@@ -67,6 +68,14 @@ static int read_manifest(struct ax_ckpt *k, struct ax_err *e)
 	return 0;
 }
 
+/* May a part be of this type? */
+static bool may_be(enum ax_part part, enum ax_st_dtype t)
+{
+	if (t == AX_ST_F32)
+		return true;
+	return part <= AX_PART_V && (t == AX_ST_BF16 || (t == AX_ST_U8 && part != AX_PART_MASTER));
+}
+
 /* "master/model.norm.weight@1024" -> part, parameter, begin. */
 static int parse_name(const struct ax_ckpt *k, const char *name, enum ax_part *part, const struct ax_ckpt_param **p,
 		      uint64_t *begin)
@@ -103,21 +112,23 @@ static int add_range(struct ax_ckpt *k, const struct ax_st_file *f, const struct
 		     struct ax_err *e)
 {
 	const struct ax_ckpt_param *found;
-	struct ax_ckpt_range r = {.file = file, .off = f->data_off + t->off, .n = ax_st_elems(t)};
+	struct ax_ckpt_range r = {.file = file, .off = f->data_off + t->off, .n = ax_st_elems(t), .dtype = t->dtype};
 	struct ax_ckpt_range *grown;
 	struct ax_ckpt_param *p;
 	enum ax_part part;
 
-	if (t->dtype != AX_ST_F32 || t->n_dim != 1 || parse_name(k, t->name, &part, &found, &r.begin))
+	if (t->n_dim != 1 || parse_name(k, t->name, &part, &found, &r.begin) || !may_be(part, t->dtype))
 		return ax_fail(e, AX_EDATA, "%s: tensor %s is not a range of a parameter", f->path, t->name);
 	p = &k->param[found - k->param];
-	if (r.begin > p->n_elem || r.n > p->n_elem - r.begin)
+	if (r.begin > ax_part_elems(part, p->n_elem) || r.n > ax_part_elems(part, p->n_elem) - r.begin)
 		return ax_fail(e, AX_EDATA, "%s: tensor %s runs past the end of the parameter", f->path, t->name);
 	if (!ax_st_hash_parse(ax_val_get(f->metadata, t->name), &r.hash))
 		return ax_fail(e, AX_EDATA, "%s: tensor %s has no hash", f->path, t->name);
 	grown = ax_realloc_array(p->range[part], p->n_range[part] + 1, sizeof(*grown));
 	if (!grown)
 		return ax_fail(e, AX_EMEM, "%s: out of memory", k->path);
+	if (k->type[part] == AX_ST_BOOL)
+		k->type[part] = t->dtype;
 	p->range[part] = grown;
 	grown[p->n_range[part]++] = r;
 	return 0;
@@ -159,19 +170,32 @@ static int by_begin(const void *x, const void *y)
 	return a->begin < b->begin ? -1 : a->begin > b->begin;
 }
 
+/* How many values of a part there must be: scales go with codes, moments are not there in a checkpoint of the model only. */
+static uint64_t needed(const struct ax_ckpt *k, const struct ax_ckpt_param *p, int part)
+{
+	int of = part == AX_PART_M_SCALE ? AX_PART_M : AX_PART_V;
+
+	if (part < AX_PART_M_SCALE)
+		return part == AX_PART_MASTER || !k->model_only ? p->n_elem : 0;
+	for (size_t j = 0; j < p->n_range[of]; j++)
+		if (p->range[of][j].dtype == AX_ST_U8)
+			return ax_part_elems((enum ax_part)part, p->n_elem);
+	return 0;
+}
+
 /* Does every part cover every element exactly once? */
 static int check_cover(struct ax_ckpt *k, struct ax_err *e)
 {
 	for (size_t i = 0; i < k->n_param; i++)
-		for (int part = 0; part < (k->model_only ? 1 : AX_CKPT_N_PART); part++) {
+		for (int part = 0; part < AX_CKPT_N_PART; part++) {
 			struct ax_ckpt_param *p = &k->param[i];
-			uint64_t at = 0;
+			uint64_t at = 0, want = needed(k, p, part);
 
 			if (p->n_range[part])
 				qsort(p->range[part], p->n_range[part], sizeof(*p->range[part]), by_begin);
 			for (size_t j = 0; j < p->n_range[part] && p->range[part][j].begin == at; j++)
 				at += p->range[part][j].n;
-			if (at != p->n_elem)
+			if (at != want && (want || p->n_range[part]))
 				return ax_fail(e, AX_EDATA, "%s: %s of %s: elements from %" PRIu64 " on are missing or doubled",
 					       k->path, ax_part_name((enum ax_part)part), p->name, at);
 		}
@@ -248,6 +272,65 @@ const struct ax_ckpt_param *ax_ckpt_find(const struct ax_ckpt *k, const char *na
 	return NULL;
 }
 
+static size_t width_of(enum ax_st_dtype t)
+{
+	return (size_t)ax_st_dtype_bits(t) / 8;
+}
+
+void *ax_ckpt_tail(float *dst, enum ax_st_dtype t, size_t n)
+{
+	return (unsigned char *)dst + n * (sizeof(float) - width_of(t));
+}
+
+void ax_ckpt_widen(float *dst, enum ax_st_dtype t, size_t n)
+{
+	const unsigned char *from = ax_ckpt_tail(dst, t, n);
+	uint16_t h;
+
+	for (size_t i = 0; t == AX_ST_BF16 && i < n; i++) {
+		memcpy(&h, from + i * sizeof(h), sizeof(h));
+		dst[i] = ax_bf16_to_f32(h);
+	}
+}
+
+#define BLOCKS 256 /* whose scales are read at a time */
+
+/* Codes of elements from `begin` on, which end where dst[n] would begin, with the scales of their blocks. */
+static int unpack(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, size_t n,
+		  float *dst, struct ax_err *e)
+{
+	enum ax_part scales = part == AX_PART_M ? AX_PART_M_SCALE : AX_PART_V_SCALE;
+	const unsigned char *code = ax_ckpt_tail(dst, AX_ST_U8, n);
+	uint64_t block = 0, n_block = 0;
+	float scale[BLOCKS];
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t b = (begin + i) / AX_Q8_BLOCK;
+
+		if (b >= block + n_block) {
+			block = b;
+			n_block = ax_part_elems(scales, p->n_elem) - b;
+			n_block = n_block < BLOCKS ? n_block : BLOCKS;
+			AX_TRY(ax_ckpt_read(k, p, scales, block, n_block, scale, e));
+		}
+		dst[i] = part == AX_PART_M ? ax_q8_unpack_m(code[i], scale[b - block]) : ax_q8_unpack_v(code[i], scale[b - block]);
+	}
+	return 0;
+}
+
+/* n elements of a range, from `skip` on. */
+static int read_range(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part,
+		      const struct ax_ckpt_range *r, uint64_t skip, size_t n, float *dst, struct ax_err *e)
+{
+	size_t width = width_of(r->dtype);
+
+	AX_TRY(ax_pread_full(k->fd[r->file], ax_ckpt_tail(dst, r->dtype, n), n * width, r->off + skip * width, k->file[r->file], e));
+	if (r->dtype == AX_ST_U8)
+		return unpack(k, p, part, r->begin + skip, n, dst, e);
+	ax_ckpt_widen(dst, r->dtype, n);
+	return 0;
+}
+
 int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax_part part, uint64_t begin, uint64_t n,
 		 float *dst, struct ax_err *e)
 {
@@ -259,8 +342,7 @@ int ax_ckpt_read(const struct ax_ckpt *k, const struct ax_ckpt_param *p, enum ax
 			continue;
 		skip = begin - r->begin;
 		take = r->n - skip < n ? r->n - skip : n;
-		AX_TRY(ax_pread_full(k->fd[r->file], dst, (size_t)take * sizeof(float), r->off + skip * sizeof(float),
-				     k->file[r->file], e));
+		AX_TRY(read_range(k, p, part, r, skip, (size_t)take, dst, e));
 		dst += take;
 		begin += take;
 		n -= take;
@@ -311,7 +393,7 @@ static int verify_range(const struct ax_ckpt *k, const struct ax_ckpt_param *p, 
 			unsigned char *buf, struct ax_err *e)
 {
 	struct ax_hash *h = ax_hash_new();
-	uint64_t left = r->n * sizeof(float), at = r->off;
+	uint64_t end = r->off + r->n * (uint64_t)ax_st_dtype_bits(r->dtype) / 8, left = end - r->off, at = r->off;
 	int rc = h ? 0 : ax_fail(e, AX_EMEM, "out of memory");
 
 	while (left && !rc) {
@@ -325,7 +407,7 @@ static int verify_range(const struct ax_ckpt *k, const struct ax_ckpt_param *p, 
 	}
 	if (!rc && ax_hash_value(h) != r->hash)
 		rc = ax_fail(e, AX_EDATA, "%s: checksum of %s does not match: damaged between bytes %" PRIu64 " and %" PRIu64,
-			     k->file[r->file], p->name, r->off, r->off + r->n * sizeof(float));
+			     k->file[r->file], p->name, r->off, end);
 	ax_hash_free(h);
 	return rc;
 }

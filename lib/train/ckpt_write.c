@@ -10,7 +10,7 @@
 struct ax_ckpt_job {
 	struct ax_comm *c;
 	const struct ax_units *units;
-	bool model_only;
+	bool part[AX_CKPT_N_PART]; /* which are stored */
 	char *path, *tmp;
 	struct ax_ckpt_file *file;     /* this rank's, while it is being written */
 	struct ax_ckpt_report *report; /* of all ranks */
@@ -59,8 +59,8 @@ static struct ax_val *manifest_val(struct ax_arena *a, const struct ax_ckpt_job 
 		ok = ax_val_push(a, params, param_val(a, &j->units->param[i]));
 	for (int i = 0; i < j->c->n_rank && ok; i++)
 		ok = ax_val_push(a, files, file_val(a, &j->report[i], i, j->c->n_rank));
-	for (int i = 0; i < (j->model_only ? 1 : AX_CKPT_N_PART) && ok; i++)
-		ok = ax_val_push(a, parts, str_val(a, ax_part_name((enum ax_part)i)));
+	for (int i = 0; i < AX_CKPT_N_PART && ok; i++)
+		ok = !j->part[i] || ax_val_push(a, parts, str_val(a, ax_part_name((enum ax_part)i)));
 	ok = ok && ax_val_set(a, m, "kind", str_val(a, "ax-checkpoint")) &&
 	     ax_val_set(a, m, "version", ax_val_int(a, AX_CKPT_VERSION)) && ax_val_set(a, m, "ax", str_val(a, AX_VERSION)) &&
 	     ax_val_set(a, m, "parts", parts) && ax_val_set(a, m, "elements", ax_val_int(a, (int64_t)j->units->n_elem)) &&
@@ -103,7 +103,8 @@ static int job_new(struct ax_ckpt_job **out, struct ax_comm *c, const struct ax_
 		return ax_fail(e, AX_EMEM, "out of memory");
 	j->c = c;
 	j->units = w->units;
-	j->model_only = w->model_only;
+	for (int p = 0; p < (w->model_only ? 1 : AX_CKPT_N_PART); p++)
+		j->part[p] = w->n_box && w->box[0].data[p];
 	j->path = ax_strdup(w->path);
 	j->tmp = ax_ckpt_tmp_path(w->path); /* the same on every rank */
 	j->report = ax_calloc((size_t)c->n_rank, sizeof(*j->report));

@@ -156,18 +156,19 @@ static size_t convert(struct merge *m, enum ax_st_dtype t, size_t n)
 static int copy_range(struct merge *m, int fd, const char *path, const struct ax_st_tensor *t,
 		      const struct ax_ckpt_range *r, uint64_t base, struct ax_hash *out_hash, struct ax_err *e)
 {
-	size_t width = (size_t)ax_st_dtype_bits(t->dtype) / 8;
+	size_t width = (size_t)ax_st_dtype_bits(t->dtype) / 8, in = (size_t)ax_st_dtype_bits(r->dtype) / 8;
 	struct ax_hash *h = ax_hash_new();
 	int rc = h ? 0 : nomem(e);
 
 	for (uint64_t at = 0; at < r->n && !rc; at += PIECE) {
 		size_t n = r->n - at < PIECE ? (size_t)(r->n - at) : PIECE, bytes;
+		void *raw = ax_ckpt_tail(m->in, r->dtype, n);
 
-		rc = ax_pread_full(m->k->fd[r->file], m->in, n * sizeof(float), r->off + at * sizeof(float),
-				   m->k->file[r->file], e);
+		rc = ax_pread_full(m->k->fd[r->file], raw, n * in, r->off + at * in, m->k->file[r->file], e);
 		if (rc)
 			break;
-		ax_hash_add(h, m->in, n * sizeof(float));
+		ax_hash_add(h, raw, n * in);
+		ax_ckpt_widen(m->in, r->dtype, n);
 		bytes = convert(m, t->dtype, n);
 		ax_hash_add(out_hash, m->out, bytes);
 		rc = ax_pwrite_full(fd, m->out, bytes, base + (r->begin + at) * width, path, e);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/round.h"
+#include "train/train_impl.h"
 
 static int add(size_t *total, size_t n, struct ax_err *e)
 {
@@ -46,15 +48,32 @@ static int plan_batches(const struct ax_train_env *env, const struct ax_train_op
 	return 0;
 }
 
+struct ax_dist_opt ax_train_dist_opt(const struct ax_train_env *env, const struct ax_train_opt *o)
+{
+	return (struct ax_dist_opt){.strategy = o->strategy, .act = env->dev->act, .master = o->masters, .moments = o->moments,
+				    .reshard_after_forward = o->reshard_after_forward, .train = env->outdir != NULL};
+}
+
+static uint64_t checkpoint_bytes(size_t n_elem, const struct ax_train_opt *o)
+{
+	uint64_t n = n_elem, bytes = n * ax_dtype_size(o->masters);
+
+	if (o->save_only_model)
+		return bytes;
+	bytes += 2 * n * ax_dtype_size(o->moments);
+	return o->moments == AX_Q8 ? bytes + 2 * sizeof(float) * ax_q8_blocks(n) : bytes;
+}
+
 int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, int n_rank, struct ax_train_plan *p,
 		  struct ax_err *e)
 {
 	bool train = env->outdir != NULL;
 	struct ax_shape shape;
-	struct ax_dist_opt d = {o->strategy, env->dev->act, o->reshard_after_forward, train};
+	struct ax_dist_opt d;
 	struct ax_model_opt m = {.recompute = o->recompute, .train = train};
 
 	memset(p, 0, sizeof(*p));
+	d = ax_train_dist_opt(env, o);
 	AX_TRY(plan_batches(env, o, n_rank, p, e));
 	m.n_token = p->n_token;
 	m.max_seg = p->max_seg;
@@ -71,6 +90,6 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 	AX_TRY(add(&p->total, p->model.scratch_bytes, e));
 	AX_TRY(add(&p->total, p->model.input_bytes, e));
 	AX_TRY(add(&p->total, p->device_scratch, e));
-	p->checkpoint_bytes = (uint64_t)env->units->n_elem * sizeof(float) * (o->save_only_model ? 1 : 3);
+	p->checkpoint_bytes = checkpoint_bytes(env->units->n_elem, o);
 	return 0;
 }

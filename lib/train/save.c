@@ -85,13 +85,27 @@ static int check_state(const struct ax_train *t, const struct ax_state *s, const
 	return 0;
 }
 
+/* A run may go on in another precision of its state. */
+static void say_converted(const struct ax_ckpt *k, const struct ax_train_opt *o)
+{
+	enum ax_dtype is[] = {o->masters, o->moments};
+
+	for (int p = AX_PART_MASTER; p <= AX_PART_M; p++) {
+		enum ax_dtype was = k->type[p] == AX_ST_BF16 ? AX_BF16 : k->type[p] == AX_ST_U8 ? AX_Q8 : AX_F32;
+
+		if (was != is[p] && !(p == AX_PART_M && k->model_only))
+			ax_info("%s holds %s in %s, this run keeps them in %s: converted", k->path, p == AX_PART_M ? "moments" : "weights",
+				ax_dtype_name(was), ax_dtype_name(is[p]));
+	}
+}
+
 static int load_parts(struct ax_train *t, const struct ax_ckpt *k, struct ax_err *e)
 {
 	struct ax_ckpt_source r;
 	int rc = 0;
 
 	AX_TRY(ax_ckpt_source_open(&r, k, t->env.units, e));
-	for (int p = 0; p < (k->model_only ? 1 : AX_CKPT_N_PART) && !rc; p++) {
+	for (int p = 0; p <= (k->model_only ? AX_PART_MASTER : AX_PART_V) && !rc; p++) {
 		r.part = (enum ax_part)p;
 		rc = ax_dist_load(t->dist, r.part, ax_ckpt_source_read, &r, e);
 	}
@@ -125,6 +139,8 @@ static int load_all(struct ax_train *t, const char *path, struct ax_err *e)
 	}
 	if (!rc)
 		rc = load_parts(t, &k, e);
+	if (!rc)
+		say_converted(&k, &t->opt);
 	if (!rc)
 		t->state = s;
 	ax_ckpt_close(&k);

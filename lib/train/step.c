@@ -50,6 +50,7 @@ static int update(struct ax_train *t, const struct ax_step_result *r, struct ax_
 		.weight_decay = t->opt.adam.weight_decay,
 		.grad_scale = ax_clip_factor(r->grad_norm, t->opt.max_grad_norm),
 		.t = (uint64_t)t->state.step + 1,
+		.seed = t->state.seed,
 	};
 
 	return ax_dist_update(t->dist, &up, e);

@@ -107,7 +107,7 @@ static int mean_context(struct ax_shards *sh, double *mean, struct ax_err *e)
 
 static int open_parts(struct ax_train *t, struct ax_err *e)
 {
-	struct ax_dist_opt d = {t->opt.strategy, t->env.dev->act, t->opt.reshard_after_forward, t->env.outdir != NULL};
+	struct ax_dist_opt d = ax_train_dist_opt(&t->env, &t->opt);
 	struct ax_shards *sh = ax_loader_shards(t->env.loader);
 	int sequence_len = (int)sh->sequence_len;
 	struct ax_model_opt m = {.n_token = t->plan.n_token, .max_seg = t->plan.max_seg, .max_pos = sequence_len,

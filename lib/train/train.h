@@ -56,6 +56,8 @@ struct ax_train_opt {
 	struct ax_adamw_opt adam;
 	double max_grad_norm;      /* <= 0: no clipping */
 
+	enum ax_dtype masters;     /* AX_F32, or AX_BF16: none beside the weights (dist/dist.h) */
+	enum ax_dtype moments;     /* AX_F32, AX_BF16 or AX_Q8 */
 	enum ax_strategy strategy;
 	bool reshard_after_forward;
 	enum ax_recompute recompute;

@@ -74,6 +74,8 @@ bool ax_train_tuning_news(const struct ax_train *t);
 int ax_train_tuning_share(struct ax_train *t, struct ax_err *e);
 /* tuning.c: as a checkpoint's trainer state says; NULL: it says nothing. */
 int ax_train_tuning_adopt(struct ax_train *t, const struct ax_val *text, struct ax_err *e);
+/* plan.c */
+struct ax_dist_opt ax_train_dist_opt(const struct ax_train_env *env, const struct ax_train_opt *o);
 /* probe.c: FLOP/s that a large matrix product reaches on this rank's device, in the compute dtype. */
 double ax_probe_peak(struct ax_dev *dev);
 

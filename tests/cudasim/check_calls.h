@@ -4,8 +4,8 @@
  */
 #include <stddef.h>
 #ifdef __cplusplus
-extern "C" {
 #define CUDASIM_NOTHROW noexcept(true)
+extern "C" {
 #else
 #define CUDASIM_NOTHROW
 #endif

@@ -59,7 +59,7 @@ static void make_sample(struct sample *s, int number, int vocab)
 
 static void step(struct ax_comm *c, struct ax_dist *s, struct ax_model *m, int vocab, int number, FILE *out)
 {
-	struct ax_dist_update up = {2e-3, 0.9, 0.999, 1e-8, 0.01, 1, (uint64_t)number};
+	struct ax_dist_update up = {2e-3, 0.9, 0.999, 1e-8, 0.01, 1, (uint64_t)number, 0};
 	struct ax_unit_hooks h = ax_dist_hooks(s);
 	int n_micro = (BATCH + c->n_rank - 1) / c->n_rank, trained = 0;
 	double loss = 0, norm, eval = 0;
@@ -95,7 +95,7 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 		  FILE *out)
 {
 	struct ax_model_opt mo = {.n_token = N_TOKEN, .max_seg = 2, .recompute = AX_RECOMPUTE_NONE, .train = true};
-	struct ax_dist_opt o = {how, act, reshard, true};
+	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
 	struct source src;
 	struct ax_desc d;
 	struct ax_units u;

@@ -87,15 +87,14 @@ static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, 
 	watch.plain.linear_dw(d, dw, dy, lddy, x, ldx, N, I, O);
 }
 
-static void adamw(struct ax_dev *d, float *w, float *m, float *v, const float *g, void *w_act, enum ax_dtype t,
-		  const struct ax_adamw *h, size_t n)
+static void adamw(struct ax_dev *d, const struct ax_adamw_mem *x, const struct ax_adamw *h, size_t n)
 {
 	if (!watch.updating) {
 		watch.updating = 1;
 		watch.n_dw = 0;
 		watch.n_update++;
 	}
-	watch.plain.adamw(d, w, m, v, g, w_act, t, h, n);
+	watch.plain.adamw(d, x, h, n);
 }
 
 static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)

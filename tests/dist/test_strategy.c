@@ -211,7 +211,7 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 		 float *full)
 {
 	struct ax_unit_hooks h = ax_dist_hooks(s);
-	struct ax_dist_update up = {0.05, 0.9, 0.95, 1e-8, 0.1, 1, (uint64_t)number};
+	struct ax_dist_update up = {0.05, 0.9, 0.95, 1e-8, 0.1, 1, (uint64_t)number, 0};
 	int n_micro = (BATCH + c->n_rank - 1) / c->n_rank;
 	double loss = 0, norm, eval = 0;
 
@@ -240,7 +240,7 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 static void train(struct ax_comm *c, struct ax_comm *wire, bool tied, enum ax_dtype act, enum ax_strategy how,
 		  bool reshard, FILE *out)
 {
-	struct ax_dist_opt o = {how, act, reshard, true};
+	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
 	struct ax_dist_sizes z;
 	struct ax_dist *s;
 	struct model m;
@@ -276,7 +276,7 @@ static void train(struct ax_comm *c, struct ax_comm *wire, bool tied, enum ax_dt
 /* Forward only: the loss of the same weights, no state for training, and gradients refused. */
 static void evaluate(struct ax_comm *c, struct ax_comm *wire, enum ax_strategy how)
 {
-	struct ax_dist_opt o = {how, AX_F32, true, false}, training = {how, AX_F32, true, true};
+	struct ax_dist_opt o = {how, AX_F32, true, false, AX_F32, AX_F32}, training = {how, AX_F32, true, true, AX_F32, AX_F32};
 	struct ax_dist_sizes z, zt;
 	struct ax_unit_hooks h;
 	struct ax_err why;

@@ -27,12 +27,12 @@ static void use(const struct ax_ckpt *k)
 					abort();
 				at += p->range[part][r].n;
 			}
-			if (at != p->n_elem)
+			if (at != ax_part_elems((enum ax_part)part, p->n_elem) && (part < AX_PART_M_SCALE || at))
 				abort();
-			for (at = 0; at < p->n_elem && at < 4096; at += 64) {
-				uint64_t take = p->n_elem - at < 64 ? p->n_elem - at : 64;
+			for (uint64_t b = 0; b < at && b < 4096; b += 64) {
+				uint64_t take = at - b < 64 ? at - b : 64;
 
-				if (ax_ckpt_read(k, p, (enum ax_part)part, at, take, x, NULL))
+				if (ax_ckpt_read(k, p, (enum ax_part)part, b, take, x, NULL))
 					break;
 			}
 		}

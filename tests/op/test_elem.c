@@ -108,57 +108,6 @@ static void arithmetic(void **state)
 				arithmetic_of(v, sizes[i / 2], i % 2);
 }
 
-static void adamw_of(const struct variant *v, enum ax_dtype tw, size_t n, size_t shift)
-{
-	struct ax_dev d = dev_open(v, 2);
-	struct tensor p = tensor_random_shifted(&d, AX_F32, n, 1, shift), m = tensor_random_shifted(&d, AX_F32, n, 0.1, shift), s = tensor_random_shifted(&d, AX_F32, n, 1e-5, shift);
-	struct tensor g = tensor_random_shifted(&d, AX_F32, n, 2, shift), w = tensor_shifted(&d, tw, n, shift);
-	struct ax_adamw h = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .rest1 = 0.1f, .rest2 = 0.001f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.19f, .bias2 = 0.001999f, .grad_scale = 0.25f };
-	double *wp, *wm = doubles(n), *ws = doubles(n), *ww = doubles(n);
-
-	for (size_t i = 0; i < n; i++)
-		tensor_set(&s, i, fabs(tensor_get(&s, i)));
-	wp = tensor_doubles(&p);
-	for (size_t i = 0; i < n; i++) {
-		double gi = tensor_get(&g, i) * 0.25, b1 = 0.9, b2 = 0.999;
-
-		wm[i] = b1 * tensor_get(&m, i) + (1 - b1) * gi;
-		ws[i] = b2 * tensor_get(&s, i) + (1 - b2) * gi * gi;
-		wp[i] = wp[i] * (1 - (double)h.lr * (double)h.weight_decay) - (double)h.lr / (double)h.bias1 * wm[i] / (sqrt(ws[i]) / sqrt((double)h.bias2) + 1e-8);
-		ww[i] = wp[i];
-	}
-	d.ops->adamw(&d, dp(&p), dp(&m), dp(&s), dp(&g), dp(&w), tw, &h, n);
-	for (size_t i = 0; i < n; i++)
-		assert_true(tensor_get(&w, i) == rounded(tw, tensor_get(&p, i)));
-	expect_near("adamw p", v->name, &p, wp, AX_F32, 5e-7, 0);
-	expect_near("adamw m", v->name, &m, wm, AX_F32, 5e-7, 0);
-	expect_near("adamw v", v->name, &s, ws, AX_F32, 5e-7, 0);
-	expect_near("adamw w", v->name, &w, ww, tw == AX_F32 ? AX_F32 : AX_BF16, 5e-7, 4e-3);
-	tensor_free(&w);
-	wp = tensor_doubles(&p);
-	d.ops->adamw(&d, dp(&p), dp(&m), dp(&s), dp(&g), NULL, AX_F32, &h, n); /* without a rounded copy */
-	assert_true(rel_error(&p, wp) > 1e-4);
-	free(wp);
-	tensor_free(&p);
-	tensor_free(&m);
-	tensor_free(&s);
-	tensor_free(&g);
-	dev_close(&d);
-}
-
-static void adamw(void **state)
-{
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++) {
-		if (!RUNS(v, adamw))
-			continue;
-		adamw_of(v, AX_BF16, 1003, 0);
-		adamw_of(v, AX_BF16, 4096, 1);
-		adamw_of(v, AX_F32, 40001, 0);
-		adamw_of(v, AX_F32, 1024, 3);
-		adamw_of(v, AX_F16, 17, 0);
-	}
-}
-
 static double silu(double x)
 {
 	return x / (1 + exp(-x));
@@ -306,7 +255,7 @@ static void rope(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(conversions), cmocka_unit_test(casts), cmocka_unit_test(arithmetic), cmocka_unit_test(adamw),
+		cmocka_unit_test(conversions), cmocka_unit_test(casts), cmocka_unit_test(arithmetic),
 		cmocka_unit_test(glu),	       cmocka_unit_test(embed), cmocka_unit_test(rope),
 	};
 

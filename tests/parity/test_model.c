@@ -127,7 +127,7 @@ struct adam {
 
 static int adam_step(struct run_case *c, struct ax_dev *dev, struct ax_model *model, struct adam *a, const struct ax_sched *sched, int i, struct ax_err *e)
 {
-	struct ax_adamw_opt o = { 0.9, 0.95, 1e-8, 0.1 };
+	struct ax_adamw_opt o = { 0.9, 0.95, 1e-8, 0.1, 0 };
 	struct ax_unit_hooks table;
 	struct run_hooks h;
 	struct run_micro b;
@@ -148,10 +148,11 @@ static int adam_step(struct run_case *c, struct ax_dev *dev, struct ax_model *mo
 	for (int k = 0; k < c->units.n_param; k++) {
 		const struct ax_param *p = &c->units.param[k];
 		size_t at = c->unit_off[p->unit] + p->off;
+		struct ax_adamw_mem mem = { .p = c->master + at, .m = a->m + at, .v = a->v + at, .grad = a->grad + at, .tm = AX_F32, .tg = AX_F32 };
 		struct ax_adamw hyper;
 
 		ax_adamw_step(&o, ax_sched_lr(sched, i), i + 1, p->decay, (double)p->lr_scale, ax_clip_factor(a->norm, 1), &hyper);
-		dev->ops->adamw(dev, c->master + at, a->m + at, a->v + at, a->grad + at, NULL, AX_F32, &hyper, p->n_elem);
+		dev->ops->adamw(dev, &mem, &hyper, p->n_elem);
 	}
 	return rc;
 }

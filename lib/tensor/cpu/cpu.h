@@ -102,6 +102,7 @@ size_t ax_cpu_mm_wide(const struct ax_cpu *c, const struct ax_shape *s);
 
 /* Override what the fast table does better, a file each. */
 void ax_fast_elem(struct ax_ops *o);
+void ax_fast_adamw(struct ax_ops *o);
 void ax_fast_norm(struct ax_ops *o);
 void ax_fast_linear(struct ax_ops *o);
 void ax_fast_head(struct ax_ops *o);
@@ -112,6 +113,7 @@ size_t ax_fast_attn_slot(const struct ax_cpu *c, const struct ax_shape *s);
 
 /* Fill the table with the reference, a file each. */
 void ax_ref_elem(struct ax_ops *o);
+void ax_ref_adamw(struct ax_ops *o);
 void ax_ref_linear(struct ax_ops *o);
 void ax_ref_norm(struct ax_ops *o);
 void ax_ref_attn(struct ax_ops *o);

@@ -169,6 +169,7 @@ static void reference_table(struct ax_ops *o)
 		.reserve = ref_reserve,
 	};
 	ax_ref_elem(o);
+	ax_ref_adamw(o);
 	ax_ref_linear(o);
 	ax_ref_norm(o);
 	ax_ref_attn(o);
@@ -180,6 +181,7 @@ static void fast_table(struct ax_ops *o)
 	o->scratch_bytes = fast_scratch_bytes;
 	o->reserve = fast_reserve;
 	ax_fast_elem(o);
+	ax_fast_adamw(o);
 	ax_fast_norm(o);
 	ax_fast_linear(o);
 	ax_fast_head(o);

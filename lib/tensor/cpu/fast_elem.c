@@ -148,35 +148,6 @@ static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
 	*out = pairwise(s.part, blocks(n));
 }
 
-struct adamw {
-	const struct ax_kern *kern;
-	float *p, *m, *v;
-	const float *grad;
-	void *w;
-	enum ax_dtype tw;
-	const struct ax_adamw *h;
-	size_t n;
-};
-
-static void adamw_block(void *ctx, size_t i, int slot)
-{
-	const struct adamw *a = ctx;
-	size_t at = i * BLOCK;
-
-	a->kern->adamw(a->p + at, a->m + at, a->v + at, a->grad + at, a->w ? ax_at_mut(a->w, a->tw, at) : NULL, a->tw, a->h, block_len(a->n, i));
-}
-
-static void adamw(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n)
-{
-	struct ax_cpu *c = ax_cpu_of(d);
-	struct adamw a = { c->kern, p, m, v, grad, w, tw, h, n };
-
-	if (tw == AX_F16)
-		c->ref.adamw(d, p, m, v, grad, w, tw, h, n);
-	else
-		ax_cpu_run(c, blocks(n), adamw_block, &a);
-}
-
 #define ROWS 16 /* rows of a task in the ops below */
 
 struct rows {
@@ -300,7 +271,6 @@ void ax_fast_elem(struct ax_ops *o)
 	o->zero = zero;
 	o->copy = copy;
 	o->sumsq = sumsq;
-	o->adamw = adamw;
 	o->glu_fwd = glu_fwd;
 	o->glu_bwd = glu_bwd;
 	o->rope = rope;

@@ -14,7 +14,10 @@ struct ax_kern {
 	void (*scale)(float *x, float alpha, size_t n);
 	void (*add)(void *y, const void *a, const void *b, enum ax_dtype t, size_t n);
 	double (*sumsq)(const float *x, size_t n);
-	void (*adamw)(float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n);
+	/* All in f32: elements at..at+n of x. */
+	void (*adamw)(const struct ax_adamw_mem *x, const struct ax_adamw *h, size_t at, size_t n);
+	/* Any precision: one block of AX_Q8_BLOCK elements from `at` on, or what is left of it. */
+	void (*adamw_round)(const struct ax_adamw_mem *x, const struct ax_adamw *h, size_t at, size_t n);
 	void (*glu_fwd)(void *h, const void *gate, const void *up, enum ax_dtype t, enum ax_act_fn fn, size_t n);
 	void (*glu_bwd)(void *dgate, void *dup, const void *dh, const void *gate, const void *up, enum ax_dtype t, enum ax_act_fn fn, size_t n);
 	/* One head: cos and sin of `half` elements. */

@@ -76,28 +76,7 @@ static double sumsq(const float *x, size_t n)
 	return s;
 }
 
-INLINE void adamw_as(float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n)
-{
-	float decay = 1 - h->lr * h->weight_decay, step = h->lr / h->bias1, root = 1 / sqrtf(h->bias2);
-
-	EACH(n) {
-		vf g = load_n(grad, AX_F32, i, k) * h->grad_scale;
-		vf mi = load_n(m, AX_F32, i, k) * h->beta1 + g * h->rest1;
-		vf vi_ = load_n(v, AX_F32, i, k) * h->beta2 + g * g * h->rest2;
-		vf pi = load_n(p, AX_F32, i, k) * decay - step * mi / (vsqrt(vi_) * root + h->eps);
-
-		store_n(m, AX_F32, i, mi, k);
-		store_n(v, AX_F32, i, vi_, k);
-		store_n(p, AX_F32, i, pi, k);
-		if (w)
-			store_n(w, tw, i, pi, k);
-	}
-}
-
-static void adamw(float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n)
-{
-	BY_TYPE(tw, adamw_as(p, m, v, grad, w, AX_F32, h, n), adamw_as(p, m, v, grad, w, AX_BF16, h, n));
-}
+#include "tensor/cpu/kern_adamw.h"
 
 INLINE vf act_fn(enum ax_act_fn fn, vf x, vf *slope)
 {
@@ -306,6 +285,7 @@ const struct ax_kern KERN = {
 	.add = add,
 	.sumsq = sumsq,
 	.adamw = adamw,
+	.adamw_round = adamw_round,
 	.glu_fwd = glu_fwd,
 	.glu_bwd = glu_bwd,
 	.rope = rope,

@@ -125,21 +125,6 @@ static void glu_bwd(struct ax_dev *d, void *dgu, const void *dh, const void *gu,
 		}
 }
 
-static void adamw(struct ax_dev *d, float *p, float *m, float *v, const float *grad, void *w, enum ax_dtype tw, const struct ax_adamw *h, size_t n)
-{
-	float decay = 1 - h->lr * h->weight_decay, step = h->lr / h->bias1, root = sqrtf(h->bias2);
-
-	for (size_t i = 0; i < n; i++) {
-		float g = grad[i] * h->grad_scale;
-
-		m[i] = h->beta1 * m[i] + h->rest1 * g;
-		v[i] = h->beta2 * v[i] + h->rest2 * g * g;
-		p[i] = p[i] * decay - step * m[i] / (sqrtf(v[i]) / root + h->eps);
-		if (w)
-			ax_put(w, tw, i, p[i]);
-	}
-}
-
 void ax_ref_elem(struct ax_ops *o)
 {
 	o->cast = cast;
@@ -152,5 +137,4 @@ void ax_ref_elem(struct ax_ops *o)
 	o->rope = rope;
 	o->glu_fwd = glu_fwd;
 	o->glu_bwd = glu_bwd;
-	o->adamw = adamw;
 }
