@@ -75,8 +75,9 @@ static int check_optimizer(const struct ax_conf *c, struct ax_err *e)
 	if (v->type != AX_STR || in_words(exact, v))
 		return 0;
 	if (in_words(small, v)) {
-		ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter", ax_conf_where(c, "optimizer", at),
-			(int)v->n, v->u.s);
+		if (!ax_conf_own_option(c->spec, "moments") || !ax_conf_opt_given(c, "moments"))
+			ax_info("%s: %.*s: runs as AdamW with fp32 moments, 8 bytes a parameter (--moments 8bit: 2)",
+				ax_conf_where(c, "optimizer", at), (int)v->n, v->u.s);
 		return 0;
 	}
 	return ax_fail(e, AX_EUSAGE, "%s: %.*s is not built: adamw_torch and its 8-bit and paged forms are",

@@ -3,7 +3,7 @@
 
 const struct ax_key ax_keys_optim[] = {
 	H("optimizer", STR, "adamw_torch_fused", NULL, TRAIN,
-		"adamw_torch, adamw_torch_fused; 8-bit and paged AdamW run with fp32 moments"),
+		"adamw_torch, adamw_torch_fused; 8-bit and paged AdamW run with fp32 moments, unless ax-train is given --moments"),
 	H("optim_args", STR | MAP, NULL, NULL, TRAIN, "betas and eps as k=v,k=v or a mapping"),
 	H_NEEDED("learning_rate", NUM, "[0,", TRAIN, TRAIN, "peak learning rate"),
 	H("weight_decay", NUM, "0.0", "[0,", TRAIN, "decay of weights; not of biases and norms"),

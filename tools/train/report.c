@@ -36,10 +36,14 @@ static void print_run(FILE *f, struct tool *t, const struct ax_train_plan *p)
 
 static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p, int n_rank)
 {
+	char name[64];
+
 	fprintf(f, "memory of each of %d ranks (%s, compute %s, recomputation %s):\n", n_rank, ax_strategy_name(t->opt.strategy),
 		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
-	row(f, "master weights (f32)", p->dist.master_bytes);
-	row(f, "moments (f32)", p->dist.moment_bytes);
+	snprintf(name, sizeof(name), "%s weights (%s)", t->opt.masters == AX_F32 ? "master" : "only", ax_dtype_name(t->opt.masters));
+	row(f, name, p->dist.master_bytes);
+	snprintf(name, sizeof(name), "moments (%s)", ax_dtype_name(t->opt.moments));
+	row(f, name, p->dist.moment_bytes);
 	row(f, "gradients (f32)", p->dist.grad_bytes);
 	row(f, "weights in compute precision", p->dist.weight_bytes);
 	row(f, "gradient buffers", p->dist.grad_buffer_bytes);
@@ -99,14 +103,30 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 	return 0;
 }
 
+/* "masters, moments and gradients f32", or what is kept in less. */
+static const char *state_name(const struct tool *t, char *text, size_t n)
+{
+	const char *moments = ax_dtype_name(t->opt.moments);
+
+	if (t->opt.masters == AX_F32 && t->opt.moments == AX_F32)
+		snprintf(text, n, "masters, moments and gradients f32");
+	else if (t->opt.masters == AX_F32)
+		snprintf(text, n, "masters and gradients f32, moments %s with stochastic rounding", moments);
+	else if (t->opt.moments == AX_F32)
+		snprintf(text, n, "no masters: weights with stochastic rounding; moments and gradients f32");
+	else
+		snprintf(text, n, "no masters: weights and moments (%s) with stochastic rounding; gradients f32", moments);
+	return text;
+}
+
 void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 {
-	char mem[32];
+	char mem[32], state[160];
 
 	ax_info("%s: %.1f M parameters, %d rank%s, %s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
 		t->comm->n_rank > 1 ? "s" : "", ax_strategy_name(t->opt.strategy));
-	ax_info("device: %s; compute %s, masters, moments and gradients f32; recomputation %s; %s", t->dev.name,
-		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute), t->dev.deterministic ? "deterministic" : "not deterministic");
+	ax_info("device: %s; compute %s, %s; recomputation %s; %s", t->dev.name, ax_dtype_name(t->dev.act),
+		state_name(t, state, sizeof(state)), recompute_name(t->opt.recompute), t->dev.deterministic ? "deterministic" : "not deterministic");
 	if (!p->n_eval && (t->opt.eval_steps > 0 || t->opt.evals_per_epoch > 0))
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
 	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; memory planned for a rank: %s", p->n_pack,

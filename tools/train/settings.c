@@ -12,6 +12,8 @@ static const struct ax_opt options[] = {
 	{"device", 0, AX_OPT_STR, "DEVICE", "auto", "auto (a GPU where there is one), cpu or cuda"},
 	{"deterministic", 0, AX_OPT_FLAG, NULL, NULL, "on a GPU: the same run gives the same bits, at some speed; on the CPU it always does"},
 	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
+	{"moments", 0, AX_OPT_STR, "TYPE", "f32", "AdamW's moments in f32, bf16 or 8bit, rounded stochastically"},
+	{"masters", 0, AX_OPT_STR, "TYPE", "f32", "f32: weights are updated in f32 and copied; none: bf16 is all there is, rounded stochastically"},
 	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
 	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them (those after the one to resume from)"},
 	{"on-nonfinite", 0, AX_OPT_STR, "WHAT", "stop", "stop or skip a step whose loss or gradient is not finite"},
@@ -282,6 +284,29 @@ static int parallel(struct tool *t, struct ax_err *e)
 	return 0;
 }
 
+/* What the optimizer keeps. The keys (adamw_8bit and the like) leave it at f32: conf/check.c says so. */
+static int precision(struct tool *t, struct ax_err *e)
+{
+	const char *moments = ax_conf_opt_str(&t->conf, "moments"), *masters = ax_conf_opt_str(&t->conf, "masters");
+	enum ax_dtype act;
+
+	if (moments && !strcmp(moments, "bf16"))
+		t->opt.moments = AX_BF16;
+	else if (moments && !strcmp(moments, "8bit"))
+		t->opt.moments = AX_Q8;
+	else if (moments && strcmp(moments, "f32"))
+		return ax_fail(e, AX_EUSAGE, "--moments %s: f32, bf16 or 8bit", moments);
+	if (!masters || !strcmp(masters, "f32"))
+		return 0;
+	if (strcmp(masters, "none"))
+		return ax_fail(e, AX_EUSAGE, "--masters %s: f32 or none", masters);
+	AX_TRY(tool_dtype(t, &act, e));
+	if (act != AX_BF16)
+		return ax_fail(e, AX_EUSAGE, "--masters none goes with bf16; with bf16: false the weights are f32 and have no masters beside them");
+	t->opt.masters = AX_BF16;
+	return 0;
+}
+
 int tool_settings(struct tool *t, struct ax_err *e)
 {
 	const char *nonfinite = ax_conf_opt_str(&t->conf, "on-nonfinite");
@@ -290,6 +315,7 @@ int tool_settings(struct tool *t, struct ax_err *e)
 	AX_TRY(schedule(t, e));
 	AX_TRY(optimizer(t, e));
 	AX_TRY(parallel(t, e));
+	AX_TRY(precision(t, e));
 	save_policy(t);
 	eval_policy(t);
 	AX_TRY(best_policy(t, e));
