@@ -324,11 +324,28 @@ static bool adamw_make(struct job *j, struct set *s)
 	return f32(j, s, 0, n) && f32(j, s, 1, n) && buffer(j, s, 2, n, AX_F32, POSITIVE, 0) && f32(j, s, 3, n) && act(j, s, 4, n);
 }
 
+static const struct ax_adamw hyper = { .lr = 1e-5f, .beta1 = 0.9f, .beta2 = 0.99f, .rest1 = 0.1f, .rest2 = 0.01f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.5f, .bias2 = 0.1f, .grad_scale = 1, .t = 1 };
+
 static void adamw_run(struct job *j, struct set *s)
 {
-	const struct ax_adamw h = { .lr = 1e-5f, .beta1 = 0.9f, .beta2 = 0.99f, .rest1 = 0.1f, .rest2 = 0.01f, .eps = 1e-8f, .weight_decay = 0.1f, .bias1 = 0.5f, .bias2 = 0.1f, .grad_scale = 1 };
+	struct ax_adamw_mem x = { .p = s->b[0], .m = s->b[1], .v = s->b[2], .grad = s->b[3], .w = s->b[4], .tw = dev.act, .tm = AX_F32, .tg = AX_F32 };
 
-	dev.ops->adamw(&dev, s->b[0], s->b[1], s->b[2], s->b[3], s->b[4], dev.act, &h, arg(j, 0));
+	dev.ops->adamw(&dev, &x, &hyper, arg(j, 0));
+}
+
+/* adamw_bf16 N, no masters: w 0, m 1, v 2, grad 3, all bf16 */
+static bool adamw_bf16_make(struct job *j, struct set *s)
+{
+	size_t n = arg(j, 0);
+
+	return buffer(j, s, 0, n, AX_BF16, UNIFORM, 0) && buffer(j, s, 1, n, AX_BF16, UNIFORM, 0) && buffer(j, s, 2, n, AX_BF16, POSITIVE, 0) && buffer(j, s, 3, n, AX_BF16, UNIFORM, 0);
+}
+
+static void adamw_bf16_run(struct job *j, struct set *s)
+{
+	struct ax_adamw_mem x = { .w = s->b[0], .m = s->b[1], .v = s->b[2], .grad = s->b[3], .tw = AX_BF16, .tm = AX_BF16, .tg = AX_BF16 };
+
+	dev.ops->adamw(&dev, &x, &hyper, arg(j, 0));
 }
 
 /* sumsq N: x 0, out 1 */
@@ -357,6 +374,7 @@ static const struct op_case cases[] = {
 	{ "embed_bwd", 3, vocab_make, embed_bwd_run, 2, AX_F32 },
 	{ "head", 3, vocab_make, head_run, 4, AX_BF16 },
 	{ "adamw", 1, adamw_make, adamw_run, 0, AX_F32 },
+	{ "adamw_bf16", 1, adamw_bf16_make, adamw_bf16_run, 0, AX_BF16 },
 	{ "sumsq", 1, sumsq_make, sumsq_run, 1, AX_F32 },
 };
 

@@ -83,6 +83,7 @@ def cases(tiny=False):
     params = layers * (c * hd * 2 * (nh + nkv) + 3 * c * f) + v * c
     out.append(Case("memory", name + " embedding, backward", "embed_bwd %d %d %d" % (n, c, v), bytes=10.0 * n * c))
     out.append(Case("memory", "AdamW, %.0f M parameters" % (params / 1e6), "adamw %d" % params, bytes=30.0 * params))
+    out.append(Case("memory", "AdamW, bf16 weights, moments, gradients", "adamw_bf16 %d" % params, bytes=14.0 * params))
     out.append(Case("memory", "sum of squares, %.0f M gradients" % (params / 1e6), "sumsq %d" % params, bytes=4.0 * params))
     for name, (c, nh, nkv, hd, f, v, _) in models.items():
         m = n if tiny else 8192

@@ -18,6 +18,7 @@ rope 12 4 16 8
 embed_bwd 12 16 10
 head 12 16 50
 adamw 500
+adamw_bf16 500
 sumsq 500'
 wrong='nothing 1
 copy
