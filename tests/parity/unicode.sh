@@ -1,6 +1,6 @@
 #!/bin/sh
 # The Unicode tables against the library that they were probed from, over all scalar values (minutes: only AX_LONG=1).
-python=${PYTHON:-python3}
+python=${AX_PYTHON:-python3}
 if [ "${AX_LONG:-0}" != 1 ]; then
 	echo "ok 1 - unicode tables # SKIP long (AX_LONG=1)"
 elif [ "$("$python" -c 'import tokenizers; print(tokenizers.__version__)' 2>/dev/null)" != 0.23.2 ]; then
