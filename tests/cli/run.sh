@@ -5,7 +5,7 @@
 #	stdout   what it must print, exactly (no file: nothing)
 #	stderr   patterns (grep -E), one a line: each must match a line; after "!" none may (no file: anything goes)
 #	exit     its exit status (no file: 0)
-#	needs    commands, one a line, without which the case is skipped
+#	needs    commands, one a line, without which the case is skipped; one with arguments must succeed
 # usage: BUILD=build tests/cli/run.sh [CASE...]		AX_BLESS=1: take what is printed as what must be
 BUILD=$(cd "${BUILD:-build}" && pwd) || exit 1
 PATH=$BUILD/bin:$PATH
@@ -24,7 +24,10 @@ n=0 bad=0
 missing() { # missing CASE: the first needed command that is not there
 	[ -f "$1/needs" ] || return 1
 	while read -r command; do
-		command -v "$command" >/dev/null 2>&1 || { echo "$command"; return 0; }
+		case $command in
+		*' '*) sh -c "$command" </dev/null >/dev/null 2>&1 ;;
+		*) command -v "$command" >/dev/null 2>&1 ;;
+		esac || { echo "$command"; return 0; }
 	done <"$1/needs"
 	return 1
 }
