@@ -142,7 +142,8 @@ lint:
 demo:
 	$(Q)sh scripts/deps.sh
 	$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all
-	$(Q)$(MAKE) --no-print-directory -C examples/arith clean report
+	$(Q)$(MAKE) --no-print-directory -C examples/arith clean
+	$(Q)$(MAKE) --no-print-directory -C examples/arith report
 
 # Where things go; quoted in the recipes, since DESTDIR may hold a space. Quoted, a ~ that the shell left alone means nothing.
 ROOT    := $(DESTDIR)$(PREFIX:~/%=$(HOME)/%)
