@@ -129,11 +129,11 @@ check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN) $(B)/bench/gpu/ops $(if $(S
 check: check-bins
 	$(Q)BUILD=$(B) sh tests/run.sh $(SUITES)
 
-check-long: check-bins
+check-long: check-bins $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_LONG_BIN)))
 	$(Q)BUILD=$(B) AX_LONG=1 sh tests/run.sh
 
 # On a machine with an NVIDIA GPU. AX_TEST_DEVICE=cuda makes the op tests run on it, and on it alone.
-check-gpu: check-bins cuda
+check-gpu: check-bins cuda $(B)/gpu/test_wrappers
 	$(Q)BUILD=$(B) AX_TEST_DEVICE=cuda sh tests/run.sh op gpu
 
 lint:

@@ -39,7 +39,7 @@ run() { # run NAME COMMAND...
 
 for suite in $suites; do
 	case $suite in
-	unit | op | dist | fault | parity | gpu)
+	unit | op | dist | fault | parity)
 		for t in "$BUILD"/tests/$suite/test_*; do
 			[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.o | *.d) ;; *) run "$suite/$(basename "$t")" "$t" ;; esac
 		done
@@ -49,6 +49,14 @@ for suite in $suites; do
 		;;
 	cli) [ -f tests/cli/run.sh ] && run cli sh tests/cli/run.sh ;;
 	fuzz) [ -f tests/fuzz/replay.sh ] && run fuzz sh tests/fuzz/replay.sh ;;
+	gpu) # of a real one: AX_TEST_DEVICE=cuda
+		for t in "$BUILD"/gpu/test_* tests/gpu/*.sh tests/cuda/train.sh; do
+			case $t in
+			*.sh) [ -f "$t" ] && run "gpu/$(basename "$t")" sh "$t" ;;
+			*) [ -x "$t" ] && run "gpu/$(basename "$t")" "$t" ;;
+			esac
+		done
+		;;
 	cuda) # the tests on the simulated GPU, in each flavour and order
 		for t in "$BUILD"/cudasim/*/test_*; do
 			[ -x "$t" ] && run "cuda/${t#"$BUILD"/cudasim/}" "$t"

@@ -22,7 +22,17 @@
 extern const size_t heap_region_bytes;
 extern char *heap_regions_base;
 
-static cell *shadow;			    /* of device and pinned memory, from the first byte of both */
+/*
+ * Of device and pinned memory, from the first byte of both. A page whose cells are all alike - new, filled or copied as a
+ * whole - is kept as one cell until something touches a part of it.
+ */
+enum { PAGE = 4096, CELLS = PAGE / 2 };
+struct page {
+	cell all;
+	bool has_cells;
+};
+static cell *shadow;
+static page *pages;
 static cell arena_cells[SHARED_BYTES];	    /* of shared memory: 2 bytes each, red zones included */
 static unsigned n_reports;
 
@@ -101,15 +111,30 @@ static cell *cell_of(const void *p)
 	return sim_in_shared(p) ? arena_cells + (q - sim_shared_base) / 2 : nullptr;
 }
 
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		cudasim_die("no address space for the checker's shadow memory");
+	return p;
+}
+
 static void make_shadow(void)
 {
 	if (shadow)
 		return;
-	void *p = mmap(nullptr, heap_region_bytes * sizeof(cell), PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		cudasim_die("no address space for the checker's shadow memory");
-	shadow = static_cast<cell *>(p);
+	shadow = static_cast<cell *>(reserve(heap_region_bytes * sizeof(cell)));
+	pages = static_cast<page *>(reserve(2 * heap_region_bytes / PAGE * sizeof(page)));
+}
+
+static size_t page_of(const char *p)
+{
+	return static_cast<size_t>(p - heap_regions_base) / PAGE;
+}
+
+static cell *cells_of_page(size_t number)
+{
+	return shadow + number * CELLS;
 }
 
 /* Constants and code may be read by kernels although they are not device memory. */
@@ -228,22 +253,67 @@ static void refresh(cell *c, const visit &now)
 	c->write.bytes = 0; /* nobody's */
 }
 
-static void touch(const void *p, size_t bytes, bool write, unsigned flags, const void *pc, visit now)
+static void touch_cell(cell *c, bool write, const visit &now, const char *p, const void *pc, bool pinned)
 {
-	const char *q = static_cast<const char *>(p);
+	if (write)
+		write_cell(c, now, p, pc);
+	else
+		read_cell(c, now, p, pc, pinned);
+}
+
+static void touch_cells(cell *c, const char *p, size_t bytes, bool write, visit now, const void *pc)
+{
 	const bool shared = sim_in_shared(p), pinned = heap_in_pinned_region(p);
-	cell *c = cell_of(p);
-	now.flags = flags & 7u;
-	const unsigned odd = reinterpret_cast<uintptr_t>(q) & 1;
+	const unsigned odd = reinterpret_cast<uintptr_t>(p) & 1;
 	const size_t n = (odd + bytes + 1) / 2;
 	for (size_t i = 0; i < n; i++) {
 		now.bytes = (!i && odd ? 2u : 3u) & (i + 1 == n && (odd + bytes) % 2 ? 1u : 3u);
 		if (shared)
 			refresh(&c[i], now);
-		if (write)
-			write_cell(&c[i], now, q + 2 * i, pc);
+		touch_cell(&c[i], write, now, p + 2 * i, pc, pinned);
+	}
+}
+
+static void touch_whole_page(page *g, const char *p, bool write, visit now, const void *pc)
+{
+	now.bytes = 3;
+	if (g->has_cells)
+		touch_cells(cells_of_page(page_of(p)), p, PAGE, write, now, pc);
+	else
+		touch_cell(&g->all, write, now, p, pc, heap_in_pinned_region(p));
+	if (write && g->has_cells) {
+		g->all = cells_of_page(page_of(p))[0];
+		g->has_cells = false;
+	}
+}
+
+static void touch_part_of_page(page *g, const char *p, size_t bytes, bool write, const visit &now, const void *pc)
+{
+	if (!g->has_cells) {
+		cell *c = cells_of_page(page_of(p));
+		for (size_t i = 0; i < CELLS; i++)
+			c[i] = g->all;
+		g->has_cells = true;
+	}
+	touch_cells(shadow + (p - heap_regions_base) / 2, p, bytes, write, now, pc);
+}
+
+static void touch(const void *p, size_t bytes, bool write, unsigned flags, const void *pc, visit now)
+{
+	const char *q = static_cast<const char *>(p);
+	now.flags = flags & 7u;
+	if (!in_heap(p)) {
+		touch_cells(cell_of(p), q, bytes, write, now, pc);
+		return;
+	}
+	for (size_t n; bytes; q += n, bytes -= n) {
+		n = PAGE - reinterpret_cast<uintptr_t>(q) % PAGE;
+		n = bytes < n ? bytes : n;
+		page *g = &pages[page_of(q)];
+		if (n == PAGE)
+			touch_whole_page(g, q, write, now, pc);
 		else
-			read_cell(&c[i], now, q + 2 * i, pc, pinned);
+			touch_part_of_page(g, q, n, write, now, pc);
 	}
 }
 
@@ -335,6 +405,12 @@ void check_in_flight(const void *p, size_t bytes, bool begins)
 		c[i].write.flags = 0;
 }
 
+static const char *last_byte(const mem_block *b)
+{
+	return b->at + (b->bytes ? b->bytes - 1 : 0);
+}
+
+/* Blocks share no page. */
 void check_memory_new(const mem_block *b, bool by_operation)
 {
 	make_shadow();
@@ -342,21 +418,16 @@ void check_memory_new(const mem_block *b, bool by_operation)
 	now.op = by_operation ? check_current_op() : check_host_op();
 	now.flags = ACCESS_UNWRITTEN;
 	now.bytes = 3;
-	cell *c = cell_of(b->at);
-	for (size_t i = 0; i < (b->bytes + 1) / 2; i++)
-		c[i].write = now;
+	for (size_t i = page_of(b->at); i <= page_of(last_byte(b)); i++)
+		pages[i] = {{now, {}}, false};
 }
 
 /* Freeing is a write to all of it. */
 void check_memory_freed(const mem_block *b)
 {
 	touch(b->at, b->bytes, true, 0, nullptr, current_visit());
-	cell *c = cell_of(b->at);
-	const size_t page = 4096;
-	const uintptr_t low = (reinterpret_cast<uintptr_t>(c) + page - 1) / page * page;
-	const uintptr_t high = reinterpret_cast<uintptr_t>(c + b->bytes / 2) / page * page;
-	if (low < high)
-		madvise(reinterpret_cast<void *>(low), high - low, MADV_DONTNEED);
+	cell *low = cells_of_page(page_of(b->at)), *high = cells_of_page(page_of(last_byte(b)) + 1);
+	madvise(low, static_cast<size_t>(reinterpret_cast<char *>(high) - reinterpret_cast<char *>(low)), MADV_DONTNEED);
 }
 
 /* --- the functions that -fsanitize=thread calls ---------------------------------------------------------------------- */

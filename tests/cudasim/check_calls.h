@@ -4,8 +4,8 @@
  */
 #include <stddef.h>
 #ifdef __cplusplus
-#define CUDASIM_NOTHROW noexcept(true)
 extern "C" {
+#define CUDASIM_NOTHROW noexcept(true)
 #else
 #define CUDASIM_NOTHROW
 #endif

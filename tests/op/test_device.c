@@ -158,6 +158,31 @@ static void scratch(void **state)
 	each(scratch_of);
 }
 
+/* A failure stays, and says which op it was: here of one that needs more scratch than was reserved. */
+static void failure(void **state)
+{
+	struct ax_dev_opt o = { .device = "cuda", .act = AX_F32 };
+	struct ax_err e = { 0 };
+	struct ax_dev d;
+	char dir[4096], why[256];
+	float *x;
+
+	if (!RUNS(&variants[8], bias_grad))
+		return;
+	plugin_dir(dir, sizeof(dir));
+	o.plugin_dir = dir;
+	assert_int_equal(ax_dev_open(&d, &o, why, &e), 0);
+	x = d.ops->alloc(&d, 3000 * 8 * sizeof(float));
+	d.ops->bias_grad(&d, x, x, 8, 2999, 8);
+	d.ops->zero(&d, x, 100);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(d.ops->sync(&d, &e), AX_ECOMM);
+		assert_non_null(strstr(e.msg, "bias_grad: "));
+		assert_non_null(strstr(e.msg, "of scratch, but 0 are reserved"));
+	}
+	ax_dev_close(&d);
+}
+
 static void run_recorded(struct ax_dev *d, struct tensor *x, struct tensor *y)
 {
 	float *px = dp(x), *py = dp(y);
@@ -208,7 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused),	 cmocka_unit_test(memory),  cmocka_unit_test(uploads),
-		cmocka_unit_test(second_thread), cmocka_unit_test(scratch), cmocka_unit_test(recording),
+		cmocka_unit_test(second_thread), cmocka_unit_test(scratch), cmocka_unit_test(recording), cmocka_unit_test(failure),
 	};
 
 	return cmocka_run_group_tests_name("op: memory and copies", tests, NULL, close_devices);

@@ -23,6 +23,11 @@ $(B)/cuda/%.o: %.c Makefile lib/tensor/cuda/build.mk VERSION
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+# the wrappers of device.h as PTX, for make check-gpu; the simulator's self-tests run the same program
+$(B)/gpu/test_wrappers: $(addprefix tests/cudasim/self/,test_wrappers.cpp wrappers.cu wrappers.h help.h tap.h) lib/tensor/cuda/device.h
+	$(call say,NVCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(CPPFLAGS) -Itests/cudasim/self $(filter-out -Xptxas -v,$(NVCCFLAGS)) -x cu -o $@ $(filter %.cpp %.cu,$^)
 # what ptxas says of each kernel is held against scripts/ptxas.limits
 $(CUDA_PLUGIN): $(CUDA_OBJ) $(LIB) scripts/ptxas.sh scripts/ptxas.limits
 	$(Q)sh scripts/ptxas.sh $(patsubst %,%.log,$(filter %.cu.o,$(CUDA_OBJ)))

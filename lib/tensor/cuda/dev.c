@@ -26,6 +26,7 @@ static const struct part {
 	{ ax_cuda_embed, ax_cuda_embed_scratch },
 	{ ax_cuda_adamw, NULL },
 	{ ax_cuda_head, ax_cuda_head_scratch },
+	{ ax_cuda_attn, ax_cuda_attn_scratch },
 };
 
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))

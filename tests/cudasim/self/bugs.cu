@@ -665,7 +665,7 @@ const bug_case bug_cases[] = {
 	{"freed while another stream uses it", freed_while_used, 's', 's', "race: write over what is read"},
 	{"host code touches device memory", host_touches_device, '-', '-', "host code touches device memory"},
 	{"kernel touches host memory", kernel_touches_host, '-', '-', "kernel touches host memory"},
-	{"branch of a graph begins too early", graph_forked_early, 's', 's', "race: read"},
+	{"branch of a graph begins too early", graph_forked_early, 's', '-', "race: read"},
 	{"branch of a graph is not joined", graph_not_joined, 'f', 'f', "wrong result"},
 	{"host waits during a capture", wait_in_capture, 'f', 'f', "not allowed while a stream is being captured"},
 	{"more shared memory than allowed", shared_without_attribute, 'f', 'f', "dynamic shared memory"},
