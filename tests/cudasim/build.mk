@@ -1,15 +1,18 @@
 # The CUDA sources on the CPU (tests/cudasim/README.md): built once a flavour, without the toolkit.
-#   plain   -O2, the orders by environment      asan    address sanitizer and alignment      check   our own __tsan_* hooks
+#   plain   -O2, the orders by environment      asan      address sanitizer and alignment
+#   check   our own __tsan_* hooks              portable  fibers as on processors other than x86-64
 CXX      ?= g++
 SIM      ?= $(if $(shell command -v $(CXX) 2>/dev/null),1,0)
 # Kernels run on this machine only; wide vectors make the simulated mma three times as fast.
 SIM_ARCH ?= -march=native
-SIM_FLAVOURS := plain asan check
+SIM_FLAVOURS := plain asan check portable
 # what a flavour adds for the program's own sources and tests, and for the simulator
 SIM_plain := -DCUDASIM_FLAVOUR_PLAIN=1
 SIM_asan  := -DCUDASIM_FLAVOUR_PLAIN=0 -fsanitize=address,alignment -fno-sanitize-recover=alignment -fno-omit-frame-pointer
 SIM_check := -DCUDASIM_FLAVOUR_PLAIN=0 -DCUDASIM_FLAVOUR_CHECK -fsanitize=thread,alignment -fsanitize-undefined-trap-on-error -include tests/cudasim/check_calls.h
+SIM_portable := $(SIM_plain) -DCUDASIM_PORTABLE
 SIM_OWN_plain :=
+SIM_OWN_portable := -DCUDASIM_PORTABLE
 SIM_OWN_asan  := $(SIM_asan)
 SIM_OWN_check := -DCUDASIM_CHECK
 SIM_LINK_asan := -fsanitize=address,alignment
@@ -70,5 +73,12 @@ $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 
 # The self-tests in all flavours and the plain plugin are for make check, the other plugins for make check-long.
 sim_plugin = $(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(1))/$(p))
-SIM_BIN := $(call sim_plugin,plain) $(foreach f,$(SIM_FLAVOURS),$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
-SIM_LONG_BIN := $(call sim_plugin,asan) $(call sim_plugin,check)
+SIM_BIN := $(call sim_plugin,plain) $(foreach f,plain asan check,$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
+SIM_LONG_BIN := $(call sim_plugin,asan) $(call sim_plugin,check) $(addprefix $(B)/cudasim/portable/,test_bugs test_sample test_wrappers)
+
+# The functions of device.h on a GPU.
+check-gpu: $(B)/tests/gpu/test_wrappers
+$(B)/tests/gpu/test_wrappers: tests/cudasim/self/wrappers.cu tests/cudasim/self/test_wrappers.cpp lib/tensor/cuda/device.h
+	$(call say,NVCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(CPPFLAGS) $(filter-out -Xptxas -v,$(NVCCFLAGS)) -Itests/cudasim/self -x cu -o $@ $(filter-out %.h,$^)

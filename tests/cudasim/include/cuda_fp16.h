@@ -20,7 +20,7 @@ static CUDASIM_INLINE float __half2float(__half h)
 {
 	unsigned sign = (h.bits & 0x8000u) << 16, exponent = h.bits >> 10 & 31u, fraction = h.bits & 0x3ffu;
 	if (exponent == 31)
-		return __uint_as_float(sign | 0x7f800000u | fraction << 13);
+		return __uint_as_float(fraction ? 0x7fffffffu : sign | 0x7f800000u);
 	float magnitude = exponent ? __uint_as_float((exponent + 112) << 23 | fraction << 13)
 				   : static_cast<float>(fraction) * 0x1p-24f;
 	return __uint_as_float(sign | __float_as_uint(magnitude));
