@@ -133,7 +133,7 @@ check-long: check-bins $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_LONG_BIN)))
 	$(Q)BUILD=$(B) AX_LONG=1 sh tests/run.sh
 
 # On a machine with an NVIDIA GPU. AX_TEST_DEVICE=cuda makes the op tests run on it, and on it alone.
-check-gpu: check-bins cuda $(B)/gpu/test_wrappers
+check-gpu: check-bins cuda $(B)/gpu/test_wrappers $(B)/gpu/test_layouts
 	$(Q)BUILD=$(B) AX_TEST_DEVICE=cuda sh tests/run.sh op gpu
 
 lint:

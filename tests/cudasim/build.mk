@@ -74,11 +74,4 @@ $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 # The self-tests in all flavours and the plain plugin are for make check, the other plugins for make check-long.
 sim_plugin = $(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(1))/$(p))
 SIM_BIN := $(call sim_plugin,plain) $(foreach f,plain asan check,$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
-SIM_LONG_BIN := $(call sim_plugin,asan) $(call sim_plugin,check) $(addprefix $(B)/cudasim/portable/,test_bugs test_sample test_wrappers)
-
-# The functions of device.h on a GPU.
-check-gpu: $(B)/tests/gpu/test_wrappers
-$(B)/tests/gpu/test_wrappers: tests/cudasim/self/wrappers.cu tests/cudasim/self/test_wrappers.cpp lib/tensor/cuda/device.h
-	$(call say,NVCC,$@)
-	@mkdir -p $(@D)
-	$(Q)$(NVCC) $(CPPFLAGS) $(filter-out -Xptxas -v,$(NVCCFLAGS)) -Itests/cudasim/self -x cu -o $@ $(filter-out %.h,$^)
+SIM_LONG_BIN := $(call sim_plugin,asan) $(call sim_plugin,check) $(addprefix $(B)/cudasim/portable/,test_bugs test_sample test_layouts)

@@ -23,8 +23,8 @@ $(B)/cuda/%.o: %.c Makefile lib/tensor/cuda/build.mk VERSION
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-# the wrappers of device.h as PTX, for make check-gpu; the simulator's self-tests run the same program
-$(B)/gpu/test_wrappers: $(addprefix tests/cudasim/self/,test_wrappers.cpp wrappers.cu wrappers.h help.h tap.h) lib/tensor/cuda/device.h
+# the functions of device.h as PTX, for make check-gpu; the simulator's self-tests run the same programs
+$(B)/gpu/test_%: $(addprefix tests/cudasim/self/,test_%.cpp %.cu %.h help.h tap.h) lib/tensor/cuda/device.h
 	$(call say,NVCC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(CPPFLAGS) -Itests/cudasim/self $(filter-out -Xptxas -v,$(NVCCFLAGS)) -x cu -o $@ $(filter %.cpp %.cu,$^)
