@@ -3,7 +3,7 @@
 
 #include "stream.h"
 
-/* --- errors ---------------------------------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------------------- */
 
 static thread_local cudaError_t last_error;
 
@@ -61,7 +61,7 @@ const char *cudaGetErrorString(cudaError_t e)
 	return "unrecognized error code";
 }
 
-/* --- devices --------------------------------------------------------------------------------------------------------- */
+/* --- devices --------------------------------------------------------------------------------------------- */
 
 /* All devices are alike, and a process works on the one it chose first: memory and streams do not know theirs. */
 static int device = -1;
@@ -163,7 +163,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attr, int d)
 	case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
 		*value = static_cast<int>(p.sharedMemPerMultiprocessor);
 		return cudaSuccess;
-	case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlockOptin); return cudaSuccess;
+	case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+		*value = static_cast<int>(p.sharedMemPerBlockOptin);
+		return cudaSuccess;
 	case cudaDevAttrMemoryPoolsSupported: *value = 1; return cudaSuccess;
 	}
 	cudasim_die("cudaDeviceGetAttribute: attribute %d is not simulated", static_cast<int>(attr));
@@ -189,7 +191,7 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 	return cudaSuccess;
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------------------- */
 
 static cudaError_t allocate(void **p, size_t bytes, block_kind kind)
 {
@@ -355,7 +357,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *a, const void *p)
 	return cudaSuccess;
 }
 
-/* --- streams --------------------------------------------------------------------------------------------------------- */
+/* --- streams --------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 {
@@ -434,7 +436,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 	return cudaSuccess;
 }
 
-/* --- events ---------------------------------------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
 {
@@ -508,7 +510,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 	return cudaSuccess;
 }
 
-/* --- host functions -------------------------------------------------------------------------------------------------- */
+/* --- host functions -------------------------------------------------------------------------------------- */
 
 struct host_call {
 	cudaHostFn_t fn;
@@ -530,7 +532,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void *arg)
 	return cudaSuccess;
 }
 
-/* --- kernels --------------------------------------------------------------------------------------------------------- */
+/* --- kernels --------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attr, int value)
 {

@@ -36,7 +36,7 @@ static page *pages;
 static cell arena_cells[SHARED_BYTES];	    /* of shared memory: 2 bytes each, red zones included */
 static unsigned n_reports;
 
-/* --- reports --------------------------------------------------------------------------------------------------------- */
+/* --- reports --------------------------------------------------------------------------------------------- */
 
 static void end_with_failure(void)
 {
@@ -66,14 +66,15 @@ static void print_address(const void *p)
 	if (sim_in_shared(p))
 		fprintf(stderr, "  shared memory, byte %td\n", static_cast<const char *>(p) - sim_shared_base);
 	else if (b)
-		fprintf(stderr, "  byte %td of allocation %u (%zu bytes, %s)\n", static_cast<const char *>(p) - b->at, b->serial,
-			b->bytes, b->kind == BLOCK_DEVICE ? "device" : "pinned");
+		fprintf(stderr, "  byte %td of allocation %u (%zu bytes, %s)\n", static_cast<const char *>(p) - b->at,
+			b->serial, b->bytes, b->kind == BLOCK_DEVICE ? "device" : "pinned");
 }
 
 /* Once a place of the program and kind of defect. */
 static bool is_new(const void *pc, const char *what)
 {
-	static std::vector<std::pair<const void *, const char *>> &seen = *new std::vector<std::pair<const void *, const char *>>;
+	static std::vector<std::pair<const void *, const char *>> &seen =
+		*new std::vector<std::pair<const void *, const char *>>;
 	for (const auto &s : seen)
 		if (s.first == pc && s.second == what)
 			return false;
@@ -81,7 +82,8 @@ static bool is_new(const void *pc, const char *what)
 	return true;
 }
 
-static void report(const char *what, const void *p, const void *pc, const visit *now, const visit *before, const char *before_what)
+static void report(const char *what, const void *p, const void *pc, const visit *now, const visit *before,
+		   const char *before_what)
 {
 	if (!is_new(pc ? pc : check_op(now->op).name, what))
 		return;
@@ -95,7 +97,7 @@ static void report(const char *what, const void *p, const void *pc, const visit 
 		print_access(before_what, *before);
 }
 
-/* --- where things lie ------------------------------------------------------------------------------------------------ */
+/* --- where things lie ------------------------------------------------------------------------------------ */
 
 static bool in_heap(const void *p)
 {
@@ -156,7 +158,7 @@ static bool kernel_may_see(const void *p)
 	return sim_on_fiber_stack(p) || sim_is_kernel_state(p) || dl_iterate_phdr(find_constant, &p);
 }
 
-/* --- one access ------------------------------------------------------------------------------------------------------ */
+/* --- one access ------------------------------------------------------------------------------------------ */
 
 static unsigned warp_of(unsigned thread)
 {
@@ -317,7 +319,7 @@ static void touch(const void *p, size_t bytes, bool write, unsigned flags, const
 	}
 }
 
-/* --- accesses of the program ----------------------------------------------------------------------------------------- */
+/* --- accesses of the program ----------------------------------------------------------------------------- */
 
 static void outside(const void *p, size_t bytes, const void *pc, const visit &now)
 {
@@ -327,7 +329,8 @@ static void outside(const void *p, size_t bytes, const void *pc, const visit &no
 		return;
 	}
 	const mem_block *b = heap_near(p);
-	if (b && !b->freed && static_cast<const char *>(p) + bytes > b->at + b->bytes && static_cast<const char *>(p) >= b->at)
+	if (b && !b->freed && static_cast<const char *>(p) + bytes > b->at + b->bytes &&
+	    static_cast<const char *>(p) >= b->at)
 		report("access past the end of an allocation", p, pc, &now, nullptr, "");
 }
 
@@ -366,7 +369,7 @@ static void seen(const void *p, size_t bytes, bool write, const void *pc)
 		host_access(p, bytes, write, pc);
 }
 
-/* --- what the simulator does for the program ------------------------------------------------------------------------- */
+/* --- what the simulator does for the program ------------------------------------------------------------- */
 
 void check_range(const void *p, size_t bytes, bool write)
 {
@@ -427,10 +430,11 @@ void check_memory_freed(const mem_block *b)
 {
 	touch(b->at, b->bytes, true, 0, nullptr, current_visit());
 	cell *low = cells_of_page(page_of(b->at)), *high = cells_of_page(page_of(last_byte(b)) + 1);
-	madvise(low, static_cast<size_t>(reinterpret_cast<char *>(high) - reinterpret_cast<char *>(low)), MADV_DONTNEED);
+	madvise(low, static_cast<size_t>(reinterpret_cast<char *>(high) - reinterpret_cast<char *>(low)),
+		MADV_DONTNEED);
 }
 
-/* --- the functions that -fsanitize=thread calls ---------------------------------------------------------------------- */
+/* --- the functions that -fsanitize=thread calls ---------------------------------------------------------- */
 
 #define PC __builtin_return_address(0)
 #define HOOK extern "C" __attribute__((visibility("default"))) void

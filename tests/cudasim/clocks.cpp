@@ -17,7 +17,8 @@
 typedef std::vector<uint64_t> clock_vector;
 
 static std::vector<op_record> &ops = *new std::vector<op_record>(1);			/* by number; 0 is nobody */
-static std::vector<std::vector<uint32_t>> &in_stream = *new std::vector<std::vector<uint32_t>>(1); /* [stream][seq]: number */
+static std::vector<std::vector<uint32_t>> &in_stream =
+	*new std::vector<std::vector<uint32_t>>(1); /* [stream][seq]: number */
 static std::vector<clock_vector> &stream_clock = *new std::vector<clock_vector>(1);
 static clock_vector &host_clock = *new clock_vector(1);
 static uint64_t host_epoch = 1;
@@ -107,7 +108,7 @@ uint32_t check_current_op(void)
 	return running.empty() ? check_host_op() : running.back();
 }
 
-/* --- between blocks -------------------------------------------------------------------------------------------------- */
+/* --- between blocks -------------------------------------------------------------------------------------- */
 
 struct release {
 	uint32_t order, phase, thread;
@@ -116,7 +117,8 @@ struct meeting_point {
 	std::unordered_map<uint32_t, release> by_block;
 };
 static std::unordered_map<const void *, meeting_point> &points = *new std::unordered_map<const void *, meeting_point>;
-static std::vector<std::pair<const void *, uint32_t>> &acquired = *new std::vector<std::pair<const void *, uint32_t>>; /* by the running block: those before that order, there */
+static std::vector<std::pair<const void *, uint32_t>> &acquired =
+	*new std::vector<std::pair<const void *, uint32_t>>; /* by the running block: those before that order, there */
 static uint32_t acquired_block;
 
 void check_forget_blocks(void)

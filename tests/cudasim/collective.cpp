@@ -39,7 +39,7 @@ const char *collective_name(collective_kind kind)
 	return name[kind];
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------------------- */
+/* --- waiting --------------------------------------------------------------------------------------------- */
 
 static double now_s(void)
 {
@@ -75,7 +75,8 @@ bool collective_wait(ncclComm_t c, std::vector<wire_request> *r, const char *wha
 		if (c->aborted)
 			return false;
 		if (now_s() > limit)
-			cudasim_die("%s: rank %d of %d has waited for the others for %.0f s", what, c->rank, c->n_rank, timeout_s());
+			cudasim_die("%s: rank %d of %d has waited for the others for %.0f s", what, c->rank, c->n_rank,
+				    timeout_s());
 		sched_yield();
 	}
 	return true;
@@ -94,11 +95,12 @@ struct exchange {
 	void receive(int rank, void *data, size_t bytes)
 	{
 		requests.emplace_back();
-		wire_receive(&requests.back(), comm->process[static_cast<size_t>(rank)], 2 * comm->context, data, bytes);
+		wire_receive(&requests.back(), comm->process[static_cast<size_t>(rank)], 2 * comm->context, data,
+			     bytes);
 	}
 };
 
-/* --- headers --------------------------------------------------------------------------------------------------------- */
+/* --- headers --------------------------------------------------------------------------------------------- */
 
 struct header {
 	uint64_t number;
@@ -121,7 +123,7 @@ static void print_header(char *text, size_t n, const header &h)
 	cudasim_die("ranks disagree: on rank %d %s, on rank %d %s", c->rank, a, rank, b);
 }
 
-/* --- sums ------------------------------------------------------------------------------------------------------------ */
+/* --- sums ------------------------------------------------------------------------------------------------ */
 
 template <class T> static T combine(T a, T b, ncclRedOp_t op)
 {
@@ -181,7 +183,7 @@ static void divide(char *to, const collective *k)
 			cudasim_die("NCCL: mean of type %d is not simulated", static_cast<int>(k->type));
 }
 
-/* --- one collective --------------------------------------------------------------------------------------------------- */
+/* --- one collective -------------------------------------------------------------------------------------- */
 
 /* One collective, or all sends and receives of a group that follow one another. */
 struct unit {
@@ -240,8 +242,8 @@ static void compare(const unit *u)
 			die_mismatch(c, u->mine, static_cast<int>(i), u->theirs[i]);
 	for (size_t i = 0; is_pair(u) && i < u->n; i++)
 		if (u->k[i].kind == RECEIVE && u->expected[i] != u->sizes[i])
-			cudasim_die("ncclRecv: rank %d expects %zu bytes of rank %d, which sends %zu", c->rank, u->sizes[i],
-				    u->k[i].peer, u->expected[i]);
+			cudasim_die("ncclRecv: rank %d expects %zu bytes of rank %d, which sends %zu", c->rank,
+				    u->sizes[i], u->k[i].peer, u->expected[i]);
 }
 
 static std::vector<char> snapshot(const void *p, size_t bytes)
@@ -273,9 +275,12 @@ static void move_all(unit *u)
 	u->got.resize(static_cast<size_t>(c->n_rank));
 	for (int i = 0; i < c->n_rank; i++) {
 		const size_t at = static_cast<size_t>(i);
-		const bool sends = k->kind != BROADCAST || k->peer == c->rank, receives = k->kind != BROADCAST || k->peer == i;
+		const bool sends = k->kind != BROADCAST || k->peer == c->rank,
+			   receives = k->kind != BROADCAST || k->peer == i;
 		if (sends)
-			u->sent[at] = snapshot(static_cast<const char *>(k->send) + (k->kind == REDUCE_SCATTER ? at * u->bytes : 0), u->bytes);
+			u->sent[at] = snapshot(static_cast<const char *>(k->send) +
+						       (k->kind == REDUCE_SCATTER ? at * u->bytes : 0),
+					       u->bytes);
 		if (i == c->rank) {
 			u->got[at] = u->sent[at];
 			continue;
@@ -325,7 +330,7 @@ static void store(const unit *u)
 		divide(to, k);
 }
 
-/* --- groups ---------------------------------------------------------------------------------------------------------- */
+/* --- groups ---------------------------------------------------------------------------------------------- */
 
 struct collective_group {
 	std::vector<collective> k;
@@ -338,7 +343,8 @@ struct collective_group {
 
 static void choose_fate(collective_group *g)
 {
-	static const uint64_t fail = chosen_operation("CUDASIM_NCCL_FAIL"), hang = chosen_operation("CUDASIM_NCCL_HANG");
+	static const uint64_t fail = chosen_operation("CUDASIM_NCCL_FAIL"),
+			      hang = chosen_operation("CUDASIM_NCCL_HANG");
 	static uint64_t n_group;
 	n_group++;
 	if (n_group == fail)
@@ -403,8 +409,8 @@ bool collective_poll(sim_op *op)
 	if (g->dropped || g->at == g->units.size())
 		return true;
 	if (now_s() - g->since > timeout_s())
-		cudasim_die("%s: rank %d of %d has waited for the others for %.0f s", collective_name(g->k[g->hangs ? 0 : g->at].kind), c->rank,
-			    c->n_rank, timeout_s());
+		cudasim_die("%s: rank %d of %d has waited for the others for %.0f s",
+			    collective_name(g->k[g->hangs ? 0 : g->at].kind), c->rank, c->n_rank, timeout_s());
 	return false;
 }
 

@@ -48,9 +48,11 @@ static void require_direction(cudaMemcpyKind kind, place to, place from)
 	const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
 	const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
 	if (to_device != (to == ON_DEVICE))
-		cudasim_die("copy in the wrong direction: the destination is %s memory", to == ON_DEVICE ? "device" : "host");
+		cudasim_die("copy in the wrong direction: the destination is %s memory",
+			    to == ON_DEVICE ? "device" : "host");
 	if (from_device != (from == ON_DEVICE))
-		cudasim_die("copy in the wrong direction: the source is %s memory", from == ON_DEVICE ? "device" : "host");
+		cudasim_die("copy in the wrong direction: the source is %s memory",
+			    from == ON_DEVICE ? "device" : "host");
 }
 
 static size_t extent(size_t pitch, size_t width, size_t height)
@@ -131,7 +133,8 @@ cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src, size_t 
 	const place from = place_of(src, extent(spitch, width, height), "source of a copy");
 	require_direction(kind, to, from);
 	if (s->capture && (to == HOST_PAGEABLE || from == HOST_PAGEABLE))
-		cudasim_die("copy of pageable memory in a captured stream: each launch of the graph would use that address");
+		cudasim_die("copy of pageable memory in a captured stream: each launch of the graph would use that "
+			    "address");
 	enqueue_copy(s, {static_cast<char *>(dst), nullptr, dpitch, spitch, width, height}, src, to, from);
 	return cudaSuccess;
 }

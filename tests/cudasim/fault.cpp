@@ -9,7 +9,7 @@
 
 #include "sim.h"
 
-/* --- settings -------------------------------------------------------------------------------------------------------- */
+/* --- settings -------------------------------------------------------------------------------------------- */
 
 static int choice(const char *variable, const char *const *names, int n)
 {
@@ -30,8 +30,8 @@ static uint64_t number(const char *variable, uint64_t otherwise, uint64_t low, u
 	char *end;
 	uint64_t n = strtoull(v, &end, 0);
 	if (*end || end == v || n < low || n > high)
-		cudasim_die("%s=%s is not a number from %llu to %llu", variable, v, static_cast<unsigned long long>(low),
-			    static_cast<unsigned long long>(high));
+		cudasim_die("%s=%s is not a number from %llu to %llu", variable, v,
+			    static_cast<unsigned long long>(low), static_cast<unsigned long long>(high));
 	return n;
 }
 
@@ -80,7 +80,7 @@ const void *sim_caller(void)
 	return outer_caller;
 }
 
-/* --- messages -------------------------------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------------------- */
 
 const char *sim_line_of(const void *pc)
 {
@@ -89,7 +89,8 @@ const char *sim_line_of(const void *pc)
 	char command[1200];
 	if (!pc || !dladdr(pc, &info) || !info.dli_fname)
 		return "an unknown place";
-	const size_t off = static_cast<size_t>(static_cast<const char *>(pc) - static_cast<const char *>(info.dli_fbase)) - 1;
+	const size_t off =
+		static_cast<size_t>(static_cast<const char *>(pc) - static_cast<const char *>(info.dli_fbase)) - 1;
 	snprintf(text, sizeof text, "%s+0x%zx", info.dli_fname, off);
 	snprintf(command, sizeof command, "addr2line -Cpfe '%s' 0x%zx 2>/dev/null", info.dli_fname, off);
 	FILE *p = popen(command, "r");
@@ -115,12 +116,13 @@ const char *sim_who(void)
 	static char text[1200];
 	if (cudasim_self && sim_current.kernel_name) {
 		const uint3 t = cudasim_self->thread, b = cudasim_block_index;
-		snprintf(text, sizeof text, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", sim_current.kernel_name, b.x,
-			 b.y, b.z, t.x, t.y, t.z);
+		snprintf(text, sizeof text, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)",
+			 sim_current.kernel_name, b.x, b.y, b.z, t.x, t.y, t.z);
 	} else if (const sim_op *op = sim_current_op()) {
 		snprintf(text, sizeof text, "%s called by %s", op->name, sim_place_of(op->at, op->caller));
 	} else {
-		snprintf(text, sizeof text, "host code%s%s", lock_depth ? ", called by " : "", lock_depth ? sim_line_of(outer_caller) : "");
+		snprintf(text, sizeof text, "host code%s%s", lock_depth ? ", called by " : "",
+			 lock_depth ? sim_line_of(outer_caller) : "");
 	}
 	return text;
 }
@@ -146,7 +148,7 @@ void cudasim_die(const char *format, ...)
 	abort();
 }
 
-/* --- the lock -------------------------------------------------------------------------------------------------------- */
+/* --- the lock -------------------------------------------------------------------------------------------- */
 
 /* Recursive: host functions on a stream may not call the API, but the libraries' stand-ins call it. */
 static pthread_mutex_t *api_mutex(void)
@@ -177,7 +179,7 @@ sim_lock::~sim_lock()
 	pthread_mutex_unlock(api_mutex());
 }
 
-/* --- invalid addresses ----------------------------------------------------------------------------------------------- */
+/* --- invalid addresses ----------------------------------------------------------------------------------- */
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGILL};
 static struct sigaction previous[3];
@@ -191,11 +193,11 @@ static void describe(char *text, size_t n, const void *p)
 	else if (!b)
 		snprintf(text, n, "address %p is in no allocation", p);
 	else if (b->freed)
-		snprintf(text, n, "address %p is %td bytes into allocation %u (%zu bytes), which was freed", p, q - b->at, b->serial,
-			 b->bytes);
+		snprintf(text, n, "address %p is %td bytes into allocation %u (%zu bytes), which was freed", p,
+			 q - b->at, b->serial, b->bytes);
 	else if (q >= b->at + b->bytes)
-		snprintf(text, n, "address %p is %td bytes past the end of allocation %u (%zu bytes)", p, q - b->at - static_cast<ptrdiff_t>(b->bytes),
-			 b->serial, b->bytes);
+		snprintf(text, n, "address %p is %td bytes past the end of allocation %u (%zu bytes)", p,
+			 q - b->at - static_cast<ptrdiff_t>(b->bytes), b->serial, b->bytes);
 	else
 		snprintf(text, n, "address %p is inside allocation %u", p, b->serial);
 }

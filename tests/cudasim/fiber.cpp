@@ -63,7 +63,8 @@ bool sim_on_fiber_stack(const void *p)
 bool sim_on_stack_guard(const void *p)
 {
 	size_t off = static_cast<size_t>(static_cast<const char *>(p) - (fibers[0].stack - GUARD_BYTES));
-	return sim_on_fiber_stack(static_cast<const char *>(p) + GUARD_BYTES) && off % (STACK_BYTES + GUARD_BYTES) < GUARD_BYTES;
+	return sim_on_fiber_stack(static_cast<const char *>(p) + GUARD_BYTES) &&
+	       off % (STACK_BYTES + GUARD_BYTES) < GUARD_BYTES;
 }
 
 static void make_stacks(void)
@@ -79,7 +80,7 @@ static void make_stacks(void)
 	}
 }
 
-/* --- the order of things --------------------------------------------------------------------------------------------- */
+/* --- the order of things --------------------------------------------------------------------------------- */
 
 static void shuffle(uint16_t *order, unsigned n)
 {
@@ -124,7 +125,7 @@ static cudasim_fiber *next_ready(void)
 	return ready[ready_head++ % MAX_THREADS];
 }
 
-/* --- starting and ending threads ------------------------------------------------------------------------------------- */
+/* --- starting and ending threads ------------------------------------------------------------------------- */
 
 static void begin_thread(cudasim_fiber *f)
 {
@@ -185,7 +186,8 @@ static void fiber_main(void)
 	/* The first fiber of a block is entered from the host, whose stack is learnt here. */
 	cudasim_context *host = &host_fiber.context;
 	const bool first = !host->stack_bytes;
-	__sanitizer_finish_switch_fiber(nullptr, first ? &host->stack_low : nullptr, first ? &host->stack_bytes : nullptr);
+	__sanitizer_finish_switch_fiber(nullptr, first ? &host->stack_low : nullptr,
+					first ? &host->stack_bytes : nullptr);
 #endif
 	run_threads();
 }
@@ -261,7 +263,7 @@ static cudasim_fiber *next_to_run(void)
 	return &host_fiber;
 }
 
-/* --- barriers -------------------------------------------------------------------------------------------------------- */
+/* --- barriers -------------------------------------------------------------------------------------------- */
 
 static void release_barrier(void)
 {
@@ -280,8 +282,9 @@ cudasim_fiber *cudasim_barrier(cudasim_place at)
 		sim_current.barrier = at;
 		sim_current.barrier_thread = f->index;
 	} else if (sim_current.barrier.line != at.line || sim_current.barrier.file != at.file) {
-		cudasim_die("divergent barrier: thread %u waits at %s:%d, thread %u at %s:%d", sim_current.barrier_thread,
-			    sim_current.barrier.file, sim_current.barrier.line, f->index, at.file, at.line);
+		cudasim_die("divergent barrier: thread %u waits at %s:%d, thread %u at %s:%d",
+			    sim_current.barrier_thread, sim_current.barrier.file, sim_current.barrier.line, f->index,
+			    at.file, at.line);
 	}
 	if (sim_current.n_exited)
 		cudasim_die("barrier at %s:%d: %u threads of the block left the kernel before it", at.file, at.line,
@@ -294,7 +297,7 @@ cudasim_fiber *cudasim_barrier(cudasim_place at)
 	return next == f ? nullptr : next;
 }
 
-/* --- warps ----------------------------------------------------------------------------------------------------------- */
+/* --- warps ----------------------------------------------------------------------------------------------- */
 
 static warp_group *group_for(warp *w, cudasim_fiber *f, unsigned mask, cudasim_place at)
 {
@@ -305,21 +308,24 @@ static warp_group *group_for(warp *w, cudasim_fiber *f, unsigned mask, cudasim_p
 		else if (g.mask == mask)
 			return &g;
 		else if (g.mask & mask)
-			cudasim_die("lane %u of warp %u meets lanes %08x at %s:%d while others of them meet as %08x at %s:%d",
+			cudasim_die("lane %u of warp %u meets lanes %08x at %s:%d while others of them meet as %08x at "
+				    "%s:%d",
 				    f->lane, f->warp, mask, at.file, at.line, g.mask, g.at.file, g.at.line);
 	}
 	if (!unused)
-		cudasim_die("more than %d groups of lanes of one warp wait at once, at %s:%d", MAX_GROUPS, at.file, at.line);
+		cudasim_die("more than %d groups of lanes of one warp wait at once, at %s:%d", MAX_GROUPS, at.file,
+			    at.line);
 	return unused;
 }
 
 static void check_mask(const cudasim_fiber *f, const warp *w, unsigned mask, cudasim_place at)
 {
 	if (!(mask >> f->lane & 1))
-		cudasim_die("warp operation at %s:%d: lane %u is not in its own mask %08x", at.file, at.line, f->lane, mask);
+		cudasim_die("warp operation at %s:%d: lane %u is not in its own mask %08x", at.file, at.line, f->lane,
+			    mask);
 	if (mask & w->exited)
-		cudasim_die("warp operation at %s:%d: mask %08x names lanes %08x of warp %u that have left the kernel", at.file,
-			    at.line, mask, mask & w->exited, f->warp);
+		cudasim_die("warp operation at %s:%d: mask %08x names lanes %08x of warp %u that have left the kernel",
+			    at.file, at.line, mask, mask & w->exited, f->warp);
 	if (sim_current.n_threads % 32)
 		cudasim_die("warp operation at %s:%d in a block of %u threads: not a multiple of 32", at.file, at.line,
 			    sim_current.n_threads);
@@ -350,8 +356,8 @@ cudasim_fiber *cudasim_meet(cudasim_warp_fn *fn, unsigned mask, void *operand, c
 		g->fn = fn;
 		g->at = at;
 	} else if (g->fn != fn || g->at.line != at.line || g->at.file != at.file) {
-		cudasim_die("divergent warp operation: lanes %08x of warp %u wait at %s:%d, lane %u comes to %s:%d", g->arrived,
-			    f->warp, g->at.file, g->at.line, f->lane, at.file, at.line);
+		cudasim_die("divergent warp operation: lanes %08x of warp %u wait at %s:%d, lane %u comes to %s:%d",
+			    g->arrived, f->warp, g->at.file, g->at.line, f->lane, at.file, at.line);
 	}
 	g->operand[f->lane] = operand;
 	w->lane[f->lane] = f;
@@ -389,7 +395,7 @@ unsigned cudasim_active_mask(void)
 	cudasim_die("__activemask() is what the hardware happens to run together: kernels must name their masks");
 }
 
-/* --- the block ------------------------------------------------------------------------------------------------------- */
+/* --- the block ------------------------------------------------------------------------------------------- */
 
 static void reset(void)
 {

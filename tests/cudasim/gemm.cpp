@@ -26,7 +26,8 @@ static inline float element(const gemm_operand &o, size_t i, size_t j)
 }
 
 /* panel[k][w] = o(k0 + k, j0 + w), zero beyond n. */
-UNCHECKED static void pack(float *panel, const gemm_operand &o, size_t k0, size_t depth, size_t j0, size_t n, size_t width)
+UNCHECKED static void pack(float *panel, const gemm_operand &o, size_t k0, size_t depth, size_t j0, size_t n,
+			   size_t width)
 {
 	const size_t have = n - j0 < width ? n - j0 : width;
 	for (size_t k = 0; k < depth; k++) {

@@ -70,7 +70,7 @@ cudaError_t sim_refuse_in_capture(const char *what)
 	return sim_set_error(e);
 }
 
-/* --- capturing ------------------------------------------------------------------------------------------------------- */
+/* --- capturing ------------------------------------------------------------------------------------------- */
 
 static void join(sim_capture_state *c, cudaStream_t s)
 {
@@ -214,7 +214,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t s, cudaStreamCaptureStatus *statu
 	return cudaSuccess;
 }
 
-/* --- launching ------------------------------------------------------------------------------------------------------- */
+/* --- launching ------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
 {

@@ -36,12 +36,14 @@ char *heap_regions_base;
 static region *region_of(block_kind kind)
 {
 	if (!heap_regions_base) {
-		void *p = mmap(nullptr, 2 * heap_region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *p = mmap(nullptr, 2 * heap_region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			       -1, 0);
 		if (p == MAP_FAILED)
 			cudasim_die("no address space for device and pinned memory");
 		heap_regions_base = static_cast<char *>(p);
 		for (int k = 0; k < 2; k++)
-			regions[k].base = regions[k].next = heap_regions_base + static_cast<size_t>(k) * heap_region_bytes;
+			regions[k].base = regions[k].next =
+				heap_regions_base + static_cast<size_t>(k) * heap_region_bytes;
 	}
 	return &regions[kind];
 }
@@ -91,7 +93,8 @@ static void set_contents(mem_block *b)
 mem_block *heap_alloc(block_kind kind, size_t bytes)
 {
 	region *r = region_of(kind);
-	if (kind == BLOCK_DEVICE && (bytes > sim_settings().memory_bytes || r->used + bytes > sim_settings().memory_bytes))
+	if (kind == BLOCK_DEVICE &&
+	    (bytes > sim_settings().memory_bytes || r->used + bytes > sim_settings().memory_bytes))
 		return nullptr;
 	const size_t body = round_up(bytes ? bytes : 1, ALIGN), pages = round_up(body, PAGE);
 	if (static_cast<size_t>(r->base + heap_region_bytes - r->next) < pages + 2 * PAGE)
@@ -115,7 +118,8 @@ static void check_guard(const mem_block *b)
 #endif
 	for (size_t i = 0; i < tail_bytes(b); i++)
 		if (static_cast<unsigned char>(b->at[b->bytes + i]) != GUARD_BYTE)
-			cudasim_die("allocation %u (%zu bytes) was written %zu bytes past its end", b->serial, b->bytes, i);
+			cudasim_die("allocation %u (%zu bytes) was written %zu bytes past its end", b->serial, b->bytes,
+				    i);
 }
 
 void heap_free(mem_block *b)
@@ -138,7 +142,7 @@ void heap_check_guards(void)
 				check_guard(b);
 }
 
-/* --- finding --------------------------------------------------------------------------------------------------------- */
+/* --- finding --------------------------------------------------------------------------------------------- */
 
 mem_block *heap_near(const void *p)
 {
@@ -181,11 +185,12 @@ mem_block *heap_require(const void *p, size_t bytes, block_kind kind, const char
 		cudasim_die("%s: %p lies in allocation %u (%zu bytes), which was freed", what, p, b->serial, b->bytes);
 	const size_t off = static_cast<size_t>(static_cast<const char *>(p) - b->at);
 	if (bytes > b->bytes - off)
-		cudasim_die("%s: %zu bytes from offset %zu of allocation %u, which has %zu", what, bytes, off, b->serial, b->bytes);
+		cudasim_die("%s: %zu bytes from offset %zu of allocation %u, which has %zu", what, bytes, off,
+			    b->serial, b->bytes);
 	return b;
 }
 
-/* --- cudaHostRegister ------------------------------------------------------------------------------------------------ */
+/* --- cudaHostRegister ------------------------------------------------------------------------------------ */
 
 bool heap_register(void *p, size_t bytes)
 {

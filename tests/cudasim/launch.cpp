@@ -58,12 +58,13 @@ static bool inside(const void *p, const void *object, size_t bytes)
 
 bool sim_is_kernel_state(const void *p)
 {
-	return inside(p, params, sizeof params) || inside(p, &cudasim_self, sizeof cudasim_self) || sim_in_fiber_record(p) ||
-	       inside(p, &cudasim_block_index, sizeof cudasim_block_index) ||
-	       inside(p, &cudasim_block_dim, sizeof cudasim_block_dim) || inside(p, &cudasim_grid_dim, sizeof cudasim_grid_dim);
+	return inside(p, params, sizeof params) || inside(p, &cudasim_self, sizeof cudasim_self) ||
+	       sim_in_fiber_record(p) || inside(p, &cudasim_block_index, sizeof cudasim_block_index) ||
+	       inside(p, &cudasim_block_dim, sizeof cudasim_block_dim) ||
+	       inside(p, &cudasim_grid_dim, sizeof cudasim_grid_dim);
 }
 
-/* --- attributes of kernels ------------------------------------------------------------------------------------------- */
+/* --- attributes of kernels ------------------------------------------------------------------------------- */
 
 struct kernel_limit {
 	const void *kernel;
@@ -89,7 +90,7 @@ void sim_set_dynamic_limit(const void *kernel, size_t bytes)
 	limits.push_back({kernel, bytes});
 }
 
-/* --- shared memory --------------------------------------------------------------------------------------------------- */
+/* --- shared memory --------------------------------------------------------------------------------------- */
 
 static void unpoison(void)
 {
@@ -127,7 +128,8 @@ static void end_shared(void)
 		const size_t end = i + 1 < n_slots ? slots[i + 1].off : arena_used;
 		for (size_t at = s->off + s->bytes; at < end; at++)
 			if (static_cast<unsigned char>(arena[at]) != RED_BYTE)
-				cudasim_die("shared memory: written %zu bytes past the end of %s (%zu bytes) in kernel %s, block %llu",
+				cudasim_die("shared memory: written %zu bytes past the end of %s (%zu bytes) in kernel "
+					    "%s, block %llu",
 					    at - s->off - s->bytes, s->name, s->bytes, sim_current.kernel_name,
 					    static_cast<unsigned long long>(sim_current.linear));
 	}
@@ -137,7 +139,8 @@ static void *new_slot(size_t bytes, const char *name, cudasim_place at)
 {
 	static_used += (bytes + 15) / 16 * 16;
 	if (static_used > STATIC_LIMIT)
-		cudasim_die("%s:%d: %zu bytes of static shared memory, the limit is %d", at.file, at.line, static_used, STATIC_LIMIT);
+		cudasim_die("%s:%d: %zu bytes of static shared memory, the limit is %d", at.file, at.line, static_used,
+			    STATIC_LIMIT);
 	if (n_slots == MAX_SLOTS)
 		cudasim_die("%s:%d: more than %d shared arrays in one kernel", at.file, at.line, MAX_SLOTS);
 	const size_t off = arena_used;
@@ -157,7 +160,8 @@ void *cudasim_shared(cudasim_slot *slot, size_t bytes, const char *name, cudasim
 void *cudasim_dyn_shared(void)
 {
 	if (!dynamic_bytes)
-		cudasim_die("kernel %s uses dynamic shared memory, but was launched with none", sim_current.kernel_name);
+		cudasim_die("kernel %s uses dynamic shared memory, but was launched with none",
+			    sim_current.kernel_name);
 	return arena;
 }
 
@@ -190,7 +194,7 @@ void cudasim_atomic(void *p, unsigned bytes)
 	check_atomic(p, bytes);
 }
 
-/* --- cp.async -------------------------------------------------------------------------------------------------------- */
+/* --- cp.async -------------------------------------------------------------------------------------------- */
 
 /* Copies happen at the wait, not at the issue: what is read before it is poison. */
 struct cudasim_copy {
@@ -208,14 +212,17 @@ void cudasim_cp_async(void *shared, const void *global, int bytes, int n_valid, 
 	if (n_valid < 0 || n_valid > bytes)
 		cudasim_die("cp.async at %s:%d: %d of %d bytes", at.file, at.line, n_valid, bytes);
 	if (reinterpret_cast<uintptr_t>(global) % static_cast<unsigned>(bytes))
-		cudasim_die("cp.async at %s:%d: global address %p is not a multiple of %d", at.file, at.line, global, bytes);
+		cudasim_die("cp.async at %s:%d: global address %p is not a multiple of %d", at.file, at.line, global,
+			    bytes);
 	if (n_valid && !heap_in_device_region(global))
 		cudasim_die("cp.async at %s:%d: %p is not device memory", at.file, at.line, global);
 	if (!f->copies)
 		f->copies = copies[f->index];
 	if (f->n_copies == MAX_COPIES)
-		cudasim_die("cp.async at %s:%d: more than %d copies of one thread under way", at.file, at.line, MAX_COPIES);
-	f->copies[f->n_copies++] = {static_cast<char *>(shared), static_cast<const char *>(global), bytes, n_valid, f->n_commits};
+		cudasim_die("cp.async at %s:%d: more than %d copies of one thread under way", at.file, at.line,
+			    MAX_COPIES);
+	f->copies[f->n_copies++] = {static_cast<char *>(shared), static_cast<const char *>(global), bytes, n_valid,
+				    f->n_commits};
 	memset(shared, POISON_BYTE, static_cast<size_t>(bytes));
 	check_in_flight(shared, static_cast<size_t>(bytes), true);
 }
@@ -248,7 +255,7 @@ void cudasim_cp_wait(int n_left)
 		memmove(f->copies, f->copies + done, f->n_copies * sizeof *f->copies);
 }
 
-/* --- launches -------------------------------------------------------------------------------------------------------- */
+/* --- launches -------------------------------------------------------------------------------------------- */
 
 static void require_fits(const cudasim_launch_args &a)
 {
@@ -256,18 +263,18 @@ static void require_fits(const cudasim_launch_args &a)
 	const char *file = a.at.file;
 	const int line = a.at.line;
 	if (!threads || threads > 1024 || a.block.x > 1024 || a.block.y > 1024 || a.block.z > 64)
-		cudasim_die("%s:%d: kernel %s with blocks of %u x %u x %u threads", file, line, a.kernel_name, a.block.x, a.block.y,
-			    a.block.z);
+		cudasim_die("%s:%d: kernel %s with blocks of %u x %u x %u threads", file, line, a.kernel_name,
+			    a.block.x, a.block.y, a.block.z);
 	if (!a.grid.x || !a.grid.y || !a.grid.z || a.grid.x > 0x7fffffffu || a.grid.y > 65535 || a.grid.z > 65535)
-		cudasim_die("%s:%d: kernel %s with a grid of %u x %u x %u blocks", file, line, a.kernel_name, a.grid.x, a.grid.y,
-			    a.grid.z);
+		cudasim_die("%s:%d: kernel %s with a grid of %u x %u x %u blocks", file, line, a.kernel_name, a.grid.x,
+			    a.grid.y, a.grid.z);
 	if (a.smem > sim_dynamic_limit(a.kernel))
 		cudasim_die("%s:%d: kernel %s with %zu bytes of dynamic shared memory, it may have %zu "
 			    "(cudaFuncAttributeMaxDynamicSharedMemorySize)",
 			    file, line, a.kernel_name, a.smem, sim_dynamic_limit(a.kernel));
 	if (a.params_bytes > PARAMS_LIMIT)
-		cudasim_die("%s:%d: kernel %s takes %zu bytes of parameters, the limit is %d", file, line, a.kernel_name,
-			    a.params_bytes, PARAMS_LIMIT);
+		cudasim_die("%s:%d: kernel %s takes %zu bytes of parameters, the limit is %d", file, line,
+			    a.kernel_name, a.params_bytes, PARAMS_LIMIT);
 }
 
 void cudasim_launch_kernel(const cudasim_launch_args &a)

@@ -84,7 +84,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t h)
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-/* --- descriptors ----------------------------------------------------------------------------------------------------- */
+/* --- descriptors ----------------------------------------------------------------------------------------- */
 
 /* Attributes come as bytes; a size that is not the attribute's would be read wrongly by the library too. */
 template <class T> static T value_of(const void *value, size_t bytes, const char *attr)
@@ -186,8 +186,12 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t l, cublas
 		l->order = static_cast<cublasLtOrder_t>(v);
 		return CUBLAS_STATUS_SUCCESS;
 	}
-	case CUBLASLT_MATRIX_LAYOUT_ROWS: l->rows = value_of<uint64_t>(value, bytes, "ROWS"); return CUBLAS_STATUS_SUCCESS;
-	case CUBLASLT_MATRIX_LAYOUT_COLS: l->cols = value_of<uint64_t>(value, bytes, "COLS"); return CUBLAS_STATUS_SUCCESS;
+	case CUBLASLT_MATRIX_LAYOUT_ROWS:
+		l->rows = value_of<uint64_t>(value, bytes, "ROWS");
+		return CUBLAS_STATUS_SUCCESS;
+	case CUBLASLT_MATRIX_LAYOUT_COLS:
+		l->cols = value_of<uint64_t>(value, bytes, "COLS");
+		return CUBLAS_STATUS_SUCCESS;
 	case CUBLASLT_MATRIX_LAYOUT_LD: l->ld = value_of<int64_t>(value, bytes, "LD"); return CUBLAS_STATUS_SUCCESS;
 	case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
 		l->n_batch = value_of<int32_t>(value, bytes, "BATCH_COUNT");
@@ -216,7 +220,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 						    size_t bytes)
 {
 	if (attr >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES && attr <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)
-		p->align[attr - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES] = value_of<uint32_t>(value, bytes, "MIN_ALIGNMENT");
+		p->align[attr - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES] =
+			value_of<uint32_t>(value, bytes, "MIN_ALIGNMENT");
 	else if (attr == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
 		p->workspace_bytes = value_of<uint64_t>(value, bytes, "MAX_WORKSPACE_BYTES");
 	else if (attr == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
@@ -226,7 +231,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-/* --- what fits together ---------------------------------------------------------------------------------------------- */
+/* --- what fits together ---------------------------------------------------------------------------------- */
 
 static uint64_t op_rows(const layout &l, cublasOperation_t t)
 {
@@ -267,11 +272,13 @@ static cublasStatus_t fits(const cublasLtMatmulDescOpaque &t, const layout &a, c
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-/* --- algorithms ------------------------------------------------------------------------------------------------------ */
+/* --- algorithms ------------------------------------------------------------------------------------------ */
 
 static size_t workspace_needed(const layout &d, int n_split)
 {
-	return n_split == 1 ? 0 : d.rows * d.cols * static_cast<size_t>(d.n_batch) * static_cast<size_t>(n_split) * sizeof(float);
+	return n_split == 1 ? 0
+			    : d.rows * d.cols * static_cast<size_t>(d.n_batch) * static_cast<size_t>(n_split) *
+				      sizeof(float);
 }
 
 static cublasLtMatmulAlgo_t make_algo(unsigned id, const uint32_t align[4])
@@ -286,7 +293,8 @@ static cublasLtMatmulAlgo_t make_algo(unsigned id, const uint32_t align[4])
 
 static bool algo_ok(const cublasLtMatmulAlgo_t *algo, uint64_t k)
 {
-	return algo->data[0] == ALGO_MAGIC && algo->data[1] < N_ALGO && k >= static_cast<uint64_t>(splits[algo->data[1]]);
+	return algo->data[0] == ALGO_MAGIC && algo->data[1] < N_ALGO &&
+	       k >= static_cast<uint64_t>(splits[algo->data[1]]);
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a,
@@ -324,8 +332,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
 }
 
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
-						    cublasLtMatmulAlgoConfigAttributes_t attr, void *value, size_t bytes,
-						    size_t *written)
+						    cublasLtMatmulAlgoConfigAttributes_t attr, void *value,
+						    size_t bytes, size_t *written)
 {
 	const int split = splits[algo->data[1] % N_ALGO];
 	uint32_t v = 0;
@@ -346,7 +354,7 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-/* --- the product ----------------------------------------------------------------------------------------------------- */
+/* --- the product ----------------------------------------------------------------------------------------- */
 
 static size_t type_bytes(cudaDataType_t t)
 {
@@ -381,12 +389,14 @@ static void touch(const void *p, const layout &l, int batch, bool write)
 	const uint64_t along = l.order == CUBLASLT_ORDER_COL ? l.rows : l.cols;
 	const char *q = matrix(p, l, batch);
 	for (uint64_t i = 0; i < lines; i++)
-		check_range(q + i * static_cast<uint64_t>(l.ld) * type_bytes(l.type), along * type_bytes(l.type), write);
+		check_range(q + i * static_cast<uint64_t>(l.ld) * type_bytes(l.type), along * type_bytes(l.type),
+			    write);
 }
 
 static float load(const void *p, size_t i, cudaDataType_t t)
 {
-	return t == CUDA_R_32F ? static_cast<const float *>(p)[i] : __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
+	return t == CUDA_R_32F ? static_cast<const float *>(p)[i]
+			       : __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
 }
 
 static void store(void *p, size_t i, cudaDataType_t t, float v)
@@ -420,7 +430,8 @@ static void run_batch(const product *x, int batch)
 {
 	const layout &d = x->d;
 	const uint64_t k = op_cols(x->a, x->desc.trans_a), split = static_cast<uint64_t>(x->n_split);
-	const gemm_operand a = operand(x->pa, x->a, x->desc.trans_a, batch), b = operand(x->pb, x->b, x->desc.trans_b, batch);
+	const gemm_operand a = operand(x->pa, x->a, x->desc.trans_a, batch),
+			   b = operand(x->pb, x->b, x->desc.trans_b, batch);
 	std::vector<float> sum(d.rows * d.cols);
 	for (uint64_t part = 0; part < split; part++) {
 		std::vector<float> c(d.rows * d.cols);
@@ -466,8 +477,8 @@ static void require_disjoint(const product *x)
 	const char *in[] = {static_cast<const char *>(x->pa), static_cast<const char *>(x->pb)};
 	const layout *l[] = {&x->a, &x->b};
 	for (int i = 0; i < 2; i++)
-		if (in[i] < d + span(x->d) * type_bytes(x->d.type) && d < in[i] + span(*l[i]) * type_bytes(l[i]->type) &&
-		    x->d.n_batch == 1)
+		if (in[i] < d + span(x->d) * type_bytes(x->d.type) &&
+		    d < in[i] + span(*l[i]) * type_bytes(l[i]->type) && x->d.n_batch == 1)
 			cudasim_die("cublasLtMatmul: the result overlaps %c", "AB"[i]);
 }
 
@@ -482,8 +493,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const 
 		return CUBLAS_STATUS_NOT_INITIALIZED;
 	if (cublasStatus_t bad = fits(*d, *a, *b, *c, *out))
 		return bad;
-	const uint32_t element[4] = {static_cast<uint32_t>(type_bytes(a->type)), static_cast<uint32_t>(type_bytes(b->type)),
-				     static_cast<uint32_t>(type_bytes(c->type)), static_cast<uint32_t>(type_bytes(out->type))};
+	const uint32_t element[4] = {
+		static_cast<uint32_t>(type_bytes(a->type)), static_cast<uint32_t>(type_bytes(b->type)),
+		static_cast<uint32_t>(type_bytes(c->type)), static_cast<uint32_t>(type_bytes(out->type))};
 	const cublasLtMatmulAlgo_t chosen = algo ? *algo : make_algo(0, element);
 	if (!algo_ok(&chosen, op_cols(*a, d->trans_a)))
 		return CUBLAS_STATUS_NOT_SUPPORTED;

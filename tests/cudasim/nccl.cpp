@@ -12,7 +12,7 @@ static int meeting_tag(int number)
 	return 2 * number + 1;
 }
 
-/* --- versions, errors ------------------------------------------------------------------------------------------------ */
+/* --- versions, errors ------------------------------------------------------------------------------------ */
 
 ncclResult_t ncclGetVersion(int *version)
 {
@@ -41,7 +41,7 @@ const char *ncclGetLastError(ncclComm_t)
 	return "";
 }
 
-/* --- communicators --------------------------------------------------------------------------------------------------- */
+/* --- communicators --------------------------------------------------------------------------------------- */
 
 /* What the unique id says: the process that collects the table of members. */
 struct meeting {
@@ -72,8 +72,8 @@ static void enter(table *t, const introduction &o, int n_rank)
 {
 	const size_t n = static_cast<size_t>(n_rank), rank = static_cast<size_t>(o.rank);
 	if (o.n_rank != n_rank || rank >= n || (*t)[rank] >= 0)
-		cudasim_die("ncclCommInitRank: process %d comes as rank %d of %d to a communicator of %d", o.process, o.rank,
-			    o.n_rank, n_rank);
+		cudasim_die("ncclCommInitRank: process %d comes as rank %d of %d to a communicator of %d", o.process,
+			    o.rank, o.n_rank, n_rank);
 	(*t)[rank] = o.process;
 	(*t)[n] = std::max((*t)[n], o.context);
 }
@@ -244,8 +244,8 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
 
 static void enqueue_group(cudaStream_t s, const std::vector<collective> &group)
 {
-	sim_enqueue_bytes(s, OP_COLLECTIVE, collective_name(group[0].kind), CUDASIM_NOWHERE, collective_run, group.data(),
-			  group.size() * sizeof group[0]);
+	sim_enqueue_bytes(s, OP_COLLECTIVE, collective_name(group[0].kind), CUDASIM_NOWHERE, collective_run,
+			  group.data(), group.size() * sizeof group[0]);
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *error)
@@ -280,7 +280,7 @@ ncclResult_t ncclCommCuDevice(const ncclComm_t, int *device)
 	return cudaGetDevice(device) ? ncclUnhandledCudaError : ncclSuccess;
 }
 
-/* --- groups ---------------------------------------------------------------------------------------------------------- */
+/* --- groups ---------------------------------------------------------------------------------------------- */
 
 static int group_depth;
 static std::vector<collective> &group = *new std::vector<collective>;

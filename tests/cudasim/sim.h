@@ -24,7 +24,7 @@
 
 #include "cuda_runtime.h"
 
-/* --- settings, from the environment: README.md ---------------------------------------------------------------------- */
+/* --- settings, from the environment: README.md ----------------------------------------------------------- */
 
 enum thread_order { THREADS_FORWARD, THREADS_REVERSE, THREADS_RANDOM };
 enum stream_order { STREAMS_EAGER, STREAMS_LAZY, STREAMS_AHEAD, STREAMS_RANDOM };
@@ -47,7 +47,7 @@ struct sim_random {
 };
 extern sim_random sim_thread_random, sim_stream_random;
 
-/* --- messages ------------------------------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------------------- */
 
 /* Who runs: "kernel NAME, block (..), thread (..)" or "host code". */
 const char *sim_who(void);
@@ -57,7 +57,7 @@ const char *sim_line_of(const void *pc);
 const char *sim_place_of(cudasim_place at, const void *caller);
 const void *sim_caller(void); /* of the API call under way */
 
-/* --- one lock for the API ------------------------------------------------------------------------------------------- */
+/* --- one lock for the API -------------------------------------------------------------------------------- */
 
 /* The default argument is where the program called the API function that holds the lock. */
 struct sim_lock {
@@ -67,7 +67,7 @@ struct sim_lock {
 	sim_lock &operator=(const sim_lock &) = delete;
 };
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------------------- */
 
 enum block_kind { BLOCK_DEVICE, BLOCK_PINNED };
 
@@ -81,7 +81,7 @@ struct mem_block {
 
 mem_block *heap_alloc(block_kind kind, size_t bytes); /* null: out of memory */
 void heap_free(mem_block *b);			      /* dies where guard bytes were overwritten */
-mem_block *heap_find(const void *p);		      /* the block that p lies in or at the start of, freed or not; or null */
+mem_block *heap_find(const void *p); /* the block that p lies in or at the start of, freed or not; or null */
 mem_block *heap_near(const void *p);		      /* for messages: the last block that begins at or before p */
 bool heap_in_device_region(const void *p);
 bool heap_in_pinned_region(const void *p);
@@ -102,7 +102,7 @@ bool sim_is_kernel_state(const void *p);	       /* what the simulator keeps for 
 size_t sim_dynamic_limit(const void *kernel);
 void sim_set_dynamic_limit(const void *kernel, size_t bytes);
 
-/* --- operations and streams ------------------------------------------------------------------------------------------ */
+/* --- operations and streams ------------------------------------------------------------------------------ */
 
 enum op_kind { OP_KERNEL, OP_COPY, OP_SET, OP_HOST, OP_RECORD, OP_WAIT, OP_FREE, OP_LIBRARY, OP_COLLECTIVE };
 
@@ -130,10 +130,13 @@ struct sim_op {
 };
 
 /* Put an operation at the end of a stream, or into the graph that is being captured there. */
-template <class T> void sim_enqueue(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *), const T &data);
+template <class T>
+void sim_enqueue(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *),
+		 const T &data);
 void sim_enqueue_bytes(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *),
 		       const void *data, size_t bytes);
-template <class T> void sim_enqueue(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *), const T &data)
+template <class T>
+void sim_enqueue(cudaStream_t s, op_kind kind, const char *name, cudasim_place at, void (*run)(sim_op *), const T &data)
 {
 	static_assert(std::is_trivially_copyable<T>::value, "operations are copied byte by byte");
 	sim_enqueue_bytes(s, kind, name, at, run, &data, sizeof data);
@@ -144,7 +147,7 @@ cudaError_t sim_refuse_in_capture(const char *what); /* cudaSuccess unless some 
 cudaError_t sim_set_error(cudaError_t e); /* remembers it for cudaGetLastError and returns it */
 const sim_op *sim_current_op(void);
 
-/* --- kernels --------------------------------------------------------------------------------------------------------- */
+/* --- kernels --------------------------------------------------------------------------------------------- */
 
 void sim_run_kernel(sim_op *op); /* its data: cudasim_launch_args, then the parameters */
 
@@ -169,7 +172,7 @@ bool sim_in_fiber_record(const void *p);
 bool sim_on_stack_guard(const void *p);
 unsigned sim_warp_phase(void); /* operations of the running thread's full warp so far */
 
-/* --- the checker: nothing in other builds ---------------------------------------------------------------------------- */
+/* --- the checker: nothing in other builds ---------------------------------------------------------------- */
 
 #ifdef CUDASIM_CHECK
 void check_memory_new(const mem_block *b, bool by_operation);

@@ -20,7 +20,8 @@
 
 static std::vector<cudaStream_t> &streams = *new std::vector<cudaStream_t>;
 static std::vector<cudaEvent_t> &events = *new std::vector<cudaEvent_t>;
-static std::deque<sim_event_point> &collectives = *new std::deque<sim_event_point>; /* not yet run, in the host's order */
+static std::deque<sim_event_point> &collectives =
+	*new std::deque<sim_event_point>; /* not yet run, in the host's order */
 static const sim_op *running;
 static pthread_t first_thread;
 
@@ -34,12 +35,14 @@ const sim_op *sim_current_op(void)
 	return running;
 }
 
-/* --- which handles are alive ----------------------------------------------------------------------------------------- */
+/* --- which handles are alive ----------------------------------------------------------------------------- */
 
 void sim_require_stream(cudaStream_t s, const char *what)
 {
 	if (!s)
-		cudasim_die("%s on the default stream: it waits for other streams or they for it; use a stream of your own", what);
+		cudasim_die(
+			"%s on the default stream: it waits for other streams or they for it; use a stream of your own",
+			what);
 	for (cudaStream_t known : streams)
 		if (known == s)
 			return;
@@ -92,7 +95,7 @@ void sim_drop_event(cudaEvent_t e)
 	delete e;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------------------- */
 
 static bool point_reached(const sim_event_point &p)
 {
@@ -101,7 +104,8 @@ static bool point_reached(const sim_event_point &p)
 
 static bool can_run(cudaStream_t s)
 {
-	return !s->queue.empty() && !s->busy && (s->queue.front().kind != OP_WAIT || point_reached(s->queue.front().after));
+	return !s->queue.empty() && !s->busy &&
+	       (s->queue.front().kind != OP_WAIT || point_reached(s->queue.front().after));
 }
 
 static void run_front(cudaStream_t s)
@@ -226,7 +230,7 @@ bool sim_is_done(cudaStream_t s, uint64_t seq)
 	return true;
 }
 
-/* --- enqueueing ------------------------------------------------------------------------------------------------------ */
+/* --- enqueueing ------------------------------------------------------------------------------------------ */
 
 void sim_push(cudaStream_t s, sim_op op)
 {

@@ -56,7 +56,8 @@ void wire_send(wire_request *r, int to, int tag, const void *data, size_t bytes)
 	for (size_t off = 0; off < bytes; off += PIECE) {
 		const size_t n = bytes - off < PIECE ? bytes - off : PIECE;
 		p->requests.emplace_back();
-		MPI_Isend(from + off, static_cast<int>(n), MPI_BYTE, to, FIRST_TAG + tag, MPI_COMM_WORLD, &p->requests.back());
+		MPI_Isend(from + off, static_cast<int>(n), MPI_BYTE, to, FIRST_TAG + tag, MPI_COMM_WORLD,
+			  &p->requests.back());
 	}
 }
 
@@ -68,7 +69,8 @@ void wire_receive(wire_request *r, int from, int tag, void *data, size_t bytes)
 	for (size_t off = 0; off < bytes; off += PIECE) {
 		const size_t n = bytes - off < PIECE ? bytes - off : PIECE;
 		p->requests.emplace_back();
-		MPI_Irecv(to + off, static_cast<int>(n), MPI_BYTE, from, FIRST_TAG + tag, MPI_COMM_WORLD, &p->requests.back());
+		MPI_Irecv(to + off, static_cast<int>(n), MPI_BYTE, from, FIRST_TAG + tag, MPI_COMM_WORLD,
+			  &p->requests.back());
 	}
 }
 

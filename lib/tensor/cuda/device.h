@@ -72,7 +72,7 @@
 
 #endif
 
-/* --- bf16 ---------------------------------------------------------------------------------------------------------- */
+/* --- bf16 ------------------------------------------------------------------------------------------------ */
 
 typedef __nv_bfloat16 ax_bf16;
 
@@ -112,15 +112,26 @@ AX_DEVICE float ax_high_bf16(uint32_t two)
 	return __uint_as_float(two & 0xffff0000u);
 }
 
-/* --- 16-byte accesses ---------------------------------------------------------------------------------------------- */
+/* --- 16-byte accesses ------------------------------------------------------------------------------------ */
 
-/* p is aligned to 16 bytes. */
+/* p is aligned to 16 bytes; the tests see to it. */
+AX_DEVICE void ax_require_16(const void *p)
+{
+#ifndef __CUDACC__
+	if (reinterpret_cast<uintptr_t>(p) % 16)
+		cudasim_die("misaligned 16-byte access at %p", p);
+#else
+	(void)p;
+#endif
+}
 AX_DEVICE uint4 ax_ld16(const void *p)
 {
+	ax_require_16(p);
 	return *static_cast<const uint4 *>(p);
 }
 AX_DEVICE void ax_st16(void *p, uint4 v)
 {
+	ax_require_16(p);
 	*static_cast<uint4 *>(p) = v;
 }
 
@@ -134,8 +145,10 @@ AX_DEVICE void ax_ld8(float (&x)[8], const ax_bf16 *p)
 AX_DEVICE void ax_ld8(float (&x)[8], const float *p)
 {
 	uint4 a = ax_ld16(p), b = ax_ld16(p + 4);
-	x[0] = __uint_as_float(a.x), x[1] = __uint_as_float(a.y), x[2] = __uint_as_float(a.z), x[3] = __uint_as_float(a.w);
-	x[4] = __uint_as_float(b.x), x[5] = __uint_as_float(b.y), x[6] = __uint_as_float(b.z), x[7] = __uint_as_float(b.w);
+	x[0] = __uint_as_float(a.x), x[1] = __uint_as_float(a.y), x[2] = __uint_as_float(a.z),
+	x[3] = __uint_as_float(a.w);
+	x[4] = __uint_as_float(b.x), x[5] = __uint_as_float(b.y), x[6] = __uint_as_float(b.z),
+	x[7] = __uint_as_float(b.w);
 }
 AX_DEVICE void ax_st8(ax_bf16 *p, const float (&x)[8])
 {
@@ -147,13 +160,15 @@ AX_DEVICE void ax_st8(ax_bf16 *p, const float (&x)[8])
 AX_DEVICE void ax_st8(float *p, const float (&x)[8])
 {
 	uint4 a, b;
-	a.x = __float_as_uint(x[0]), a.y = __float_as_uint(x[1]), a.z = __float_as_uint(x[2]), a.w = __float_as_uint(x[3]);
-	b.x = __float_as_uint(x[4]), b.y = __float_as_uint(x[5]), b.z = __float_as_uint(x[6]), b.w = __float_as_uint(x[7]);
+	a.x = __float_as_uint(x[0]), a.y = __float_as_uint(x[1]), a.z = __float_as_uint(x[2]),
+	a.w = __float_as_uint(x[3]);
+	b.x = __float_as_uint(x[4]), b.y = __float_as_uint(x[5]), b.z = __float_as_uint(x[6]),
+	b.w = __float_as_uint(x[7]);
 	ax_st16(p, a);
 	ax_st16(p + 4, b);
 }
 
-/* --- warp and block reductions ------------------------------------------------------------------------------------- */
+/* --- warp and block reductions --------------------------------------------------------------------------- */
 
 /*
  * Every lane gets the sum (maximum) over the warp. The order is that of the butterfly 16, 8, 4, 2, 1 on both sides, so
@@ -236,7 +251,7 @@ template <class T> AX_DEVICE T ax_block_max(T x, T *part AX_AT)
 	return ax_warp_max(part[lane < n_warp ? lane : 0] AX_PASS);
 }
 
-/* --- PTX ----------------------------------------------------------------------------------------------------------- */
+/* --- PTX ------------------------------------------------------------------------------------------------- */
 
 /* 2^x, flushing denormals, to about 2 ulp. 2^-inf is 0. */
 AX_DEVICE float ax_exp2(float x)
@@ -262,7 +277,8 @@ AX_DEVICE float ax_exp2(float x)
 #ifdef __CUDACC__
 AX_DEVICE void ax_mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
-	asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+	asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+		     "{%0,%1,%2,%3};"
 		     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
 		     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
@@ -313,7 +329,10 @@ template <bool TRANS> AX_DEVICE void ax_ldmatrix(uint32_t (&r)[1], const void *r
 {
 	const unsigned p = static_cast<unsigned>(__cvta_generic_to_shared(row));
 	if (TRANS)
-		asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];" : "=r"(r[0]) : "r"(p) : "memory");
+		asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
+			     : "=r"(r[0])
+			     : "r"(p)
+			     : "memory");
 	else
 		asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];" : "=r"(r[0]) : "r"(p) : "memory");
 }
@@ -383,9 +402,11 @@ template <int BYTES> AX_DEVICE void ax_cp_async(void *shared, const void *global
 #ifdef __CUDACC__
 	const unsigned p = static_cast<unsigned>(__cvta_generic_to_shared(shared));
 	if (BYTES == 16)
-		asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(p), "l"(global), "r"(n_valid) : "memory");
+		asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(p), "l"(global), "r"(n_valid)
+			     : "memory");
 	else
-		asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(p), "l"(global), "n"(BYTES), "r"(n_valid)
+		asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(p), "l"(global), "n"(BYTES),
+			     "r"(n_valid)
 			     : "memory");
 #else
 	cudasim_cp_async(shared, global, BYTES, n_valid, at);

@@ -145,14 +145,15 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t h, cublasLtMatmulDesc_t 
 				       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t out,
 				       const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result);
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
-						    cublasLtMatmulAlgoConfigAttributes_t attr, void *value, size_t bytes,
-						    size_t *written);
+						    cublasLtMatmulAlgoConfigAttributes_t attr, void *value,
+						    size_t bytes, size_t *written);
 
 /* algo null: the heuristic's first for the actual alignment. alpha, beta: f32 on the host, read at the call. */
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const void *alpha, const void *pa,
 			      cublasLtMatrixLayout_t a, const void *pb, cublasLtMatrixLayout_t b, const void *beta,
 			      const void *pc, cublasLtMatrixLayout_t c, void *pd, cublasLtMatrixLayout_t out,
-			      const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes, cudaStream_t s);
+			      const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes,
+			      cudaStream_t s);
 
 #ifdef __cplusplus
 }

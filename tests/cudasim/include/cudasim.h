@@ -157,8 +157,8 @@ static CUDASIM_INLINE void cudasim_jump(cudasim_context *from, cudasim_context *
 		     : "+D"(from), "+S"(to)
 		     :
 		     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
-		       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
-		       "xmm14", "xmm15", CUDASIM_VECTOR_REGS "cc", "memory");
+		       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+		       "xmm13", "xmm14", "xmm15", CUDASIM_VECTOR_REGS "cc", "memory");
 }
 #endif
 

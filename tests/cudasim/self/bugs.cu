@@ -5,7 +5,7 @@
 
 enum { N = 256 };
 
-/* --- helpers --------------------------------------------------------------------------------------------------------- */
+/* --- helpers --------------------------------------------------------------------------------------------- */
 
 struct stream {
 	cudaStream_t s = new_stream();
@@ -80,7 +80,7 @@ static float mirrored(size_t i)
 	return static_cast<float>(N - 1 - i);
 }
 
-/* --- barriers -------------------------------------------------------------------------------------------------------- */
+/* --- barriers -------------------------------------------------------------------------------------------- */
 
 template <bool BUG> static __global__ void mirror(float *y, const float *x)
 {
@@ -178,7 +178,7 @@ static bool partial_barrier(bool bug)
 	return bug ? one_block(some_wait<true>, same_number) : one_block(some_wait<false>, same_number);
 }
 
-/* --- warp operations ------------------------------------------------------------------------------------------------- */
+/* --- warp operations ------------------------------------------------------------------------------------- */
 
 template <bool BUG> static __global__ void early_exit(float *y, const float *x)
 {
@@ -210,7 +210,7 @@ static bool source_outside_mask(bool bug)
 	return bug ? one_block(half_shuffle<true>, same_number) : one_block(half_shuffle<false>, same_number);
 }
 
-/* --- bounds, poison, alignment --------------------------------------------------------------------------------------- */
+/* --- bounds, poison, alignment --------------------------------------------------------------------------- */
 
 template <bool BUG> static __global__ void read_beyond(float *y, const float *x)
 {
@@ -320,7 +320,7 @@ static bool misaligned_load(bool bug)
 	return bug ? one_block(misaligned<true>, same_number) : one_block(misaligned<false>, same_number);
 }
 
-/* --- cp.async -------------------------------------------------------------------------------------------------------- */
+/* --- cp.async -------------------------------------------------------------------------------------------- */
 
 enum { COMPLETE, NO_WAIT, NO_BARRIER };
 template <int BUG> static __global__ void background(float *y, const float *x)
@@ -343,7 +343,7 @@ static bool cp_async_without_barrier(bool bug)
 	return bug ? one_block(background<NO_BARRIER>, mirrored) : one_block(background<COMPLETE>, mirrored);
 }
 
-/* --- blocks ---------------------------------------------------------------------------------------------------------- */
+/* --- blocks ---------------------------------------------------------------------------------------------- */
 
 template <bool BUG> static __global__ void add_up(float *sum)
 {
@@ -409,9 +409,11 @@ static bool last_block_without_fence(bool bug)
 	upload(x.p, counting(N), s);
 	must(cudaMemsetAsync(ticket.p, 0, 4, s));
 	if (bug)
-		AX_LAUNCH(last_block<true>, 4, 64, 0, s, floats(total), floats(part), static_cast<unsigned *>(ticket.p), static_cast<const float *>(x.p));
+		AX_LAUNCH(last_block<true>, 4, 64, 0, s, floats(total), floats(part), static_cast<unsigned *>(ticket.p),
+			  static_cast<const float *>(x.p));
 	else
-		AX_LAUNCH(last_block<false>, 4, 64, 0, s, floats(total), floats(part), static_cast<unsigned *>(ticket.p), static_cast<const float *>(x.p));
+		AX_LAUNCH(last_block<false>, 4, 64, 0, s, floats(total), floats(part),
+			  static_cast<unsigned *>(ticket.p), static_cast<const float *>(x.p));
 	return download<float>(total.p, 1, s)[0] == 255 * 128;
 }
 
@@ -432,7 +434,7 @@ static bool two_threads_one_byte(bool bug)
 	return download<unsigned char>(y.p, 32, s)[31] == 31;
 }
 
-/* --- host and streams ------------------------------------------------------------------------------------------------ */
+/* --- host and streams ------------------------------------------------------------------------------------ */
 
 static bool host_reads_early(bool bug)
 {
@@ -550,7 +552,7 @@ static bool kernel_touches_host(bool bug)
 	return download<float>(y.p, N, s) == counting(N);
 }
 
-/* --- graphs ---------------------------------------------------------------------------------------------------------- */
+/* --- graphs ---------------------------------------------------------------------------------------------- */
 
 /*
  * y = x on one stream, z = y on another that is forked from it and joined to it; launched twice, with x changed between.
@@ -606,12 +608,13 @@ static bool wait_in_capture(bool bug)
 	return graph(bug ? HOST_WAITS : GOOD_GRAPH);
 }
 
-/* --- limits ---------------------------------------------------------------------------------------------------------- */
+/* --- limits ---------------------------------------------------------------------------------------------- */
 
 static bool shared_without_attribute(bool bug)
 {
 	if (!bug)
-		must(cudaFuncSetAttribute(dynamic_overrun<false>, cudaFuncAttributeMaxDynamicSharedMemorySize, 64 * 1024));
+		must(cudaFuncSetAttribute(dynamic_overrun<false>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+					  64 * 1024));
 	return one_block(dynamic_overrun<false>, same_number, 64 * 1024);
 }
 
@@ -629,14 +632,16 @@ static bool wrong_direction(bool bug)
 	stream s;
 	device_array x(N * sizeof(float));
 	const std::vector<float> source = counting(N);
-	must(cudaMemcpyAsync(x.p, source.data(), N * sizeof(float), bug ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, s));
+	must(cudaMemcpyAsync(x.p, source.data(), N * sizeof(float),
+			     bug ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, s));
 	must(cudaStreamSynchronize(s));
 	return true;
 }
 
 const bug_case bug_cases[] = {
 	{"barrier missing between write and read", read_after_write, 'f', 'f', "race: read"},
-	{"barrier missing between read and write, in a loop", write_after_read, 'f', 'f', "race: write over what is read"},
+	{"barrier missing between read and write, in a loop", write_after_read, 'f', 'f',
+	 "race: write over what is read"},
 	{"barrier missing between many reads and a write", write_after_many_reads, 'f', 'f', "race: "},
 	{"__syncwarp missing in an exchange", missing_syncwarp, 'f', 'f', "race: read"},
 	{"barrier in both arms of a branch", divergent_barrier, 'f', 'f', "divergent barrier"},
@@ -650,7 +655,7 @@ const bug_case bug_cases[] = {
 	{"dynamic shared array overrun", dynamic_shared_overrun, 'f', 'f', "outside every shared array"},
 	{"shared memory nobody wrote", unwritten_shared, 'f', 'f', "nobody has written"},
 	{"global memory nobody wrote", unwritten_global, 'f', 'f', "nobody has written"},
-	{"misaligned 16-byte load", misaligned_load, '-', 'f', "misaligned"},
+	{"misaligned 16-byte load", misaligned_load, 'f', 'f', "misaligned"},
 	{"cp.async read before its wait", cp_async_without_wait, 'f', 'f', "cp.async"},
 	{"cp.async waited for, but no barrier", cp_async_without_barrier, 'f', 'f', "race: read"},
 	{"blocks add without atomics", add_without_atomics, '-', '-', "race: "},
@@ -661,7 +666,8 @@ const bug_case bug_cases[] = {
 	{"host reuses a staging buffer too early", staging_reused_early, 's', 's', "race: write over what is read"},
 	{"missing event wait", missing_event_wait, 's', 's', "race: read"},
 	{"event recorded before the work", event_before_work, 's', 's', "race: read"},
-	{"overwritten while another stream reads", write_after_two_streams_read, 's', 's', "race: write over what is read"},
+	{"overwritten while another stream reads", write_after_two_streams_read, 's', 's',
+	 "race: write over what is read"},
 	{"freed while another stream uses it", freed_while_used, 's', 's', "race: write over what is read"},
 	{"host code touches device memory", host_touches_device, '-', '-', "host code touches device memory"},
 	{"kernel touches host memory", kernel_touches_host, '-', '-', "kernel touches host memory"},

@@ -65,7 +65,8 @@ static void compare(const char *what, uint32_t first, uint32_t step)
 {
 	for (uint32_t i = 0; i < BATCH; i++)
 		if (a[i] != b[i] && n_bad++ < 10)
-			printf("# float 0x%08x to %s: ours 0x%04x, the toolkit's 0x%04x\n", first + i * step, what, a[i], b[i]);
+			printf("# float 0x%08x to %s: ours 0x%04x, the toolkit's 0x%04x\n", first + i * step, what,
+			       a[i], b[i]);
 }
 
 /* 65,536 floats whose bits are first, first + step, ... */
@@ -87,7 +88,8 @@ static void widen(const char *what)
 {
 	for (int i = 0; i < BATCH; i++)
 		if (memcmp(&fa[i], &fb[i], sizeof fa[i]) && n_bad++ < 10)
-			printf("# %s 0x%04x to float: ours %a, the toolkit's %a\n", what, static_cast<unsigned>(i), double(fa[i]), double(fb[i]));
+			printf("# %s 0x%04x to float: ours %a, the toolkit's %a\n", what, static_cast<unsigned>(i),
+			       double(fa[i]), double(fb[i]));
 }
 
 int main(int argc, char **)

@@ -40,7 +40,8 @@ static inline std::vector<float> numbers(size_t n, unsigned seed)
 {
 	std::vector<float> x(n);
 	for (float &v : x)
-		v = static_cast<float>(static_cast<int>((seed = seed * 1664525u + 1013904223u) >> 8) - (1 << 23)) * 0x1p-23f;
+		v = static_cast<float>(static_cast<int>((seed = seed * 1664525u + 1013904223u) >> 8) - (1 << 23)) *
+		    0x1p-23f;
 	return x;
 }
 

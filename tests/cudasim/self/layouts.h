@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 /* All arrays are on the device, indexed [lane][...]. */
-void wrap_mma(float *d /* [32][4], in and out */, const uint32_t *a /* [32][4] */, const uint32_t *b /* [32][2] */, cudaStream_t s);
+void wrap_mma(float *d /* [32][4], in and out */, const uint32_t *a /* [32][4] */, const uint32_t *b /* [32][2] */,
+	      cudaStream_t s);
 /*
  * ldmatrix of n = 1, 2, 4 matrices: tile holds 32 rows of 8 values, of which lane l points to row[l]. r [32][n].
  */

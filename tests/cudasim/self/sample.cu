@@ -46,7 +46,8 @@ void sample_rmsnorm_f32(float *y, const float *x, const float *w, float eps, int
  * c (M, N) f32 = a (M, K) b (N, K)^T: a warp for each 16 x 8 tile of c; tiles of K come through two shared buffers.
  * M, N, K multiples of 16, 8, 16. BUFFERS as a parameter only to show a template with a comma.
  */
-template <int TILE_K, int BUFFERS> static __global__ void matmul(float *c, const ax_bf16 *a, const ax_bf16 *b, int N, int K)
+template <int TILE_K, int BUFFERS>
+static __global__ void matmul(float *c, const ax_bf16 *a, const ax_bf16 *b, int N, int K)
 {
 	AX_DYN_SHARED(ax_bf16, tiles);
 	const unsigned lane = threadIdx.x;
@@ -57,9 +58,11 @@ template <int TILE_K, int BUFFERS> static __global__ void matmul(float *c, const
 	auto fetch = [&](int t) {
 		ax_bf16 *ta = sa + t % BUFFERS * 16 * TILE_K, *tb = sb + t % BUFFERS * 8 * TILE_K;
 		const size_t k = static_cast<size_t>(t) * TILE_K + lane % 2 * 8;
-		ax_cp_async<16>(ta + lane / 2 * TILE_K + lane % 2 * 8, a + (row0 + lane / 2) * static_cast<size_t>(K) + k);
+		ax_cp_async<16>(ta + lane / 2 * TILE_K + lane % 2 * 8,
+				a + (row0 + lane / 2) * static_cast<size_t>(K) + k);
 		if (lane < 16)
-			ax_cp_async<16>(tb + lane / 2 * TILE_K + lane % 2 * 8, b + (col0 + lane / 2) * static_cast<size_t>(K) + k);
+			ax_cp_async<16>(tb + lane / 2 * TILE_K + lane % 2 * 8,
+					b + (col0 + lane / 2) * static_cast<size_t>(K) + k);
 		ax_cp_commit();
 	};
 	fetch(0);
@@ -84,6 +87,6 @@ template <int TILE_K, int BUFFERS> static __global__ void matmul(float *c, const
 
 void sample_matmul(float *c, const void *a, const void *b, int M, int N, int K, cudaStream_t s)
 {
-	AX_LAUNCH((matmul<16, 2>), dim3(static_cast<unsigned>(N) / 8, static_cast<unsigned>(M) / 16), 32, 2 * (16 + 8) * 16 * 2, s, c,
-		  static_cast<const ax_bf16 *>(a), static_cast<const ax_bf16 *>(b), N, K);
+	AX_LAUNCH((matmul<16, 2>), dim3(static_cast<unsigned>(N) / 8, static_cast<unsigned>(M) / 16), 32,
+		  2 * (16 + 8) * 16 * 2, s, c, static_cast<const ax_bf16 *>(a), static_cast<const ax_bf16 *>(b), N, K);
 }

@@ -56,10 +56,16 @@ static __global__ void nothing(float *y, int)
 }
 
 const speed_kernel speed_kernels[] = {
-	{"__syncthreads", [](float *y, int n, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(barriers, blocks, threads, 0, s, y, n); }},
-	{"__shfl_xor_sync", [](float *y, int n, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(shuffles, blocks, threads, 0, s, y, n); }},
-	{"ax_warp_sum", [](float *y, int n, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(warp_sums, blocks, threads, 0, s, y, n); }},
-	{"ax_mma", [](float *y, int n, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(products, blocks, threads, 0, s, y, n); }},
-	{"ax_ldmatrix x4", [](float *y, int n, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(matrices, blocks, threads, 0, s, y, n); }},
-	{"a thread without barriers", [](float *y, int, unsigned blocks, unsigned threads, cudaStream_t s) { AX_LAUNCH(nothing, blocks, threads, 0, s, y, 0); }},
+	{"__syncthreads", [](float *y, int n, unsigned blocks, unsigned threads,
+			     cudaStream_t s) { AX_LAUNCH(barriers, blocks, threads, 0, s, y, n); }},
+	{"__shfl_xor_sync", [](float *y, int n, unsigned blocks, unsigned threads,
+			       cudaStream_t s) { AX_LAUNCH(shuffles, blocks, threads, 0, s, y, n); }},
+	{"ax_warp_sum", [](float *y, int n, unsigned blocks, unsigned threads,
+			   cudaStream_t s) { AX_LAUNCH(warp_sums, blocks, threads, 0, s, y, n); }},
+	{"ax_mma", [](float *y, int n, unsigned blocks, unsigned threads,
+		      cudaStream_t s) { AX_LAUNCH(products, blocks, threads, 0, s, y, n); }},
+	{"ax_ldmatrix x4", [](float *y, int n, unsigned blocks, unsigned threads,
+			      cudaStream_t s) { AX_LAUNCH(matrices, blocks, threads, 0, s, y, n); }},
+	{"a thread without barriers", [](float *y, int, unsigned blocks, unsigned threads,
+					 cudaStream_t s) { AX_LAUNCH(nothing, blocks, threads, 0, s, y, 0); }},
 };

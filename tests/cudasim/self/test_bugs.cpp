@@ -18,8 +18,9 @@ struct mode {
 
 #if CUDASIM_FLAVOUR_PLAIN
 static const mode modes[] = {
-	{'f', "forward", "eager", "1"}, {'t', "reverse", "eager", "1"}, {'t', "random", "eager", "1"}, {'t', "random", "eager", "2"},
-	{'s', "forward", "lazy", "1"},	{'s', "forward", "ahead", "1"}, {'s', "random", "random", "3"},
+	{'f', "forward", "eager", "1"}, {'t', "reverse", "eager", "1"}, {'t', "random", "eager", "1"},
+	{'t', "random", "eager", "2"},	{'s', "forward", "lazy", "1"},	{'s', "forward", "ahead", "1"},
+	{'s', "random", "random", "3"},
 };
 #elif defined(__SANITIZE_THREAD__) || defined(CUDASIM_FLAVOUR_CHECK)
 static const mode modes[] = {{'c', "forward", "eager", "1"}};

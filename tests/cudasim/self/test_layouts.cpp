@@ -104,7 +104,8 @@ static bool mma_holds(void)
 	bool good = true;
 	for (unsigned i = 0; i < 16; i++)
 		for (unsigned j = 0; j < 8; j++)
-			good &= std::fabs(double(got[(i % 8 * 4 + j / 2) * 4 + i / 8 * 2 + j % 2]) - want[i][j]) <= 1e-5 * size[i][j];
+			good &= std::fabs(double(got[(i % 8 * 4 + j / 2) * 4 + i / 8 * 2 + j % 2]) - want[i][j]) <=
+				1e-5 * size[i][j];
 	return good;
 }
 
@@ -125,8 +126,10 @@ static bool ldmatrix_holds(int n, bool trans)
 	for (unsigned m = 0; m < static_cast<unsigned>(n); m++)
 		for (unsigned i = 0; i < 8; i++)
 			for (unsigned j = 0; j < 8; j++) {
-				const unsigned lane = trans ? j * 4 + i / 2 : i * 4 + j / 2, half = trans ? i % 2 : j % 2;
-				set_half(&want[lane * static_cast<unsigned>(n) + m], half, tile[(31 - 8 * m - i) * 8 + j]);
+				const unsigned lane = trans ? j * 4 + i / 2 : i * 4 + j / 2,
+					       half = trans ? i % 2 : j % 2;
+				set_half(&want[lane * static_cast<unsigned>(n) + m], half,
+					 tile[(31 - 8 * m - i) * 8 + j]);
 			}
 	return out.get() == want;
 }
@@ -240,9 +243,10 @@ static bool exp2_holds(void)
 
 static bool bf16_holds(void)
 {
-	const uint32_t bits[][2] = {{0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f818000, 0x3f82}, {0x3f808001, 0x3f81},
-				    {0x7f800000, 0x7f80}, {0xff800000, 0xff80}, {0x7f7fffff, 0x7f80}, {0x7fc00000, 0x7fff},
-				    {0xff800001, 0x7fff}, {0x80000000, 0x8000}, {0x00008000, 0x0000}, {0x00018000, 0x0002},
+	const uint32_t bits[][2] = {{0x3f800000, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f818000, 0x3f82},
+				    {0x3f808001, 0x3f81}, {0x7f800000, 0x7f80}, {0xff800000, 0xff80},
+				    {0x7f7fffff, 0x7f80}, {0x7fc00000, 0x7fff}, {0xff800001, 0x7fff},
+				    {0x80000000, 0x8000}, {0x00008000, 0x0000}, {0x00018000, 0x0002},
 				    {0x00000001, 0x0000}, {0x807fffff, 0x8080}};
 	const size_t n = sizeof bits / sizeof bits[0];
 	std::vector<float> x(n);

@@ -124,7 +124,8 @@ static double error_of(const problem &p, cublasLtHandle_t h, cudaStream_t s)
 	round_to(&d.value, p.out);
 	round_to(&bias, p.out);
 	const size_t workspace_bytes = 1 << 20;
-	device_array da(a.value.size() * 4), db(b.value.size() * 4), dd(d.value.size() * 4), dbias(p.m * 4), work(workspace_bytes);
+	device_array da(a.value.size() * 4), db(b.value.size() * 4), dd(d.value.size() * 4), dbias(p.m * 4),
+		work(workspace_bytes);
 	put(da.p, a.value, p.in, s);
 	put(db.p, b.value, p.in, s);
 	put(dd.p, d.value, p.out, s);
@@ -140,7 +141,8 @@ static double error_of(const problem &p, cublasLtHandle_t h, cudaStream_t s)
 						  sizeof workspace_bytes));
 	fine(cublasLtMatmulAlgoGetHeuristic(h, desc, la, lb, ld, ld, pref, 8, found, &n_found));
 	const cublasLtMatmulAlgo_t *algo = p.algo < 0 ? nullptr : &found[p.algo % n_found].algo;
-	fine(cublasLtMatmul(h, desc, &p.alpha, da.p, la, db.p, lb, &p.beta, dd.p, ld, dd.p, ld, algo, work.p, workspace_bytes, s));
+	fine(cublasLtMatmul(h, desc, &p.alpha, da.p, la, db.p, lb, &p.beta, dd.p, ld, dd.p, ld, algo, work.p,
+			    workspace_bytes, s));
 	const std::vector<float> got = get(dd.p, d.value.size(), p.out, s);
 	cublasLtMatmulPreferenceDestroy(pref);
 	cublasLtMatmulDescDestroy(desc);
@@ -153,8 +155,20 @@ static bool all_layouts(cudaDataType_t in, cudaDataType_t out, double limit, cub
 {
 	bool good = true;
 	for (unsigned bits = 0; bits < 32; bits++) {
-		problem p = {37, 41, CUDASIM_FLAVOUR_PLAIN ? 300 : 40, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0, (bits & 16) != 0,
-			     in, out, !(bits & 16), 1 + static_cast<int>(bits % 3), static_cast<int>(bits % 4) - 1, 0.5f,
+		problem p = {37,
+			     41,
+			     CUDASIM_FLAVOUR_PLAIN ? 300 : 40,
+			     (bits & 1) != 0,
+			     (bits & 2) != 0,
+			     (bits & 4) != 0,
+			     (bits & 8) != 0,
+			     (bits & 16) != 0,
+			     in,
+			     out,
+			     !(bits & 16),
+			     1 + static_cast<int>(bits % 3),
+			     static_cast<int>(bits % 4) - 1,
+			     0.5f,
 			     bits % 2 ? 1.0f : 0.0f};
 		const double e = error_of(p, h, s);
 		if (!(e < limit)) {
@@ -177,7 +191,8 @@ static void time_it(cublasLtHandle_t h, cudaStream_t s)
 	timespec t0, t1;
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	for (int i = 0; i < 5; i++)
-		fine(cublasLtMatmul(h, desc, &p.alpha, a.p, l, b.p, l, &p.beta, d.p, l, d.p, l, nullptr, nullptr, 0, s));
+		fine(cublasLtMatmul(h, desc, &p.alpha, a.p, l, b.p, l, &p.beta, d.p, l, d.p, l, nullptr, nullptr, 0,
+				    s));
 	must(cudaStreamSynchronize(s));
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	const double seconds = double(t1.tv_sec - t0.tv_sec) + double(t1.tv_nsec - t0.tv_nsec) * 1e-9;

@@ -64,7 +64,8 @@ static void all_kinds(ncclComm_t comm, cudaStream_t s)
 	fine(ncclAllGather(x.p, y.p, n, ncclFloat32, comm, s));
 	const std::vector<float> all = download<float>(y.p, n * ranks, s);
 	for (size_t i = 0; i < n * ranks; i++)
-		expect(all[i] == static_cast<float>(static_cast<int>(i / n) * 16 + static_cast<int>(i % n % 8)), "all-gather");
+		expect(all[i] == static_cast<float>(static_cast<int>(i / n) * 16 + static_cast<int>(i % n % 8)),
+		       "all-gather");
 	upload(x.p, converted<ax_bf16>(mine(n * ranks)), s);
 	fine(ncclReduceScatter(x.p, y.p, n, ncclBfloat16, ncclSum, comm, s));
 	const std::vector<ax_bf16> part = download<ax_bf16>(y.p, n, s);
@@ -114,7 +115,8 @@ static void case_nonblocking(void)
 	ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
 	config.blocking = 0;
 	ncclComm_t comm;
-	expect(ncclCommInitRankConfig(&comm, n_rank, shared_id(), rank, &config) == ncclInProgress, "init is in progress");
+	expect(ncclCommInitRankConfig(&comm, n_rank, shared_id(), rank, &config) == ncclInProgress,
+	       "init is in progress");
 	settle(comm);
 	device_array x(4);
 	upload(x.p, std::vector<float>(1, 1.0f), s);
@@ -208,8 +210,10 @@ static bool launch(int n, const char *name, const char *settings, std::string *t
 	const ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
 	exe[length > 0 ? length : 0] = '\0';
 	const char *mpirun = getenv("AX_MPIRUN");
-	snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 %s timeout 60 %s -n %d %s %s 2>&1", settings,
-		 mpirun && *mpirun ? mpirun : "mpirun --oversubscribe --bind-to none", n, exe, name);
+	snprintf(command, sizeof command,
+		 "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 %s timeout 60 "
+		 "%s -n %d %s %s 2>&1",
+		 settings, mpirun && *mpirun ? mpirun : "mpirun --oversubscribe --bind-to none", n, exe, name);
 	FILE *p = popen(command, "r");
 	text->clear();
 	while (p && fgets(line, sizeof line, p))

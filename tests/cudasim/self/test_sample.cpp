@@ -12,7 +12,8 @@ template <class T> static double rmsnorm_error(int N, int C, cudaStream_t s)
 	if (sizeof(T) == 2)
 		sample_rmsnorm_bf16(dy.p, dx.p, dw.p, 1e-5f, N, C, s);
 	else
-		sample_rmsnorm_f32(static_cast<float *>(dy.p), static_cast<float *>(dx.p), static_cast<float *>(dw.p), 1e-5f, N, C, s);
+		sample_rmsnorm_f32(static_cast<float *>(dy.p), static_cast<float *>(dx.p), static_cast<float *>(dw.p),
+				   1e-5f, N, C, s);
 	must(cudaGetLastError());
 	const std::vector<T> y = download<T>(dy.p, n, s);
 	double worst = 0;

@@ -36,7 +36,8 @@ int main(void)
 		double ns[3];
 		const unsigned threads[3] = {128, 256, 1024};
 		for (int j = 0; j < 3; j++)
-			ns[j] = ns_each(&speed_kernels[i], n, last ? 2000 : 10, threads[j], static_cast<float *>(y.p), s);
+			ns[j] = ns_each(&speed_kernels[i], n, last ? 2000 : 10, threads[j], static_cast<float *>(y.p),
+					s);
 		printf("# %-26s %6.1f %6.1f %6.1f\n", speed_kernels[i].name, ns[0], ns[1], ns[2]);
 		barrier = i ? barrier : ns[1];
 	}
