@@ -43,7 +43,7 @@ rule "launches only by AX_LAUNCH" '<<<|cudaLaunchKernel' "$device"
 rule "shared memory only by AX_SHARED and AX_DYN_SHARED" '__shared__' "$device"
 rule "inline assembly only in device.h" '(^|[^_[:alnum:]])_*asm_*([^_[:alnum:]]|$)' "$device"
 rule "16-byte accesses only by device.h's functions" '(_cast< *(const *)?|\( *(const *)?)(u?int4|float4|double2|u?longlong2) *\*' "$device"
-rule "warp operations name the full warp" '__(shfl(_up|_down|_xor)?|ballot|any|all)_sync\( *[^A ]|__syncwarp\( *[^) ]|__activemask' "$device"
+rule "warp operations name the full warp" '__(shfl(_up|_down|_xor)?|ballot|any|all)_sync\( *[^A ]|__syncwarp\( *[^)A ]|__activemask' "$device"
 rule "nothing on the default stream" 'cuda(Memcpy|Memcpy2D|Memset|StreamCreate) *\(|cudaStream(Legacy|PerThread)|cudaMemcpy(To|From)Symbol'
 rule "no constant, managed or texture memory" '__constant__|__managed__|cudaMallocManaged|tex[123]D|cudaTextureObject_t'
 rule "no libraries of device code" 'cooperative_groups|<(cub|thrust|cuda|cute|cutlass)/'
