@@ -29,8 +29,10 @@ int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], str
 {
 	const char *name = o->device ? o->device : "auto";
 	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda"), missing;
+	struct ax_dev_opt here = *o; /* "auto" asks what is here, also for a plan */
 	struct ax_err no = { 0 };
 
+	here.plan = false;
 	why[0] = '\0';
 	memset(d, 0, sizeof(*d));
 	if (!cpu && !cuda && strcmp(name, "auto"))
@@ -38,7 +40,7 @@ int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], str
 	if (cuda)
 		return cuda_open(d, o, &missing, e);
 	if (!cpu) {
-		if (!cuda_open(d, o, &missing, &no))
+		if (!cuda_open(d, &here, &missing, &no))
 			return 0;
 		if (!missing)
 			snprintf(why, 256, "%.200s: using the CPU", no.msg);

@@ -23,6 +23,7 @@ struct ax_dev_opt {
 	bool deterministic;         /* on a GPU: no kernel whose result depends on timing */
 	bool measure;               /* on a GPU: choose algorithms by the clock (one rank does; the others get its ax_dev.tuning) */
 	const char *plugin_dir;     /* NULL: the program's own */
+	bool plan;                  /* only act, name, memory and ops->scratch_bytes are wanted: "cuda" needs no GPU then */
 };
 
 /*

@@ -223,7 +223,7 @@ struct ax_dev {
 	size_t memory;     /* bytes of its own that are free at the start; 0: it works in the host's memory */
 	/* Frees impl. NULL: not open. */
 	void (*close)(struct ax_dev *d);
-	/* ax_dev_wire() of tensor/device.h; NULL: the host's communicator serves. */
+	/* ax_dev_wire() of tensor/device.h; NULL: it works in the host's memory, and the host's communicator serves. */
 	int (*wire)(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e);
 	/*
 	 * What the device has chosen or measured so far (algorithms of matrix products), as text (tensor/tuning.h): its bytes, of

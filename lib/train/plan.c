@@ -83,9 +83,16 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 	ax_model_shape(env->desc, p->n_token, &shape);
 	if (env->dev->ops)
 		p->device_scratch = env->dev->ops->scratch_bytes(env->dev, &shape);
+	p->gpu = env->dev->wire != NULL;
 	p->program = AX_PROGRAM_BYTES;
+	if (p->gpu) { /* sums over ranks are made there, by others' rules */
+		p->dist.total_bytes -= p->dist.comm_bytes;
+		p->dist.comm_bytes = n_rank > 1 ? AX_NCCL_BYTES : 0;
+		p->context = AX_CONTEXT_BYTES;
+		AX_TRY(add(&p->dist.total_bytes, p->dist.comm_bytes, e));
+	}
 	p->total = p->dist.total_bytes;
-	AX_TRY(add(&p->total, p->program, e));
+	AX_TRY(add(&p->total, p->gpu ? p->context : p->program, e));
 	AX_TRY(add(&p->total, p->model.activation_bytes, e));
 	AX_TRY(add(&p->total, p->model.scratch_bytes, e));
 	AX_TRY(add(&p->total, p->model.input_bytes, e));

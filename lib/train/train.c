@@ -139,10 +139,10 @@ static int adopt_state(struct ax_train *t, struct ax_err *e)
 	return 0;
 }
 
-/* A device with memory of its own: does the run fit? All of the plan but the program is there. */
+/* A device with memory of its own: does the run fit? What the driver has taken already is not asked for again. */
 static int check_memory(const struct ax_train *t, struct ax_err *e)
 {
-	size_t need = t->plan.total - t->plan.program, have = t->env.dev->memory;
+	size_t need = t->plan.total - t->plan.context, have = t->env.dev->memory;
 	char a[32], b[32];
 
 	if (!have || need <= have)

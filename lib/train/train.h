@@ -88,6 +88,13 @@ struct ax_train_opt {
 /* What a rank takes before it has a model: measured 35 MiB alone, 60 MiB under Open MPI. */
 #define AX_PROGRAM_BYTES ((size_t)64 << 20)
 
+/*
+ * What the driver and the libraries take of a GPU before the program takes anything, and what NCCL takes for its two
+ * communicators: estimates on the safe side.
+ */
+#define AX_CONTEXT_BYTES ((size_t)512 << 20)
+#define AX_NCCL_BYTES ((size_t)512 << 20)
+
 struct ax_train_plan {
 	int64_t steps_per_epoch, total_steps, global_batch;
 	uint64_t n_pack, n_eval;
@@ -95,8 +102,10 @@ struct ax_train_plan {
 	struct ax_model_sizes model;
 	struct ax_dist_sizes dist;
 	size_t device_scratch;
-	size_t program;       /* code, libraries, buffers of MPI and of the index: AX_PROGRAM_BYTES */
-	size_t total;         /* bytes of one rank */
+	bool gpu;             /* the roles are in the memory of a device of its own: `total` is that of the device */
+	size_t program;       /* host: code, libraries, buffers of MPI and of the index: AX_PROGRAM_BYTES */
+	size_t context;       /* device: AX_CONTEXT_BYTES; taken before ax_dev.memory is asked for */
+	size_t total;         /* bytes of one rank; on a GPU without `program` */
 	uint64_t checkpoint_bytes;    /* on disk, one checkpoint */
 };
 

@@ -67,7 +67,7 @@ $(call sim_root,$(1))/lib/ax/libax-cuda.so: $(CUDA_OBJ_NAMES:%=$(B)/cudasim/$(1)
 	$$(Q)$$(SIM_CXX) -shared -pthread -Wl,--as-needed,-Bsymbolic,--exclude-libs,ALL $$(SIM_LINK_$(1)) -o $$@ $$^ -lxxhash -ldl
 $(call sim_root,$(1))/lib/ax/libax-mpi.so $(call sim_root,$(1))/bin/ax-train: $(call sim_root,$(1))/%: $(B)/%
 	@mkdir -p $$(@D)
-	$$(Q)cp $$< $$@
+	$$(Q)rm -f $$@ && cp $$< $$@
 endef
 $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 

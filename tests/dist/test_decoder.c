@@ -1,8 +1,8 @@
 /*
  * The real decoder under the strategies: losses and gradient norms of 1, 2, 3 and 4 ranks for the same global batches,
- * tied and untied, with empty micro-batches where the batch does not divide.
+ * tied and untied, with empty micro-batches where the batch does not divide; on the CPU, and on the simulated GPU.
  */
-#include "ranks.h"
+#include "sim_dev.h"
 
 #include <math.h>
 
@@ -92,7 +92,7 @@ static void step(struct ax_comm *c, struct ax_dist *s, struct ax_model *m, int v
 }
 
 static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum ax_strategy how, bool reshard,
-		  FILE *out)
+		  bool sim, FILE *out)
 {
 	struct ax_model_opt mo = {.n_token = N_TOKEN, .max_seg = 2, .recompute = AX_RECOMPUTE_NONE, .train = true};
 	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
@@ -101,6 +101,7 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	struct ax_units u;
 	struct ax_model *m;
 	struct ax_dist *s;
+	struct ax_comm *wire = c;
 	struct ax_dev dev;
 
 	RUN(ax_desc_load(&d, config, e));
@@ -108,9 +109,12 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	memset(d.layer_rope, d.layer_rope[0], sizeof(d.layer_rope));
 	memset(d.layer_window, d.layer_window[0], sizeof(d.layer_window));
 	RUN(ax_model_units(&d, &u, e));
-	RUN(ax_cpu_open(&dev, act, 1, 0, e));
+	if (sim)
+		sim_open(&dev, c, act, &wire);
+	else
+		RUN(ax_cpu_open(&dev, act, 1, 0, e));
 	RUN(ax_model_open(&m, &dev, &d, &u, &mo, e));
-	RUN(ax_dist_open(&s, c, c, &dev, &u, &o, e));
+	RUN(ax_dist_open(&s, c, wire, &dev, &u, &o, e));
 	src = (struct source){&d, &u};
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &src, e));
 	for (int i = 1; i <= N_STEP; i++)
@@ -118,11 +122,14 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	ax_dist_close(s);
 	ax_model_close(m);
 	ax_units_release(&u);
-	ax_cpu_close(&dev);
+	if (sim)
+		sim_close(&dev, wire);
+	else
+		ax_cpu_close(&dev);
 }
 
 /* N_STEP lines each of: f32 then bf16; for each config; DDP, FSDP, FSDP that keeps its weights. */
-static int train_all(const char *path)
+static int train_all(const char *path, bool sim)
 {
 	struct ax_comm *c = world(0, 0);
 	FILE *out = c->rank == 0 ? fopen(path, "w") : NULL;
@@ -131,7 +138,7 @@ static int train_all(const char *path)
 	for (int act = 0; act < 2; act++)
 		for (int i = 0; i < 2; i++)
 			for (int k = 0; k < 3; k++)
-				train(c, configs[i], act ? AX_BF16 : AX_F32, k ? AX_FSDP : AX_DDP, k == 1, out);
+				train(c, configs[i], act ? AX_BF16 : AX_F32, k ? AX_FSDP : AX_DDP, k == 1, sim, out);
 	if (out)
 		fclose(out);
 	ax_comm_close(c);
@@ -167,33 +174,68 @@ static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, i
 	return worst;
 }
 
+static double one[MAX_LINE][3], got[MAX_LINE][3];
+
+static void compare_file(const char *path, const char *what, int n_rank)
+{
+	const int half = 2 * 3 * N_STEP;
+	int n = read_lines(path, got);
+	double f32 = compare(one, got, n, 0, half), bf16 = compare(one, got, n, half, 2 * half);
+
+	ok(f32 < 1e-5, "f32: losses, norms and evaluations of %d %s, DDP and FSDP (%.1e)", n_rank, what, f32);
+	ok(bf16 < 2e-2, "bf16: the same (%.1e)", bf16);
+}
+
+static void test_sim(const char *dir, int n, const char *order, const char *devices)
+{
+	char path[64], args[96];
+
+	setenv("CUDASIM_STREAMS", order, 1);
+	setenv("CUDASIM_DEVICES", devices, 1);
+	snprintf(path, sizeof(path), "%s/sim", dir);
+	snprintf(args, sizeof(args), "%s sim", path);
+	remove(path);
+	if (ok(n == 1 ? train_all(path, true) == 0 : ranks_run(n, args), "%d simulated GPUs run, %s streams", n, order))
+		compare_file(path, "simulated GPUs", n);
+}
+
+static void test_sims(const char *dir)
+{
+	static const char *const order[] = {"random", "lazy", "ahead", "eager"};
+
+	if (!has_sim()) {
+		printf("ok %d - simulated GPUs # SKIP this build has no simulated plugin\n", ++test_number);
+		return;
+	}
+	test_sim(dir, 1, "lazy", "8");
+	for (int k = 0; k < (getenv("AX_LONG") ? 4 : 1); k++) {
+		test_sim(dir, 2, order[k], "8");
+		test_sim(dir, 4, order[(k + 1) % 4], "8");
+		if (getenv("AX_LONG"))
+			test_sim(dir, 3, order[(k + 2) % 4], "1"); /* on one GPU: through the host */
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static double one[MAX_LINE][3], got[MAX_LINE][3];
 	char dir[] = "/tmp/ax-test-XXXXXX", path[64], cmd[96];
-	const int half = 2 * 3 * N_STEP;
-	double f32, bf16;
-	int n;
 
 	if (argc > 1)
-		return train_all(argv[1]);
+		return train_all(argv[1], argc > 2);
 	RANKS_OR_SKIP("the decoder on several ranks");
 	if (!mkdtemp(dir))
 		return 1;
 	for (int r = 1; r <= 4; r++) {
 		snprintf(path, sizeof(path), "%s/%d", dir, r);
 		if (r == 1)
-			train_all(path);
+			train_all(path, false);
 		else if (!ok(ranks_run(r, path), "%d ranks run", r))
 			continue;
-		n = read_lines(path, r == 1 ? one : got);
 		if (r == 1)
-			memcpy(got, one, sizeof(got));
-		f32 = compare(one, got, n, 0, half);
-		bf16 = compare(one, got, n, half, 2 * half);
-		ok(f32 < 1e-5, "f32: losses, norms and evaluations of %d ranks, DDP and FSDP (%.1e)", r, f32);
-		ok(bf16 < 2e-2, "bf16: the same (%.1e)", bf16);
+			read_lines(path, one);
+		compare_file(path, "ranks", r);
 	}
+	test_sims(dir);
 	ok(one[N_STEP - 1][0] < one[0][0], "and the loss falls");
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
 	return system(cmd) != 0 || test_failed != 0;

@@ -18,23 +18,6 @@ static int open_comm(struct tool *t, struct ax_err *e)
 	return 0;
 }
 
-static int open_device(struct tool *t, struct ax_err *e)
-{
-	int wanted = (int)ax_conf_opt_int(&t->conf, "threads", 0);
-	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local,
-			       .deterministic = ax_conf_opt_flag(&t->conf, "deterministic"), .measure = t->comm->rank == 0};
-	char warning[256], why[256];
-
-	AX_TRY(tool_dtype(t, &o.act, e));
-	AX_TRY(ax_dist_threads(t->comm, wanted, &o.n_thread, warning, e));
-	if (warning[0])
-		ax_warn("%s", warning);
-	AX_TRY(ax_dev_open(&t->dev, &o, why, e));
-	if (why[0])
-		ax_info("%s", why);
-	return ax_dev_wire(&t->dev, t->comm, &t->wire, e);
-}
-
 static int prepare(struct tool *t, struct ax_err *e)
 {
 	bool plan = ax_conf_opt_flag(&t->conf, "plan");
@@ -49,7 +32,7 @@ static int prepare(struct tool *t, struct ax_err *e)
 	AX_TRY(ax_conf_check(&t->conf, e));
 	AX_TRY(tool_settings(t, e));
 	AX_TRY(tool_model(t, plan, e));
-	AX_TRY(open_device(t, e));
+	AX_TRY(tool_device(t, e));
 	t->opt.keys = ax_conf_resolved(&t->conf, AX_TOOL_TRAIN);
 	t->opt.extra = tool_write_extra;
 	t->opt.extra_ctx = t;
@@ -87,6 +70,14 @@ static int open_run(struct tool *t, struct ax_train **run, struct ax_err *e)
 	return 0;
 }
 
+/* After an error other ranks may never come to what the device waits in; its memory is freed only behind that. */
+static void close_run(struct tool *t, struct ax_train *run, int rc)
+{
+	if (rc && rc != AX_ESTOP)
+		ax_comm_give_up(t->wire);
+	ax_train_close(run);
+}
+
 static int evaluate(struct tool *t, struct ax_err *e)
 {
 	struct ax_train *run;
@@ -96,7 +87,7 @@ static int evaluate(struct tool *t, struct ax_err *e)
 
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_eval(run, &loss, &trained, e);
-	ax_train_close(run);
+	close_run(t, run, rc);
 	if (!rc && t->comm->rank == 0) {
 		printf("{\"eval_loss\": %.9g, \"trained_tokens\": %" PRIu64 "}\n", loss, trained);
 		if (fflush(stdout))
@@ -121,7 +112,7 @@ static int train(struct tool *t, struct ax_err *e)
 	ax_train_stats(run, &stats);
 	if (!rc)
 		tool_say_done(t, &stats);
-	ax_train_close(run);
+	close_run(t, run, rc);
 	return rc ? rc : tool_run_json(t, &stats, e);
 }
 
@@ -147,7 +138,7 @@ static void release(struct tool *t, int rc, const struct ax_err *e)
 	if (t->effective)
 		ax_effective_free(t->effective);
 	if (t->wire && t->wire != t->comm)
-		rc ? ax_comm_abandon(t->wire, e->msg) : ax_comm_close(t->wire);
+		rc && rc != AX_ESTOP ? ax_comm_abandon(t->wire, e->msg) : ax_comm_close(t->wire);
 	ax_dev_close(&t->dev);
 	if (t->loader)
 		ax_loader_close(t->loader);

@@ -38,8 +38,10 @@ static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p,
 {
 	char name[64];
 
-	fprintf(f, "memory of each of %d ranks (%s, compute %s, recomputation %s):\n", n_rank, ax_strategy_name(t->opt.strategy),
-		ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
+	if (p->gpu)
+		fprintf(f, "device: %s\n", t->dev.name);
+	fprintf(f, "%s of each of %d ranks (%s, compute %s, recomputation %s):\n", p->gpu ? "GPU memory" : "memory", n_rank,
+		ax_strategy_name(t->opt.strategy), ax_dtype_name(t->dev.act), recompute_name(t->opt.recompute));
 	snprintf(name, sizeof(name), "%s weights (%s)", t->opt.masters == AX_F32 ? "master" : "only", ax_dtype_name(t->opt.masters));
 	row(f, name, p->dist.master_bytes);
 	snprintf(name, sizeof(name), "moments (%s)", ax_dtype_name(t->opt.moments));
@@ -52,8 +54,15 @@ static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p,
 	row(f, "scratch of the model", p->model.scratch_bytes);
 	row(f, "scratch of the device", p->device_scratch);
 	row(f, "inputs", p->model.input_bytes);
-	row(f, "program and libraries", p->program);
+	if (p->gpu)
+		row(f, "context of the GPU (estimate)", p->context);
+	else
+		row(f, "program and libraries", p->program);
 	row(f, "total", p->total);
+	if (p->gpu && t->dev.memory)
+		row(f, "free on this GPU", t->dev.memory);
+	if (p->gpu)
+		row(f, "host memory beside it, at least", p->program);
 }
 
 /* A schedule that cannot be is said by --plan too. */
@@ -123,14 +132,16 @@ void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 {
 	char mem[32], state[160];
 
-	ax_info("%s: %.1f M parameters, %d rank%s, %s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
-		t->comm->n_rank > 1 ? "s" : "", ax_strategy_name(t->opt.strategy));
+	bool many = t->comm->n_rank > 1;
+
+	ax_info("%s: %.1f M parameters, %d rank%s, %s%s%s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
+		many ? "s" : "", ax_strategy_name(t->opt.strategy), many ? ", communication: " : "", many ? t->wire->name : "");
 	ax_info("device: %s; compute %s, %s; recomputation %s; %s", t->dev.name, ax_dtype_name(t->dev.act),
 		state_name(t, state, sizeof(state)), recompute_name(t->opt.recompute), t->dev.deterministic ? "deterministic" : "not deterministic");
 	if (!p->n_eval && (t->opt.eval_steps > 0 || t->opt.evals_per_epoch > 0))
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
-	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; memory planned for a rank: %s", p->n_pack,
-		p->global_batch, p->total_steps, ax_human_bytes(p->total, mem));
+	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; %s planned for a rank: %s", p->n_pack, p->global_batch,
+		p->total_steps, p->gpu ? "GPU memory" : "memory", ax_human_bytes(p->total, mem));
 }
 
 void tool_say_done(struct tool *t, const struct ax_train_stats *s)

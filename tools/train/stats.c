@@ -84,6 +84,6 @@ int tool_plan_json(struct tool *t, const struct ax_train_plan *p, int n_rank, st
 	     set_int(a, mem, "communication", p->dist.comm_bytes) && set_int(a, mem, "activations", p->model.activation_bytes) &&
 	     set_int(a, mem, "model_scratch", p->model.scratch_bytes) && set_int(a, mem, "device_scratch", p->device_scratch) &&
 	     set_int(a, mem, "inputs", p->model.input_bytes) && set_int(a, mem, "program", p->program) &&
-	     set_int(a, mem, "total", p->total);
+	     set_int(a, mem, "total", p->total) && (!p->gpu || set_int(a, mem, "gpu_context", p->context));
 	return write_json(t, m, ok, e);
 }

@@ -50,6 +50,8 @@ void tool_signals_run(bool trains);
 int tool_shards(struct tool *t, struct ax_err *e);
 /* shards.c: that of the shards; of the configuration where there are none (--plan). */
 int64_t tool_sequence_len(struct tool *t);
+/* device.c: opens the device and its wire; all ranks have the same kind. */
+int tool_device(struct tool *t, struct ax_err *e);
 /* settings.c: keys and options -> opt; what the engine cannot do is refused here. */
 int tool_settings(struct tool *t, struct ax_err *e);
 /* settings.c: bf16, fp16, float32 -> compute dtype. */

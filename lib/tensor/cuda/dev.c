@@ -392,6 +392,22 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	return cuda_sync(d, e);
 }
 
+/* Sizes without a GPU: of the one that is most likely meant. */
+static int open_plan(struct ax_dev *d, const struct ax_dev_opt *o)
+{
+	struct ax_cuda *c = ax_cuda_of(d);
+
+	c->act = o->act;
+	c->sm = 90;
+	c->n_sm = 132;
+	c->smem_max = (size_t)227 << 10;
+	c->l2_bytes = (size_t)50 << 20;
+	c->memory_bytes = (size_t)80 << 30;
+	c->ops.scratch_bytes = cuda_scratch_bytes;
+	snprintf(c->name, sizeof(c->name), "cuda (no GPU here: planned for an H100)");
+	return 0;
+}
+
 /* One block: the plugin's state lives and dies together. */
 struct whole {
 	struct ax_cuda c;
@@ -425,7 +441,7 @@ static void cuda_close(struct ax_dev *d)
 static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
 {
 	struct whole *w;
-	int rc;
+	int rc, n_gpu;
 
 	memset(d, 0, sizeof(*d));
 	if (o->act != AX_F32 && o->act != AX_BF16)
@@ -438,7 +454,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 	pthread_mutex_init(&w->stage.lock, NULL);
 	pthread_mutex_init(&w->failure.lock, NULL);
 	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .close = cuda_close, .wire = ax_cuda_wire, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
-	rc = open_parts(d, o, e);
+	rc = o->plan && cudaGetDeviceCount(&n_gpu) != cudaSuccess ? open_plan(d, o) : open_parts(d, o, e);
 	if (rc)
 		cuda_close(d);
 	return rc;

@@ -1,0 +1,82 @@
+#!/bin/sh
+# What ax-train does before its first step on a GPU: the plan, with and without one; memory that does not suffice; which GPUs
+# and which wire serve, and ranks that do not fit together. On the simulated GPU.
+bin=$PWD/$BUILD/bin sim=$PWD/$BUILD/sim/bin/ax-train
+[ -e "$BUILD/sim/lib/ax/libax-cuda.so" ] || { echo "ok 1 - start on a GPU # SKIP this build has no simulated GPU"; exit 0; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mpirun=${AX_MPIRUN:-mpirun --oversubscribe --bind-to none}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+export XDG_CACHE_HOME="$tmp/cache"
+n=0
+check() { # check NAME COMMAND...
+	name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$tmp/out" "$tmp/err" >&2
+	fi
+}
+says() { grep -q -- "$1" "$tmp/out"; }
+warns() { grep -q -- "$1" "$tmp/err"; }
+# ends STATUS COMMAND...
+ends() {
+	want=$1
+	shift
+	"$@" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	[ $status -eq "$want" ] || { echo "# status $status" >&2; return 1; }
+}
+
+awk -v n=60 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
+cat >"$tmp/run.yaml" <<-Y
+	base_model: $PWD/examples/arith/model
+	reinit_weights: true
+	datasets:
+	  - path: $tmp/rows.jsonl
+	    type: chat_template
+	sequence_len: 64
+	sample_packing: true
+	bf16: false
+	learning_rate: 0.001
+	max_steps: 1
+	output_dir: $tmp/run
+Y
+"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
+
+# shellcheck disable=SC2086
+{
+	check "a plan for a GPU where there is none" ends 0 env CUDASIM_DEVICES=0 "$sim" $run --plan --device cuda --ranks 2
+	check "says so" says 'no GPU here'
+	check "and what is the GPU's and what the host's" says 'GPU memory of each of 2 ranks.*'
+	check "auto without a GPU plans for the CPU" ends 0 env CUDASIM_DEVICES=0 "$sim" $run --plan
+	check "says so" says '^memory of each'
+	check "a plan on a GPU" ends 0 "$sim" $run --plan --device cuda
+	check "says what it has" says 'free on this GPU'
+	check "too little memory is refused before the first step" ends 5 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda
+	check "with the remedy" warns 'micro_batch_size'
+	check "no GPU, cuda wanted" ends 6 env CUDASIM_DEVICES=0 "$sim" $run --device cuda
+	check "no GPU, auto: trains" ends 0 env CUDASIM_DEVICES=0 "$sim" $run
+	check "says so in one line" warns 'no NVIDIA GPU is visible: using the CPU'
+}
+if [ ! -e "$BUILD/lib/ax/libax-mpi.so" ] || ! command -v mpirun >/dev/null 2>&1; then
+	echo "ok $((n + 1)) - several ranks # SKIP no MPI"
+	exit 0
+fi
+# shellcheck disable=SC2086
+{
+	check "two GPUs" ends 0 $mpirun -n 2 "$sim" $run --device cuda
+	check "talk by NCCL" warns 'communication: NCCL 2'
+	check "two ranks on one GPU" ends 0 env CUDASIM_DEVICES=1 $mpirun -n 2 "$sim" $run --device cuda
+	check "talk through the host" warns 'communication: staged through the host over mpi (ranks share a GPU)'
+	check "NCCL for one GPU is refused" ends 2 env AX_WIRE=nccl CUDASIM_DEVICES=1 $mpirun -n 2 "$sim" $run --device cuda
+	check "with the two ranks" warns 'ranks 0 and 1 .* share GPU'
+	check "AX_WIRE that is none" ends 2 env AX_WIRE=tcp $mpirun -n 2 "$sim" $run --device cuda
+	check "AX_WIRE that differs" ends 2 $mpirun -n 1 env AX_WIRE=staged "$sim" $run --device cuda : -n 1 "$sim" $run --device cuda
+	check "one rank without a GPU" ends 6 $mpirun -n 1 "$sim" $run : -n 1 env CUDASIM_DEVICES=0 "$sim" $run
+	check "is named, and the other" warns 'rank 0 (.*) has a GPU, cuda.*; rank 1 (.*) has none'
+}
