@@ -1,5 +1,8 @@
 /* Attention against double precision: the forward pass by its formula, the backward pass by central differences. */
+#include <dlfcn.h>
+
 #include "op.h"
+#include "tensor/cuda/branch.h"
 
 struct attn_case {
 	const char *name;
@@ -192,6 +195,22 @@ static const struct attn_case large[] = {
 	{ "zig-zag chunks", 130, 300, 2, { { 0, 65, 0, 300, 40 }, { 65, 65, 0, 300, 235 } }, { 4, 2, 12, 0.3f, 0, 0 }, 1 },
 	{ "chunks of two documents", 90, 200, 3, { { 0, 30, 0, 60, 20 }, { 30, 30, 60, 140, 0 }, { 60, 30, 60, 140, 100 } }, { 2, 1, 16, 0.25f, 0, 0 }, 0 },
 	{ "empty segments", 140, 140, 5, { { 0, 70, 0, 70, 0 }, { 70, 0, 70, 0, 0 }, { 72, 60, 72, 60, 0 }, { 140, 0, 140, 0, 0 }, { 140, 0, 140, 0, 0 } }, { 2, 1, 16, 0.25f, 0, 0 }, 0 },
+	{ "group of 7", 70, 70, 2, { { 0, 30, 0, 30, 0 }, { 30, 40, 30, 40, 0 } }, { 7, 1, 64, 0.125f, 0, 0 }, 0 },
+	{ "group of 4 and of 2 key heads", 70, 70, 1, { { 2, 68, 2, 68, 0 } }, { 8, 2, 80, 0.11f, 0, 0 }, 8 },
+	{ "group of 8", 40, 40, 1, { { 0, 40, 0, 40, 0 } }, { 8, 1, 128, 0.09f, 0, 0 }, 0 },
+	{ "window within a tile", 170, 170, 2, { { 0, 30, 0, 30, 0 }, { 30, 140, 30, 140, 0 } }, { 2, 1, 128, 0.09f, 5, 0 }, 0 },
+	{ "window of two", 70, 70, 1, { { 0, 70, 0, 70, 0 } }, { 1, 1, 64, 0.125f, 2, 0 }, 0 },
+	{ "window of some tiles, cap", 300, 300, 1, { { 0, 300, 0, 300, 0 } }, { 2, 2, 64, 0.125f, 129, 4 }, 0 },
+	{ "a long document", 520, 520, 1, { { 5, 513, 5, 513, 0 } }, { 2, 1, 64, 0.125f, 0, 0 }, 0 },
+	{ "256 columns over tiles", 140, 140, 2, { { 0, 100, 0, 100, 0 }, { 100, 39, 100, 39, 0 } }, { 2, 1, 256, 0.07f, 0, 0 }, 0 },
+	{ "256 columns, window, cap", 100, 100, 1, { { 3, 97, 3, 97, 0 } }, { 2, 1, 250, 0.07f, 40, 3 }, 2 },
+	{ "zig-zag, aligned", 260, 400, 2, { { 0, 130, 0, 400, 70 }, { 130, 130, 0, 400, 270 } }, { 2, 1, 96, 0.1f, 0, 0 }, 0 },
+	{ "shared keys, window", 90, 200, 3, { { 0, 30, 10, 150, 5 }, { 30, 30, 10, 150, 100 }, { 60, 30, 100, 90, 60 } }, { 2, 1, 128, 0.1f, 33, 0 }, 0 },
+	{ "queries that see nothing", 150, 150, 2, { { 0, 70, 0, 20, 0 }, { 70, 80, 30, 90, 60 } }, { 2, 1, 64, 0.125f, 9, 0 }, 0 },
+	{ "queries before all keys", 80, 80, 2, { { 0, 40, 0, 40, -25 }, { 40, 40, 0, 40, 15 } }, { 2, 1, 128, 0.1f, 0, 0 }, 0 },
+	{ "empty segments between, before and behind", 90, 90, 7, { { 90, 0, 90, 0, 0 }, { 0, 33, 0, 33, 0 }, { 0, 0, 0, 0, 0 }, { 34, 40, 34, 40, 0 }, { 80, 9, 80, 9, 0 }, { 40, 0, 0, 90, 0 }, { 90, 0, 90, 0, 0 } }, { 2, 1, 64, 0.125f, 0, 0 }, 0 },
+	{ "padding alone", 40, 70, 1, { { 40, 0, 70, 0, 0 } }, { 2, 1, 64, 0.125f, 0, 0 }, 0 },
+	{ "queries without keys", 40, 40, 2, { { 0, 20, 0, 0, 0 }, { 20, 20, 0, 40, 20 } }, { 2, 1, 64, 0.125f, 0, 0 }, 0 },
 	{ "many keys, one query", 1, 150, 1, { { 0, 1, 0, 150, 149 } }, { 2, 1, 24, 0.2f, 0, 0 }, 0 },
 };
 
@@ -201,9 +220,37 @@ static void widened(struct tensor *to, const struct tensor *from)
 		tensor_set(to, i, tensor_get(from, i));
 }
 
+/* "case: what", until the next call. */
+static const char *named(const struct attn_case *c, const char *what)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "%s, head dim %d: %s", c->name, c->p.head_dim, what);
+	return text;
+}
+
+/* The results of a second run have the same bits. */
+static void again(struct problem *x, const struct attn_case *c, const char *variant)
+{
+	struct tensor *t[] = { &x->o, &x->lse, &x->dq, &x->dk, &x->dv };
+	void *was[5];
+
+	for (int i = 0; i < 5; i++) {
+		was[i] = malloc(t[i]->n * ax_dtype_size(t[i]->t));
+		memcpy(was[i], tensor_host(t[i]), t[i]->n * ax_dtype_size(t[i]->t));
+	}
+	problem_run(x, c);
+	for (int i = 0; i < 5; i++) {
+		if (memcmp(was[i], tensor_host(t[i]), t[i]->n * ax_dtype_size(t[i]->t)))
+			fail_msg("%s, %s: a second run gives other bits (result %d)", c->name, variant, i);
+		free(was[i]);
+	}
+}
+
 static void against_reference(const struct variant *v, const struct attn_case *c)
 {
 	struct problem x, r;
+	double *want_lse;
 
 	problem_open(&x, v, c, 2);
 	problem_open(&r, REFERENCE, c, 1);
@@ -217,10 +264,14 @@ static void against_reference(const struct variant *v, const struct attn_case *c
 	problem_run(&r, c);
 	problem_run(&x, c);
 	expect_near(c->name, v->name, &x.o, tensor_doubles(&r.o), v->act, 3e-6, 6e-3);
-	expect_near("lse", v->name, &x.lse, tensor_doubles(&r.lse), AX_F32, 2e-6, 0);
-	expect_near("dq", v->name, &x.dq, tensor_doubles(&r.dq), v->act, 3e-6, 1e-2);
-	expect_near("dk", v->name, &x.dk, tensor_doubles(&r.dk), v->act, 3e-6, 1e-2);
-	expect_near("dv", v->name, &x.dv, tensor_doubles(&r.dv), v->act, 3e-6, 1e-2);
+	want_lse = tensor_doubles(&r.lse);
+	compare_lse(&x.lse, want_lse, c->name);
+	free(want_lse);
+	expect_near(named(c, "dq"), v->name, &x.dq, tensor_doubles(&r.dq), v->act, 3e-6, 1e-2);
+	expect_near(named(c, "dk"), v->name, &x.dk, tensor_doubles(&r.dk), v->act, 3e-6, 1e-2);
+	expect_near(named(c, "dv"), v->name, &x.dv, tensor_doubles(&r.dv), v->act, 3e-6, 1e-2);
+	if (v->cuda && c->N > 100)
+		again(&x, c, v->name);
 	problem_close(&x);
 	problem_close(&r);
 }
@@ -271,13 +322,82 @@ static void many_segments(void **state)
 	}
 }
 
-/* Every head dim from 8 to 128 by 4, and some odd ones. */
+/*
+ * Each instance of the device's kernels: head dims of each and between them, aligned rows and not, with a cap and without.
+ */
+static void instances(void **state)
+{
+	static const int dims[] = { 64, 80, 96, 128, 256, 20, 72, 88, 112, 136, 250, 264, 512 };
+	struct attn_case c = { "instances", 45, 45, 2, { { 0, 20, 0, 20, 0 }, { 21, 24, 21, 24, 0 } }, { 2, 1, 0, 0, 0, 0 }, 0 };
+
+	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+		for (size_t i = 0; i < 4 * sizeof(dims) / sizeof(dims[0]) && v->cuda && HAS_ATTENTION(v); i++) {
+			c.p.head_dim = dims[i / 4];
+			c.p.scale = 1 / sqrtf((float)c.p.head_dim);
+			c.pad = i & 1 ? 3 : 0;
+			c.p.softcap = i & 2 ? 1.5f : 0;
+			against_reference(v, &c);
+		}
+}
+
+/* What is not a number in a query, a key or a value reaches what depends on it, so that it stops the run, and no other document. */
+static void not_a_number(void **state)
+{
+	const struct attn_case c = { "NaN", 100, 100, 2, { { 0, 60, 0, 60, 0 }, { 60, 40, 60, 40, 0 } }, { 2, 1, 64, 0.125f, 0, 0 }, 0 };
+
+	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+		for (int which = 0; which < 3 && v->cuda && HAS_ATTENTION(v); which++) {
+			struct problem x;
+			struct tensor *in[] = { &x.q, &x.k, &x.v };
+
+			problem_open(&x, v, &c, 2);
+			tensor_set(in[which], 20 * (which ? x.ldk : x.ldq) + 5, (double)NAN);
+			problem_run(&x, &c);
+			for (size_t n = 0; n < 100; n++) {
+				bool hit = which ? n >= 20 && n < 60 : n == 20;
+				bool o = isnan(tensor_get(&x.o, n * 128 + 5)), lse = isnan(tensor_get(&x.lse, n * 2));
+
+				if ((hit && !o) || (n >= 60 && o) || (which < 2 && hit != lse))
+					fail_msg("%s, NaN in %c: row %zu has %s, %s", v->name, "qkv"[which], n, o ? "o NaN" : "o", lse ? "lse NaN" : "lse");
+			}
+			problem_close(&x);
+		}
+}
+
+/* The plugin counts the instances that ran: none was left out. */
+static void all_instances(void **state)
+{
+	char dir[4096], file[4200];
+	ax_cuda_branches_fn *branches;
+	const struct ax_cuda_branch *b;
+	void *so, *fn;
+	size_t n;
+
+	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+		if (v->cuda && !HAS_ATTENTION(v))
+			skip();
+	plugin_dir(dir, sizeof(dir));
+	snprintf(file, sizeof(file), "%s/libax-cuda.so", dir);
+	so = dlopen(file, RTLD_NOW);
+	assert_non_null(so);
+	fn = dlsym(so, AX_CUDA_ATTN_BRANCHES);
+	assert_non_null(fn);
+	memcpy(&branches, &fn, sizeof(branches));
+	b = branches(&n);
+	assert_int_equal(n, 60);
+	for (size_t i = 0; i < n; i++)
+		if (!b[i].n_run)
+			fail_msg("no test ran %s", b[i].name);
+	dlclose(so);
+}
+
+/* Head dims from 8 to 128, odd ones too; the device has those beyond 16 among its instances. */
 static void head_dims(void **state)
 {
 	struct attn_case c = { "head dims", 70, 70, 2, { { 0, 20, 0, 20, 0 }, { 20, 45, 20, 45, 0 } }, { 2, 1, 0, 0.2f, 0, 0 }, 0 };
 
 	for (const struct variant *v = variants + 2; v < variants + N_VARIANTS; v++)
-		for (c.p.head_dim = 8; c.p.head_dim <= 128 && HAS_ATTENTION(v); c.p.head_dim += c.p.head_dim < 24 ? 1 : c.p.head_dim < 64 ? 8 : 16)
+		for (c.p.head_dim = 8; c.p.head_dim <= (v->cuda ? 16 : 128) && HAS_ATTENTION(v); c.p.head_dim += c.p.head_dim < 24 ? 1 : c.p.head_dim < 64 ? 8 : 16)
 			against_reference(v, &c);
 }
 
@@ -288,6 +408,9 @@ int main(void)
 		cmocka_unit_test(tiles),
 		cmocka_unit_test(many_segments),
 		cmocka_unit_test(head_dims),
+		cmocka_unit_test(instances),
+		cmocka_unit_test(not_a_number),
+		cmocka_unit_test(all_instances),
 	};
 
 	return cmocka_run_group_tests_name("op: attention", tests, NULL, close_devices);

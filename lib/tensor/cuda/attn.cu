@@ -1,5 +1,8 @@
 /* The attention ops: what the kernels are told, which of them run, and the scratch they need. */
+#include <stdio.h>
+
 #include "tensor/cuda/attn.h"
+#include "tensor/cuda/branch.h"
 
 /* --- scratch: delta, then the tables --------------------------------------------------------------------------------- */
 
@@ -81,7 +84,44 @@ static struct ax_attn_job job_of(const void *q, size_t ldq, const void *k, const
 
 static bool use_mma(const struct ax_cuda *c, const struct ax_attn_job *j)
 {
-	return c->act == AX_BF16 && j->head_dim <= AX_ATTN_MMA_DIM;
+	return c->act == AX_BF16 && j->head_dim <= AX_ATTN_MMA_DIMS[AX_ATTN_MMA_CLASSES - 1];
+}
+
+/* --- instances that have run ----------------------------------------------------------------------------------------- */
+
+/* For each op: mma by class, alignment, cap; then plain f32 by class (the last: bf16) and cap. */
+enum { MMA_BRANCHES = 5 * 4, F32_BRANCHES = 5 * 2, OP_BRANCHES = MMA_BRANCHES + F32_BRANCHES };
+
+static struct ax_cuda_branch branches[2 * OP_BRANCHES];
+
+static void name_branches(void)
+{
+	for (int i = 0; i < 2 * OP_BRANCHES; i++) {
+		const char *op = i < OP_BRANCHES ? "attn_fwd" : "attn_bwd", *cap = i % 2 ? ", cap" : "";
+		const int at = i % OP_BRANCHES, f32 = (at - MMA_BRANCHES) / 2;
+		struct ax_cuda_branch *b = &branches[i];
+
+		if (at < MMA_BRANCHES)
+			snprintf(b->name, sizeof(b->name), "%s, mma %d, %saligned%s", op, AX_ATTN_MMA_DIMS[at / 4], at & 2 ? "" : "un", cap);
+		else
+			snprintf(b->name, sizeof(b->name), "%s, plain %d%s%s", op, f32 < 4 ? AX_ATTN_F32_DIMS[f32] : 512, f32 < 4 ? "" : " of bf16", cap);
+	}
+}
+
+static void count_branch(const struct ax_cuda *c, const struct ax_attn_job *j, int op)
+{
+	const int cap = j->softcap != 0, f32 = c->act == AX_BF16 ? 4 : ax_attn_class(AX_ATTN_F32_DIMS, j->head_dim);
+
+	if (use_mma(c, j))
+		branches[op * OP_BRANCHES + ax_attn_class(AX_ATTN_MMA_DIMS, j->head_dim) * 4 + j->vec * 2 + cap].n_run++;
+	else
+		branches[op * OP_BRANCHES + MMA_BRANCHES + f32 * 2 + cap].n_run++;
+}
+
+extern "C" __attribute__((visibility("default"))) const struct ax_cuda_branch *ax_cuda_attn_branches(size_t *n)
+{
+	*n = 2 * OP_BRANCHES;
+	return branches;
 }
 
 /* --- ops ------------------------------------------------------------------------------------------------------------- */
@@ -99,6 +139,7 @@ static void attn_fwd(struct ax_dev *d, void *o, float *lse, const void *q, size_
 	const bool mma = use_mma(c, &j);
 	j.tile_q = mma ? ax_attn_mma_fwd_rows(j.head_dim) : AX_ATTN_F32_ROWS;
 	ax_attn_plan_fwd(c, &j);
+	count_branch(c, &j, 0);
 	if (n_seg > 0)
 		(mma ? ax_attn_mma_fwd : ax_attn_f32_fwd)(c, &j);
 	ax_cuda_done(c, "attn_fwd");
@@ -122,6 +163,7 @@ static void attn_bwd(struct ax_dev *d, void *dq, void *dk, void *dv, const void 
 	j.tile_q = mma ? ax_attn_mma_dq_rows(j.head_dim) : AX_ATTN_F32_ROWS;
 	j.tile_k = mma ? ax_attn_mma_dkv_rows(j.head_dim) : AX_ATTN_F32_ROWS;
 	ax_attn_plan_bwd(c, &j);
+	count_branch(c, &j, 1);
 	if (Nk > 0)
 		(mma ? ax_attn_mma_dkv : ax_attn_f32_dkv)(c, &j);
 	if (N > 0 && n_seg > 0)
@@ -131,6 +173,7 @@ static void attn_bwd(struct ax_dev *d, void *dq, void *dk, void *dv, const void 
 
 void ax_cuda_attn(struct ax_cuda *c)
 {
+	name_branches();
 	ax_attn_mma_fwd_prepare(c);
 	ax_attn_mma_dq_prepare(c);
 	ax_attn_mma_dkv_prepare(c);

@@ -59,13 +59,25 @@ void ax_attn_plan_fwd(struct ax_cuda *c, const struct ax_attn_job *j);
 /* tiles and keys, zero dq of rows in no segment, delta of the others. */
 void ax_attn_plan_bwd(struct ax_cuda *c, const struct ax_attn_job *j);
 
+/* Instances of kernels, by head dim: class i is for head dims up to ..._DIMS[i]. */
+static const int AX_ATTN_F32_DIMS[] = {64, 128, 256, 512}, AX_ATTN_F32_CLASSES = 4;
+static const int AX_ATTN_MMA_DIMS[] = {64, 80, 96, 128, 256}, AX_ATTN_MMA_CLASSES = 5;
+
+static inline int ax_attn_class(const int *dims, int dim)
+{
+	int i = 0;
+
+	while (dims[i] < dim)
+		i++;
+	return i;
+}
+
 static const int AX_ATTN_F32_ROWS = 64; /* rows of a tile, of queries and of keys */
 void ax_attn_f32_fwd(struct ax_cuda *c, const struct ax_attn_job *j);
 void ax_attn_f32_dq(struct ax_cuda *c, const struct ax_attn_job *j);
 void ax_attn_f32_dkv(struct ax_cuda *c, const struct ax_attn_job *j);
 
-/* bf16 on mma, head dims up to AX_ATTN_MMA_DIM. prepare: once; rows: of a tile for that head dim. */
-static const int AX_ATTN_MMA_DIM = 256;
+/* bf16 on mma, head dims up to 256. prepare: once; rows: of a tile for that head dim. */
 void ax_attn_mma_fwd_prepare(struct ax_cuda *c);
 int ax_attn_mma_fwd_rows(int dim);
 void ax_attn_mma_fwd(struct ax_cuda *c, const struct ax_attn_job *j);

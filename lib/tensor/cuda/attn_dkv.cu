@@ -106,7 +106,7 @@ template <int D> AX_DEVICE void store(void *to, const ax_attn_job &a, int k0, in
 	AX_UNROLL
 	for (int i = 0; i < 2 * M; i++)
 		by[i / 2][i % 2] = scale;
-	ax_tile_store<D>(static_cast<ax_bf16 *>(to) + at_row, a.ldk, a.Nk - k0 - row, a.head_dim, a.vec, x, by, tile, row AX_PASS);
+	ax_tile_store<D>(static_cast<ax_bf16 *>(to) + at_row, a.ldk, a.Nk - k0 - row, a.head_dim, a.vec, x, by, tile, row);
 }
 
 /* Reads q, k, v, go, lse, delta and the plan; writes dk and dv of all keys. */
@@ -178,7 +178,8 @@ int ax_attn_mma_dkv_rows(int dim)
 
 void ax_attn_mma_dkv(struct ax_cuda *c, const struct ax_attn_job *j)
 {
-	const int dim = j->head_dim;
+	typedef void run_t(struct ax_cuda *c, const struct ax_attn_job *j);
+	static run_t *const by_class[] = {run<64>, run<80>, run<96>, run<128>, run<256>};
 
-	(dim <= 64 ? run<64> : dim <= 80 ? run<80> : dim <= 96 ? run<96> : dim <= 128 ? run<128> : run<256>)(c, j);
+	by_class[ax_attn_class(AX_ATTN_MMA_DIMS, j->head_dim)](c, j);
 }

@@ -134,7 +134,7 @@ template <int D> AX_DEVICE void tile_dq(const ax_attn_job &a, const ax_attn_tile
 		by[i / 2][i % 2] = a.scale;
 	/* the warp's own rows of q: no other reads them */
 	ax_tile_store<D>(static_cast<ax_bf16 *>(a.dq) + (row0 + static_cast<size_t>(row)) * a.ldq + col, a.ldq, n - row, a.head_dim, a.vec, dq, by, w.sq,
-			 row AX_PASS);
+			 row);
 }
 
 /* Reads q, k, v, go, lse, delta and the plan; writes dq of all rows in segments. */
@@ -175,7 +175,8 @@ int ax_attn_mma_dq_rows(int dim)
 
 void ax_attn_mma_dq(struct ax_cuda *c, const struct ax_attn_job *j)
 {
-	const int dim = j->head_dim;
+	typedef void run_t(struct ax_cuda *c, const struct ax_attn_job *j);
+	static run_t *const by_class[] = {run<64>, run<80>, run<96>, run<128>, run<256>};
 
-	(dim <= 64 ? run<64> : dim <= 80 ? run<80> : dim <= 96 ? run<96> : dim <= 128 ? run<128> : run<256>)(c, j);
+	by_class[ax_attn_class(AX_ATTN_MMA_DIMS, j->head_dim)](c, j);
 }

@@ -224,10 +224,10 @@ template <class T, int DIM> static __global__ void __launch_bounds__(THREADS, 1)
 	}
 	AX_UNROLL
 	for (int i = 0; i < PER; i++) {
-		by[i] = sum[i] > 0 ? 1 / sum[i] : 0;
+		by[i] = sum[i] == 0 ? 0 : 1 / sum[i];
 		if (tx == 0 && ty * PER + i < rows)
 			a.lse[static_cast<size_t>(first + ty * PER + i) * static_cast<size_t>(a.n_head) + static_cast<size_t>(head)] =
-				sum[i] > 0 ? most[i] + logf(sum[i]) : -INFINITY;
+				sum[i] == 0 ? -INFINITY : most[i] + logf(sum[i]);
 	}
 	out_store(static_cast<T *>(a.o) + static_cast<size_t>(first) * a.ldo + static_cast<size_t>(head) * static_cast<size_t>(a.head_dim), a.ldo,
 		  rows, a.head_dim, o, by);
@@ -383,7 +383,7 @@ typedef void run_t(struct ax_cuda *c, const struct ax_attn_job *j);
 /* The instance for a head dim, of f32's four or bf16's one. */
 static run_t *instance(const struct ax_cuda *c, const struct ax_attn_job *j, run_t *const (&f32)[4], run_t *bf16)
 {
-	return c->act == AX_BF16 ? bf16 : f32[j->head_dim <= 64 ? 0 : j->head_dim <= 128 ? 1 : j->head_dim <= 256 ? 2 : 3];
+	return c->act == AX_BF16 ? bf16 : f32[ax_attn_class(AX_ATTN_F32_DIMS, j->head_dim)];
 }
 
 void ax_attn_f32_fwd(struct ax_cuda *c, const struct ax_attn_job *j)

@@ -75,9 +75,10 @@ template <int M> AX_DEVICE void finish(float (&by)[M][2], const rows_t<M> &rows,
 
 			sum += __shfl_xor_sync(AX_FULL, sum, 1, AX_WARP AX_PASS);
 			sum += __shfl_xor_sync(AX_FULL, sum, 2, AX_WARP AX_PASS);
-			by[m][h] = sum > 0 ? 1 / sum : 0;
+			/* a row that has seen something has at least one term of 1; not a number stays that */
+			by[m][h] = sum == 0 ? 0 : 1 / sum;
 			if (t == 0 && row < n)
-				lse[static_cast<size_t>(row) * stride] = sum > 0 ? rows.most[m][h] * scale * AX_ATTN_LN2 + logf(sum) : -INFINITY;
+				lse[static_cast<size_t>(row) * stride] = sum == 0 ? -INFINITY : rows.most[m][h] * scale * AX_ATTN_LN2 + logf(sum);
 		}
 }
 
@@ -141,7 +142,7 @@ template <int D> AX_DEVICE void tile_fwd(const ax_attn_job &a, const ax_attn_til
 	       static_cast<size_t>(a.n_head), rows - row AX_PASS);
 	/* the warp's own rows of q: no other reads them */
 	ax_tile_store<D>(static_cast<ax_bf16 *>(a.o) + static_cast<size_t>(first + row) * a.ldo + static_cast<size_t>(head) * dim, a.ldo, rows - row, a.head_dim,
-			 a.vec, o, by, sq, row AX_PASS);
+			 a.vec, o, by, sq, row);
 }
 
 /* Reads q, k, v and the plan; writes o and lse of all rows in segments. */
@@ -182,7 +183,8 @@ int ax_attn_mma_fwd_rows(int dim)
 
 void ax_attn_mma_fwd(struct ax_cuda *c, const struct ax_attn_job *j)
 {
-	const int dim = j->head_dim;
+	typedef void run_t(struct ax_cuda *c, const struct ax_attn_job *j);
+	static run_t *const by_class[] = {run<64>, run<80>, run<96>, run<128>, run<256>};
 
-	(dim <= 64 ? run<64> : dim <= 80 ? run<80> : dim <= 96 ? run<96> : dim <= 128 ? run<128> : run<256>)(c, j);
+	by_class[ax_attn_class(AX_ATTN_MMA_DIMS, j->head_dim)](c, j);
 }

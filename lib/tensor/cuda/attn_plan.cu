@@ -64,7 +64,7 @@ AX_DEVICE void plan_queries(const ax_attn_job &a, int *count AX_AT)
 	}
 }
 
-/* The work of a tile of keys and the segments that see it. */
+/* The work of a tile of keys and the segments that see it; complete after a barrier. */
 AX_DEVICE void key_work(const ax_attn_job &a, int n_tile AX_AT)
 {
 	const int warp = static_cast<int>(threadIdx.x) / AX_WARP, lane = static_cast<int>(threadIdx.x) % AX_WARP;
@@ -89,7 +89,6 @@ AX_DEVICE void key_work(const ax_attn_job &a, int n_tile AX_AT)
 			atomicMax(&to[t], s + 1);
 		}
 	}
-	__syncthreads(AX_PASS0);
 }
 
 /* One block. Tiles of keys into a.keys. */

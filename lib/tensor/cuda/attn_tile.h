@@ -168,12 +168,12 @@ template <int M, int N> AX_DEVICE void ax_tile_clear(float (&acc)[M][N][4])
  * Write M strips of accumulators, times by[m][0] (rows g) and by[m][1] (rows g + 8), to rows < n of memory with dim columns: by way
  * of rows row .. row + 16 M of a tile that only this warp uses, so that a warp writes whole chunks.
  */
-template <int D, int M> AX_DEVICE void ax_tile_store(ax_bf16 *to, size_t ld, int n, int dim, bool vec, const float (&acc)[M][D / 8][4], const float (&by)[M][2], ax_bf16 *tile, int row AX_AT)
+template <int D, int M> AX_DEVICE void ax_tile_store(ax_bf16 *to, size_t ld, int n, int dim, bool vec, const float (&acc)[M][D / 8][4], const float (&by)[M][2], ax_bf16 *tile, int row)
 {
 	constexpr int CHUNKS = D / 8;
 	const int lane = static_cast<int>(threadIdx.x) % AX_WARP, g = lane / 4, t = lane % 4;
 
-	__syncwarp(AX_FULL AX_PASS);
+	__syncwarp();
 	AX_UNROLL
 	for (int m = 0; m < M; m++)
 		AX_UNROLL
@@ -185,7 +185,7 @@ template <int D, int M> AX_DEVICE void ax_tile_store(ax_bf16 *to, size_t ld, int
 
 				*reinterpret_cast<uint32_t *>(ax_tile_chunk<D>(tile, r, c) + 2 * t) = two;
 			}
-	__syncwarp(AX_FULL AX_PASS);
+	__syncwarp();
 	AX_NO_UNROLL
 	for (int id = lane; id < 16 * M * CHUNKS; id += AX_WARP) {
 		const int r = id / CHUNKS, c = id % CHUNKS;
