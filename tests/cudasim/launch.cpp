@@ -5,6 +5,9 @@
  * which a thread first comes to them. Each is filled with 0xFF; red zones between the arrays are
  * checked when it ends (and, where a sanitizer is at work, at each access).
  */
+#include <cstdlib>
+#include <dlfcn.h>
+
 #include "sim.h"
 
 #ifdef CUDASIM_ASAN
@@ -322,9 +325,29 @@ static void run_one_block(dim3 grid, uint64_t linear)
 	end_shared();
 }
 
+/* CUDASIM_KERNELS: a line for each kernel when it first runs, "FILE OFFSET", where the offset is its symbol's in that object. */
+static void note_kernel(const void *kernel)
+{
+	static const char *const list = getenv("CUDASIM_KERNELS");
+	static std::vector<const void *> &noted = *new std::vector<const void *>;
+	Dl_info in;
+	if (!list)
+		return;
+	for (const void *k : noted)
+		if (k == kernel)
+			return;
+	noted.push_back(kernel);
+	FILE *f = fopen(list, "a");
+	if (!f || !dladdr(kernel, &in))
+		cudasim_die("%s: the list of kernels cannot be written", list);
+	fprintf(f, "%s %016zx\n", in.dli_fname, static_cast<size_t>(static_cast<const char *>(kernel) - static_cast<const char *>(in.dli_fbase)));
+	fclose(f);
+}
+
 void sim_run_kernel(sim_op *op)
 {
 	const cudasim_launch_args a = *op->as<cudasim_launch_args>();
+	note_kernel(a.kernel);
 	memcpy(params, op->data.data() + sizeof a, a.params_bytes);
 	sim_current.enter = a.enter;
 	sim_current.params = params;

@@ -216,8 +216,11 @@ static void rmsnorm(void **state)
 		rmsnorm_of(v, 3, 264, 0, true, true);
 		rmsnorm_of(v, 300, 8, 1, false, false);
 		rmsnorm_of(v, 2, 2600, 0, true, true);
+		rmsnorm_of(v, 1, 3001, 0, true, true);
 		rmsnorm_of(v, 2, 5000, 0, true, true);
+		rmsnorm_of(v, 1, 7003, 0, false, true);
 		rmsnorm_of(v, 2, 9001, 0, true, true);
+		rmsnorm_of(v, 1, 16384, 0, true, false);
 	}
 }
 

@@ -191,7 +191,7 @@ void ax_cpu_mm(struct ax_cpu *c, const struct ax_mm_shape *s, const void *a, con
 {
 	struct product p = { .c = c, .s = *s, .a = a, .b = b, .bias = bias, .out = out, .out_type = s->out, .ld_out = s->ldc };
 
-	if (c->failed)
+	if (c->failed || !s->m || !s->n || (!s->k && s->accumulate)) /* the library takes no empty matrices */
 		return;
 	if (s->in == AX_BF16 && !c->native_bf16 && !widen_operands(&p))
 		return;

@@ -390,7 +390,8 @@ static void glu_fwd(struct ax_dev *d, void *h, const void *gu, enum ax_act_fn fn
 	const size_t f = static_cast<size_t>(F);
 	const bool vec = glu_vec(c, f) && ax_aligned16<float>(h, 0) && ax_aligned16<float>(gu, 0);
 
-	AX_DISPATCH(c, vec, glu_fwd_run, c, h, gu, fn, N, f);
+	if (N)
+		AX_DISPATCH(c, vec, glu_fwd_run, c, h, gu, fn, N, f);
 	ax_cuda_done(c, "glu_fwd");
 }
 
@@ -400,7 +401,8 @@ static void glu_bwd(struct ax_dev *d, void *dgu, const void *dh, const void *gu,
 	const size_t f = static_cast<size_t>(F);
 	const bool vec = glu_vec(c, f) && ax_aligned16<float>(dgu, 0) && ax_aligned16<float>(dh, 0) && ax_aligned16<float>(gu, 0);
 
-	AX_DISPATCH(c, vec, glu_bwd_run, c, dgu, dh, gu, fn, N, f);
+	if (N)
+		AX_DISPATCH(c, vec, glu_bwd_run, c, dgu, dh, gu, fn, N, f);
 	ax_cuda_done(c, "glu_bwd");
 }
 

@@ -159,7 +159,8 @@ static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void 
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(C);
 
-	AX_DISPATCH(c, rows_aligned(c, x, table, n), embed_fwd_run, c, x, ids, table, scale, N, n);
+	if (N)
+		AX_DISPATCH(c, rows_aligned(c, x, table, n), embed_fwd_run, c, x, ids, table, scale, N, n);
 	ax_cuda_done(c, "embed_fwd");
 }
 
@@ -203,7 +204,7 @@ static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int
 	const size_t n = static_cast<size_t>(C);
 	char *space = static_cast<char *>(ax_cuda_scratch(c, "embed_bwd", sort_bytes(N)));
 
-	if (!space)
+	if (!N || !space)
 		return;
 	const token *sorted = sort(c, sort_space_of(space, N), ids, N, V);
 

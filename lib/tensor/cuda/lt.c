@@ -188,9 +188,12 @@ void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product 
 {
 	struct ax_lt_args x = { a, b, out, p->alpha, p->beta };
 	struct ax_tuning_key k = key_of(p, &x, bias != NULL);
+	struct ax_lt_plan *plan;
 	cublasStatus_t rc;
-	struct ax_lt_plan *plan = plan_of(c, &k, &x, bias, &rc);
 
+	if (!p->m || !p->n || (!p->k && p->beta == 1.0f)) /* the library takes no empty matrices */
+		return;
+	plan = plan_of(c, &k, &x, bias, &rc);
 	if (!rc && bias)
 		rc = cublasLtMatmulDescSetAttribute(plan->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias));
 	if (!rc)

@@ -131,7 +131,8 @@ static void rmsnorm_fwd(struct ax_dev *d, void *y, void *r, float *rstd, const v
 
 	if (too_wide(c, "rmsnorm_fwd", a.C))
 		return;
-	AX_DISPATCH(c, vec, rmsnorm_fwd_run, c, y, static_cast<float *>(r), rstd, static_cast<const float *>(x), delta, w, N, a);
+	if (N)
+		AX_DISPATCH(c, vec, rmsnorm_fwd_run, c, y, static_cast<float *>(r), rstd, static_cast<const float *>(x), delta, w, N, a);
 	ax_cuda_done(c, "rmsnorm_fwd");
 }
 
@@ -288,7 +289,8 @@ static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float 
 	const head_args h = {ld, hd, n_head, static_cast<size_t>(N) * static_cast<size_t>(n_head), {hd, w_add, eps, cast_first}};
 	const bool vec = all_aligned(c, ld, x, pre, w, NULL) && hd * ax_dtype_size(c->act) % 16 == 0;
 
-	AX_DISPATCH(c, vec, headnorm_fwd_run, c, x, pre, rstd, w, h);
+	if (h.n)
+		AX_DISPATCH(c, vec, headnorm_fwd_run, c, x, pre, rstd, w, h);
 	ax_cuda_done(c, "headnorm_fwd");
 }
 
@@ -423,7 +425,7 @@ static void rope(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const
 	const rope_args r = {ld, hd, half, groups, n_thread, tiles, backward};
 	const bool vec = all_aligned(c, ld, x, cos_sin, NULL, NULL) && half % 8 == 0 && hd % 8 == 0;
 
-	if (half)
+	if (half && N)
 		AX_DISPATCH(c, vec, rope_run, c, x, pos, cos_sin, N, threads, r);
 	ax_cuda_done(c, "rope");
 }
