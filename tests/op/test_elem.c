@@ -199,6 +199,7 @@ static void embed(void **state)
 		embed_of(v, 8.5f, 45, 70, 11);
 		embed_of(v, 1, 1, 1, 1);
 		embed_of(v, 1, 300, 64, 1); /* one id */
+		embed_of(v, 3, 300, 37, 2);
 		embed_of(v, 1, 513, 40, 3000);
 		embed_of(v, 2, 1100, 8, 70000);
 	}

@@ -217,24 +217,35 @@ static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
 
 /* --- sums of columns ------------------------------------------------------------------------------------------------- */
 
-/* to[i] += part[0][i] + part[1][i] + ...; a thread a column. */
+static const unsigned PART_WARPS = 16;
+
+/*
+ * to[i] += part[0][i] + part[1][i] + ...; a block 32 columns. Warp w adds parts w, w + PART_WARPS, ..., for there are
+ * hundreds of parts and few columns; the warps' sums are added in their order.
+ */
 static __global__ void add_parts_kernel(float *to, const float *part, int n_part, size_t n)
 {
-	const size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+	AX_SHARED(float, sums, [PART_WARPS][AX_WARP]);
+	const unsigned lane = threadIdx.x % AX_WARP, warp = threadIdx.x / AX_WARP;
+	const size_t i = static_cast<size_t>(blockIdx.x) * AX_WARP + lane;
 	float sum = 0;
 
-	if (i >= n)
-		return;
-	for (int k = 0; k < n_part; k++)
+	for (int k = static_cast<int>(warp); k < n_part && i < n; k += static_cast<int>(PART_WARPS))
 		sum += part[static_cast<size_t>(k) * n + i];
+	sums[warp][lane] = sum;
+	__syncthreads();
+	if (warp || i >= n)
+		return;
+	for (unsigned k = 1; k < PART_WARPS; k++)
+		sum += sums[k][lane];
 	to[i] += sum;
 }
 
 void ax_cuda_add_parts(struct ax_cuda *c, float *to, const float *part, int n_part, size_t n)
 {
-	const unsigned threads = 64, blocks = static_cast<unsigned>((n + threads - 1) / threads);
+	const unsigned blocks = static_cast<unsigned>((n + AX_WARP - 1) / AX_WARP);
 
-	AX_LAUNCH(add_parts_kernel, blocks, threads, 0, c->compute, to, part, n_part, n);
+	AX_LAUNCH(add_parts_kernel, blocks, PART_WARPS * AX_WARP, 0, c->compute, to, part, n_part, n);
 }
 
 /* part[block] (O) = the sum of the block's rows of dy: block b has rows b, b + gridDim.x, ... */

@@ -1,6 +1,8 @@
 /*
  * The embedding. Forward: rows are copied. Backward: tokens of the same id add to the same row, in the order of their
- * positions and without atomics: the positions are sorted by id (stable), and each run of equal ids is one block's.
+ * positions and without atomics: the positions are sorted by id (stable) and cut into chunks of CHUNK. A block adds up the
+ * runs of equal ids of its chunk; one that came in from the chunk before leaves its sum as the chunk's part, and a second
+ * kernel adds a run's parts in order. So the most frequent id, or padding, keeps no block busy for long.
  *
  * The sort is a radix sort by digits of 8 bits. A tile of TILE keys is a block's; thread d of 256 walks through the tile
  * and looks only at keys whose digit is d, so that counting and placing need no atomics and keep the order.
@@ -78,15 +80,16 @@ static __global__ void scan_kernel(int *count, int n)
 
 static __global__ void place_kernel(token *to, const int *count, const token *from, int N, int shift)
 {
-	AX_SHARED(int16_t, digit, [TILE]);
-	const int first = static_cast<int>(blockIdx.x) * TILE, mine = static_cast<int>(threadIdx.x);
+	AX_SHARED(token, tile, [TILE]);
+	const int first = static_cast<int>(blockIdx.x) * TILE, n = min(TILE, N - first), mine = static_cast<int>(threadIdx.x);
 	int next = count[threadIdx.x * gridDim.x + blockIdx.x];
 
-	load_digits(digit, from, N, shift);
+	for (int i = mine; i < n; i += DIGITS)
+		tile[i] = from[first + i];
 	__syncthreads();
-	for (int i = 0; i < TILE; i++)
-		if (digit[i] == mine)
-			to[next++] = from[first + i];
+	for (int i = 0; i < n; i++)
+		if ((tile[i].id >> shift & (DIGITS - 1)) == mine)
+			to[next++] = tile[i];
 }
 
 /* Scratch of a sort of N tokens: two lists and the counts. */
@@ -164,51 +167,111 @@ static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void 
 	ax_cuda_done(c, "embed_fwd");
 }
 
-/* Block j looks at the j-th token in the order of ids: the first of a run adds up the run. */
-template <class T, bool VEC>
-static __global__ void embed_bwd_kernel(float *dtable, const T *dx, const token *sorted, float scale, int N, size_t C)
+static const int CHUNK = 32;
+
+static int chunks_of(int N)
 {
-	const int j = static_cast<int>(blockIdx.x), id = sorted[j].id;
+	return (N + CHUNK - 1) / CHUNK;
+}
 
-	if (j && sorted[j - 1].id == id)
-		return;
-	float *to = dtable + static_cast<size_t>(id) * C;
+/* Does the chunk's first run come in from the chunk before? */
+AX_DEVICE bool comes_in(const token *sorted, int chunk)
+{
+	return chunk && sorted[chunk * CHUNK - 1].id == sorted[chunk * CHUNK].id;
+}
 
-	for (size_t i = threadIdx.x * 8u; i < C; i += blockDim.x * 8u) {
-		float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[8];
+/* to[i .. i+8) += scale * sum. */
+template <bool VEC> AX_DEVICE void add8(float *to, float scale, const float (&sum)[8], size_t i, size_t C)
+{
+	float v[8];
 
-		for (int k = j; k < N && sorted[k].id == id; k++) {
-			ax_read8<VEC>(v, dx + static_cast<size_t>(sorted[k].at) * C, i, C);
-			AX_UNROLL
-			for (int e = 0; e < 8; e++)
-				sum[e] += v[e];
-		}
-		ax_read8<VEC>(v, to, i, C);
+	ax_read8<VEC>(v, to, i, C);
+	AX_UNROLL
+	for (int e = 0; e < 8; e++)
+		v[e] += scale * sum[e];
+	ax_write8<VEC>(to, v, i, C);
+}
+
+/* Each chunk has `tiles` blocks, a thread eight columns. part (chunks, C): sums of the runs that come in. */
+template <class T, bool VEC>
+static __global__ void embed_bwd_kernel(float *dtable, float *part, const T *dx, const token *sorted, unsigned tiles, float scale, int N, size_t C)
+{
+	AX_SHARED(token, here, [CHUNK]);
+	const int chunk = static_cast<int>(blockIdx.x / tiles), n = min(CHUNK, N - chunk * CHUNK), t = static_cast<int>(threadIdx.x);
+	const size_t i = (static_cast<size_t>(blockIdx.x % tiles) * blockDim.x + threadIdx.x) * 8;
+	bool incoming = comes_in(sorted, chunk);
+	float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[8];
+
+	if (t < n)
+		here[t] = sorted[chunk * CHUNK + t];
+	__syncthreads();
+	for (int k = 0; k < n && i < C; k++) {
+		ax_read8<VEC>(v, dx + static_cast<size_t>(here[k].at) * C, i, C);
 		AX_UNROLL
 		for (int e = 0; e < 8; e++)
-			v[e] += scale * sum[e];
-		ax_write8<VEC>(to, v, i, C);
+			sum[e] += v[e];
+		if (k + 1 < n && here[k + 1].id == here[k].id)
+			continue;
+		if (incoming)
+			ax_write8<VEC>(part + static_cast<size_t>(chunk) * C, sum, i, C);
+		else
+			add8<VEC>(dtable + static_cast<size_t>(here[k].id) * C, scale, sum, i, C);
+		incoming = false;
+		AX_UNROLL
+		for (int e = 0; e < 8; e++)
+			sum[e] = 0;
 	}
 }
 
-template <class T, bool VEC>
-static void embed_bwd_run(struct ax_cuda *c, float *dtable, const void *dx, const token *sorted, float scale, int N, size_t C)
+/* The blocks of the first chunk that a run comes into add the run's parts; the others have nothing to do. */
+template <bool VEC>
+static __global__ void embed_parts_kernel(float *dtable, const float *part, const token *sorted, unsigned tiles, float scale, int n_chunk, size_t C)
 {
-	AX_LAUNCH((embed_bwd_kernel<T, VEC>), static_cast<unsigned>(N), ax_row_threads(C, THREADS), 0, c->compute, dtable,
-		  static_cast<const T *>(dx), sorted, scale, N, C);
+	const int chunk = static_cast<int>(blockIdx.x / tiles), id = sorted[chunk * CHUNK].id;
+	const size_t i = (static_cast<size_t>(blockIdx.x % tiles) * blockDim.x + threadIdx.x) * 8;
+	float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[8];
+
+	if (i >= C || !comes_in(sorted, chunk) || (chunk > 1 && sorted[(chunk - 1) * CHUNK - 1].id == id))
+		return;
+	for (int k = chunk; k < n_chunk && sorted[k * CHUNK].id == id; k++) {
+		ax_read8<VEC>(v, part + static_cast<size_t>(k) * C, i, C);
+		AX_UNROLL
+		for (int e = 0; e < 8; e++)
+			sum[e] += v[e];
+	}
+	add8<VEC>(dtable + static_cast<size_t>(id) * C, scale, sum, i, C);
+}
+
+template <class T, bool VEC>
+static void embed_bwd_run(struct ax_cuda *c, float *dtable, float *part, const void *dx, const token *sorted, float scale, int N, size_t C)
+{
+	const int n_chunk = chunks_of(N);
+	const unsigned threads = ax_row_threads(C, THREADS), tiles = static_cast<unsigned>((C + threads * 8 - 1) / (threads * 8));
+	const unsigned blocks = static_cast<unsigned>(n_chunk) * tiles;
+
+	AX_LAUNCH((embed_bwd_kernel<T, VEC>), blocks, threads, 0, c->compute, dtable, part, static_cast<const T *>(dx), sorted, tiles, scale,
+		  N, C);
+	AX_LAUNCH(embed_parts_kernel<VEC>, blocks, threads, 0, c->compute, dtable, part, sorted, tiles, scale, n_chunk, C);
+}
+
+/* Scratch: what the sort needs, then the parts. */
+static size_t embed_bytes(int N, int C)
+{
+	return sort_bytes(N) + static_cast<size_t>(chunks_of(N)) * static_cast<size_t>(C) * sizeof(float);
 }
 
 static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(C);
-	char *space = static_cast<char *>(ax_cuda_scratch(c, "embed_bwd", sort_bytes(N)));
+	char *space = static_cast<char *>(ax_cuda_scratch(c, "embed_bwd", embed_bytes(N, C)));
 
 	if (!N || !space)
 		return;
 	const token *sorted = sort(c, sort_space_of(space, N), ids, N, V);
+	float *part = reinterpret_cast<float *>(space + sort_bytes(N));
 
-	AX_DISPATCH(c, rows_aligned(c, dx, dtable, n), embed_bwd_run, c, dtable, dx, sorted, scale, N, n);
+	AX_DISPATCH(c, rows_aligned(c, dx, dtable, n), embed_bwd_run, c, dtable, part, dx, sorted, scale, N, n);
 	ax_cuda_done(c, "embed_bwd");
 }
 
@@ -220,5 +283,5 @@ void ax_cuda_embed(struct ax_cuda *c)
 
 size_t ax_cuda_embed_scratch(const struct ax_cuda *, const struct ax_shape *s)
 {
-	return sort_bytes(s->N);
+	return embed_bytes(s->N, s->C);
 }

@@ -378,21 +378,23 @@ static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const
 /* --- rotary embedding ------------------------------------------------------------------------------------------------ */
 
 struct rope_args {
-	size_t ld, HD, half, groups; /* groups of eight pairs in a head */
-	unsigned n_thread;           /* that a row needs: n_head * groups */
-	unsigned tiles;              /* blocks a row */
+	size_t ld, HD, half;
+	unsigned groups;   /* of eight pairs in a head; 32 bits, since 64-bit divisions are slow */
+	unsigned n_thread; /* that a row needs: n_head * groups */
+	unsigned tiles;    /* blocks a row */
 	bool backward;
 };
 
 /* A thread turns eight pairs (i, i + half) of one head. */
 template <class T, bool VEC> static __global__ void rope_kernel(T *x, const int32_t *pos, const float *cos_sin, rope_args r)
 {
-	const size_t n = blockIdx.x / r.tiles, job = static_cast<size_t>(blockIdx.x % r.tiles) * blockDim.x + threadIdx.x;
+	const unsigned job = blockIdx.x % r.tiles * blockDim.x + threadIdx.x;
+	const size_t n = blockIdx.x / r.tiles;
 	float a[8], b[8], c[8], s[8];
 
 	if (job >= r.n_thread)
 		return;
-	const size_t i = job % r.groups * 8;
+	const size_t i = job % r.groups * 8u;
 	T *head = x + n * r.ld + job / r.groups * r.HD;
 	const float *table = cos_sin + static_cast<size_t>(pos[n]) * r.HD;
 
@@ -419,8 +421,8 @@ template <class T, bool VEC> static void rope_run(struct ax_cuda *c, void *x, co
 static void rope(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const float *cos_sin, int N, int n_head, int HD, int rotary, bool backward)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
-	const size_t hd = static_cast<size_t>(HD), half = static_cast<size_t>(rotary) / 2, groups = (half + 7) / 8;
-	const unsigned n_thread = static_cast<unsigned>(static_cast<size_t>(n_head) * groups);
+	const size_t hd = static_cast<size_t>(HD), half = static_cast<size_t>(rotary) / 2;
+	const unsigned groups = static_cast<unsigned>((half + 7) / 8), n_thread = static_cast<unsigned>(n_head) * groups;
 	const unsigned threads = ax_row_threads(n_thread * 8u, THREADS), tiles = (n_thread + threads - 1) / threads;
 	const rope_args r = {ld, hd, half, groups, n_thread, tiles, backward};
 	const bool vec = all_aligned(c, ld, x, cos_sin, NULL, NULL) && half % 8 == 0 && hd % 8 == 0;
