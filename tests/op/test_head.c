@@ -75,6 +75,12 @@ static void head_of(const struct variant *v, const struct head_case *c)
 	assert_true(fabs(tensor_get(&loss, 0) + 1.5 - got) <= 1e-9 * size);
 	expect_near("logits", v->name, &logits, wz, AX_F32, 2e-6, 0);
 	expect_near("dw untouched", v->name, &dw, same, AX_F32, 0, 0);
+	/* all at once */
+	wdx = tensor_doubles(&dx);
+	wz = tensor_doubles(&logits);
+	d.ops->head_loss(&d, dp(&loss), dp(&dx), NULL, dp(&logits), dp(&x), dp(&w), dp(&tg), c->weights ? dp(&weight) : NULL, dp(&scale), &p, (int)c->N, (int)c->C, (int)c->V);
+	expect_near("head dx beside logits", v->name, &dx, wdx, v->act, 1e-6, 1e-6);
+	expect_near("logits beside dx", v->name, &logits, wz, AX_F32, 1e-6, 0);
 	free(vx);
 	free(vw);
 	free(target);

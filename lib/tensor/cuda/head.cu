@@ -176,6 +176,8 @@ template <class T, bool VEC> static __global__ void head_rows(float *chunk, row_
 		for (size_t i = threadIdx.x; i < a.V; i += blockDim.x)
 			a.logits[static_cast<size_t>(n) * a.V + i] = logit_of(z[i], a);
 	if (target < 0) {
+		if (a.backward && a.logits)
+			__syncthreads(); /* what row_zero overwrites has been read */
 		if (a.backward)
 			row_zero<T>(z, a.V);
 		return;
@@ -184,8 +186,7 @@ template <class T, bool VEC> static __global__ void head_rows(float *chunk, row_
 
 	if (threadIdx.x == 0)
 		a.row_loss[blockIdx.x] = static_cast<double>(weight) * (static_cast<double>(lse) - static_cast<double>(logit_of(z[target], a)));
-	__syncthreads();
-	if (a.backward)
+	if (a.backward) /* it writes nothing before its first barrier */
 		row_bwd<T, VEC>(z, lse, target, a.grad_scale[0] * weight * a.logit_scale, a);
 }
 
