@@ -60,6 +60,7 @@ static void no_elements(void **state)
 	const struct ax_adamw h = { .lr = 1, .beta1 = 0.9f, .beta2 = 0.9f, .rest1 = 0.1f, .rest2 = 0.1f, .eps = 1, .bias1 = 1, .bias2 = 1, .grad_scale = 1 };
 
 	for EACH_VARIANT(v) {
+		struct ax_adamw_mem m;
 		struct empty s;
 
 		if (!RUNS(v, alloc))
@@ -70,8 +71,10 @@ static void no_elements(void **state)
 		CHECK_OP(axpy, dp(&s.f32), dp(&s.x), v->act, 2, 0);
 		CHECK_OP(scale, dp(&s.f32), 2, 0);
 		CHECK_OP(add, dp(&s.y), dp(&s.x), dp(&s.w), 0);
-		CHECK_OP(adamw, dp(&s.f32), dp(&s.f32), dp(&s.f32), dp(&s.one), dp(&s.y), v->act, &h, 0);
-		CHECK_OP(adamw, dp(&s.f32), dp(&s.f32), dp(&s.f32), dp(&s.one), NULL, AX_F32, &h, 0);
+		m = (struct ax_adamw_mem){ .p = dp(&s.f32), .w = dp(&s.y), .m = dp(&s.f32), .v = dp(&s.f32), .grad = dp(&s.one), .tw = v->act, .tm = AX_F32, .tg = AX_F32 };
+		CHECK_OP(adamw, &m, &h, 0);
+		m.w = NULL;
+		CHECK_OP(adamw, &m, &h, 0);
 		tensor_set(&s.sums, 0, 7);
 		CHECK_OP(sumsq, dp(&s.sums), dp(&s.one), 0);
 		assert_true(tensor_get(&s.sums, 0) == (RUNS(v, sumsq) ? 0 : 7));
