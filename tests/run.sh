@@ -59,6 +59,7 @@ for suite in $suites; do
 		;;
 	cuda) # the tests on the simulated GPU, in each flavour and order
 		for t in "$BUILD"/cudasim/*/test_*; do
+			case $t in */test_speed) [ -n "$AX_LONG" ] || continue ;; esac # it only measures
 			[ -x "$t" ] && run "cuda/${t#"$BUILD"/cudasim/}" "$t"
 		done
 		for t in tests/cuda/*.sh; do
