@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/plugin.h"
+#include "tensor/gpu.h"
 
 #define PLUGIN_FILE "libax-cuda.so"
 
@@ -29,18 +30,18 @@ int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], str
 {
 	const char *name = o->device ? o->device : "auto";
 	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda"), missing;
-	struct ax_dev_opt here = *o; /* "auto" asks what is here, also for a plan */
 	struct ax_err no = { 0 };
 
-	here.plan = false;
 	why[0] = '\0';
 	memset(d, 0, sizeof(*d));
 	if (!cpu && !cuda && strcmp(name, "auto"))
 		return ax_fail(e, AX_EUSAGE, "unknown device %s (auto, cpu, cuda)", name);
+	if (cuda && o->plan) /* "auto" asks what is here, also for a plan */
+		return cuda_open(d, o, &missing, &no) ? ax_gpu_plan_open(d, o->act, o->plan_memory, e) : 0;
 	if (cuda)
 		return cuda_open(d, o, &missing, e);
 	if (!cpu) {
-		if (!cuda_open(d, &here, &missing, &no))
+		if (!cuda_open(d, o, &missing, &no))
 			return 0;
 		if (!missing)
 			snprintf(why, 256, "%.200s: using the CPU", no.msg);

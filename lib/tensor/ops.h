@@ -221,8 +221,11 @@ struct ax_dev {
 	const char *name;  /* "cpu (avx512-bf16, oneDNN 2.6.3), 2 threads" */
 	bool deterministic; /* the same run gives the same bits */
 	size_t memory;     /* bytes of its own that are free at the start; 0: it works in the host's memory */
+	size_t pinned;     /* host memory that it holds for copies */
 	/* Frees impl. NULL: not open. */
 	void (*close)(struct ax_dev *d);
+	/* Bytes of its memory that have been taken since it was opened, as it counts them itself. NULL: it has none of its own. */
+	size_t (*used)(struct ax_dev *d);
 	/* ax_dev_wire() of tensor/device.h; NULL: it works in the host's memory, and the host's communicator serves. */
 	int (*wire)(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, struct ax_err *e);
 	/*

@@ -89,6 +89,7 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 		p->dist.total_bytes -= p->dist.comm_bytes;
 		p->dist.comm_bytes = n_rank > 1 ? AX_NCCL_BYTES : 0;
 		p->context = AX_CONTEXT_BYTES;
+		p->program += env->dev->pinned;
 		AX_TRY(add(&p->dist.total_bytes, p->dist.comm_bytes, e));
 	}
 	p->total = p->dist.total_bytes;

@@ -201,10 +201,20 @@ int ax_train_open(struct ax_train **out, const struct ax_train_env *env, const s
 	return 0;
 }
 
-static double memory_gib(void)
+static void note_device_memory(struct ax_train *t)
+{
+	size_t now = t->env.dev->used ? t->env.dev->used(t->env.dev) : 0;
+
+	t->device_bytes = now > t->device_bytes ? now : t->device_bytes;
+}
+
+/* The most so far, of the memory that the plan is about. */
+static double memory_gib(const struct ax_train *t)
 {
 	struct rusage u;
 
+	if (t->env.dev->used)
+		return (double)t->device_bytes / (1 << 30);
 	getrusage(RUSAGE_SELF, &u);
 	return (double)u.ru_maxrss / (1 << 20);
 }
@@ -226,11 +236,12 @@ static void print_progress(struct ax_train *t, const struct ax_step_result *r, d
 	if (!ax_progress_due(&t->progress) && !last)
 		return;
 	ax_dist_stats(t->dist, &st);
+	note_device_memory(t);
 	ax_progress_print(&t->progress,
 			  "step %" PRId64 "/%" PRId64 " epoch %.2f loss %.4f grad %.3f lr %.3g | %.0f tok/s mfu %.1f%% (unmasked %.1f%%) "
 			  "mem %.2f GiB comm %.0f%% eta %d:%02d:%02d",
 			  t->state.step, t->plan.total_steps, r->epoch, r->loss, r->grad_norm, r->lr, rate,
-			  100 * mfu(t, t->flops_causal, rate), 100 * mfu(t, t->flops_full, rate), memory_gib(),
+			  100 * mfu(t, t->flops_causal, rate), 100 * mfu(t, t->flops_full, rate), memory_gib(t),
 			  t->busy_s > 0 ? 100 * st.wait_s / t->busy_s : 0, (int)(eta / 3600), (int)(eta / 60) % 60,
 			  (int)eta % 60);
 }
@@ -333,7 +344,7 @@ void ax_train_stats(const struct ax_train *t, struct ax_train_stats *s)
 {
 	*s = (struct ax_train_stats){.step = t->state.step, .total_steps = t->plan.total_steps, .tokens = t->state.tokens,
 				     .trained_tokens = t->state.trained_tokens, .loss = t->recent_loss,
-				     .eval_loss = t->recent_eval, .seconds = t->busy_s,
+				     .eval_loss = t->recent_eval, .seconds = t->busy_s, .device_bytes = t->device_bytes,
 				     .stopped_early = ax_train_complete(t, &t->state) && t->state.step < t->plan.total_steps,
 				     .best_step = t->state.best.ckpt, .best_metric = t->state.best.ckpt_metric};
 }

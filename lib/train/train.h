@@ -103,7 +103,7 @@ struct ax_train_plan {
 	struct ax_dist_sizes dist;
 	size_t device_scratch;
 	bool gpu;             /* the roles are in the memory of a device of its own: `total` is that of the device */
-	size_t program;       /* host: code, libraries, buffers of MPI and of the index: AX_PROGRAM_BYTES */
+	size_t program;       /* host: code, libraries, buffers of MPI and of the index: AX_PROGRAM_BYTES, and what the device pins */
 	size_t context;       /* device: AX_CONTEXT_BYTES; taken before ax_dev.memory is asked for */
 	size_t total;         /* bytes of one rank; on a GPU without `program` */
 	uint64_t checkpoint_bytes;    /* on disk, one checkpoint */
@@ -131,6 +131,7 @@ struct ax_train_stats {
 	uint64_t tokens, trained_tokens; /* since step 0 */
 	double loss, eval_loss;    /* the latest; NaN: none in this call */
 	double seconds;            /* in steps, of this call */
+	size_t device_bytes;       /* of the device's own memory, taken since it was opened: the most seen after a step; 0: it has none */
 	bool stopped_early;
 	int64_t best_step;         /* of the best checkpoint; -1: none, or not tracked */
 	double best_metric;        /* its eval_loss */

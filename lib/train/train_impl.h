@@ -31,6 +31,7 @@ struct ax_train {
 	int64_t saving_step, saving_best; /* its step, and that of the best one once it is complete */
 	double saving_since, save_s; /* save_s: seconds that the run stood still for checkpoints */
 	double recent_loss, recent_eval;
+	size_t device_bytes;      /* the most of the device's memory that was seen taken */
 	char *tuning;             /* what rank 0's device had chosen when it was shared last; NULL: nothing yet */
 	size_t tuning_bytes;
 };

@@ -31,6 +31,17 @@ ends() {
 	[ $status -eq "$want" ] || { echo "# status $status" >&2; return 1; }
 }
 
+bytes() { # bytes KEY FILE
+	sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$tmp/$2"
+}
+# What the run took of the simulated GPU is what was planned without one, but for a few words (sums of norms) and what NCCL and
+# the driver would take on a real one.
+as_planned() {
+	plan=$(($(bytes total plan.json) - $(bytes gpu_context plan.json) - $(bytes communication plan.json))) took=$(bytes gpu_memory_bytes run.json)
+	echo "# planned $plan, taken $took"
+	[ "$took" -ge "$plan" ] && [ $((took - plan)) -lt 16384 ]
+}
+
 awk -v n=60 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
 cat >"$tmp/run.yaml" <<-Y
 	base_model: $PWD/examples/arith/model
@@ -53,6 +64,13 @@ run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
 	check "a plan for a GPU where there is none" ends 0 env CUDASIM_DEVICES=0 "$sim" $run --plan --device cuda --ranks 2
 	check "says so" says 'no GPU here'
 	check "and what is the GPU's and what the host's" says 'GPU memory of each of 2 ranks.*'
+	check "a plan where there is no plugin" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run --plan --device cuda --ranks 2
+	check "says so" says 'no GPU here'
+	for model in "" "--bf16 true --gradient-checkpointing"; do
+		check "a plan without a GPU${model:+, }$model" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run $model --plan --device cuda --device-memory 4GiB --json "$tmp/plan.json"
+		check "a run" ends 0 env CUDASIM_SMS=132 "$sim" $run $model --device cuda --json "$tmp/run.json"
+		check "takes what was planned" as_planned
+	done
 	check "auto without a GPU plans for the CPU" ends 0 env CUDASIM_DEVICES=0 "$sim" $run --plan
 	check "says so" says '^memory of each'
 	check "a plan on a GPU" ends 0 "$sim" $run --plan --device cuda
@@ -69,6 +87,9 @@ if [ ! -e "$BUILD/lib/ax/libax-mpi.so" ] || ! command -v mpirun >/dev/null 2>&1;
 fi
 # shellcheck disable=SC2086
 {
+	check "a plan without a GPU, two ranks" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run --strategy fsdp --plan --device cuda --device-memory 4GiB --ranks 2 --json "$tmp/plan.json"
+	check "a run" ends 0 env CUDASIM_SMS=132 $mpirun -n 2 "$sim" $run --strategy fsdp --device cuda --json "$tmp/run.json"
+	check "takes what was planned" as_planned
 	check "two GPUs" ends 0 $mpirun -n 2 "$sim" $run --device cuda
 	check "talk by NCCL" warns 'communication: NCCL 2'
 	check "two ranks on one GPU" ends 0 env CUDASIM_DEVICES=1 $mpirun -n 2 "$sim" $run --device cuda

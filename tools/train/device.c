@@ -53,7 +53,7 @@ int tool_device(struct tool *t, struct ax_err *e)
 {
 	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local,
 			       .deterministic = ax_conf_opt_flag(&t->conf, "deterministic"), .measure = t->comm->rank == 0,
-			       .plan = ax_conf_opt_flag(&t->conf, "plan")};
+			       .plan = ax_conf_opt_flag(&t->conf, "plan"), .plan_memory = ax_conf_opt_size(&t->conf, "device-memory", 0)};
 	char warning[256], why[256];
 
 	AX_TRY(tool_dtype(t, &o.act, e));

@@ -44,6 +44,8 @@ int tool_run_json(struct tool *t, const struct ax_train_stats *s, struct ax_err 
 	     set_int(a, m, "tokens", s->tokens) && set_int(a, m, "trained_tokens", s->trained_tokens) &&
 	     set_num(a, m, "loss", s->loss) && set_num(a, m, "eval_loss", s->eval_loss) &&
 	     set_num(a, m, "seconds_in_steps", s->seconds) && set_int(a, m, "ranks", (uint64_t)t->comm->n_rank);
+	if (ok && s->device_bytes)
+		ok = set_int(a, m, "gpu_memory_bytes", s->device_bytes);
 	if (ok && t->opt.patience > 0)
 		ok = ax_val_set(a, m, "stopped_early", ax_val_bool(a, s->stopped_early));
 	if (ok && s->best_step >= 0)

@@ -4,40 +4,9 @@
 #include "tensor/cuda/attn.h"
 #include "tensor/cuda/branch.h"
 
-/* --- scratch: delta, then the tables --------------------------------------------------------------------------------- */
-
-struct layout {
-	size_t delta, n_tile, tiles, keys, key_work, bytes;
-};
-
-/*
- * Tables are as large as they can become: a tile of queries has at least one row, and so there are at most N of them whatever
- * the segments; tiles of keys have at least MIN_KEYS rows.
- */
-static const size_t MIN_KEYS = 32;
-
-static struct layout layout_of(size_t N, size_t Nk, size_t n_head)
-{
-	const size_t n_keys = (Nk + MIN_KEYS - 1) / MIN_KEYS;
-	struct layout l;
-
-	l.delta = 0;
-	l.n_tile = ax_cuda_round(N * n_head * sizeof(float));
-	l.tiles = l.n_tile + ax_cuda_round(sizeof(int));
-	l.keys = l.tiles + ax_cuda_round(N * sizeof(struct ax_attn_tile));
-	l.key_work = l.keys + ax_cuda_round(n_keys * sizeof(struct ax_attn_keys));
-	l.bytes = l.key_work + ax_cuda_round(3 * n_keys * sizeof(int));
-	return l;
-}
-
-size_t ax_cuda_attn_scratch(const struct ax_cuda *c, const struct ax_shape *s)
-{
-	return layout_of(static_cast<size_t>(s->N), static_cast<size_t>(s->Nk), static_cast<size_t>(s->n_head)).bytes;
-}
-
 static bool use_scratch(struct ax_cuda *c, const char *op, struct ax_attn_job *j)
 {
-	const struct layout l = layout_of(static_cast<size_t>(j->N), static_cast<size_t>(j->Nk), static_cast<size_t>(j->n_head));
+	const struct ax_attn_space l = ax_attn_space_of(static_cast<size_t>(j->N), static_cast<size_t>(j->Nk), static_cast<size_t>(j->n_head));
 	char *p = static_cast<char *>(ax_cuda_scratch(c, op, l.bytes));
 
 	if (!p)

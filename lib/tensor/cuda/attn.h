@@ -22,16 +22,6 @@
 
 static const int AX_ATTN_NO_WINDOW = 1 << 30; /* positions and lengths are below */
 
-/* Rows row .. row + BM of segment seg. */
-struct ax_attn_tile {
-	int seg, row;
-};
-
-/* Rows tile * BN .. of the keys; segments seg .. seg_end may see them. */
-struct ax_attn_keys {
-	int tile, seg, seg_end;
-};
-
 /* A call of an op: what its kernels take, by value. Rows are those of ops.h. */
 struct ax_attn_job {
 	const struct ax_seg *seg;

@@ -14,8 +14,7 @@
  *		ax_cuda_done(c, "scale");
  *	}
  *
- * Each file of ops has one public function that puts its ops into c->ops, and, if they need scratch, one that says how
- * much; both are named in dev.c's table `parts`. Valid C11 and C++17: C files and .cu files include it.
+ * Each file of ops has one public function that puts its ops into c->ops, named in dev.c's table `parts`. Valid C11 and C++17: C files and .cu files include it.
  */
 #ifndef AX_TENSOR_CUDA_CUDA_H
 #define AX_TENSOR_CUDA_CUDA_H
@@ -26,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "tensor/cuda/scratch.h"
 #include "tensor/ops.h"
 
 #ifdef __cplusplus
@@ -49,6 +49,7 @@ struct ax_cuda {
 	int n_sm;           /* multiprocessors */
 	size_t smem_max;    /* shared memory that a block may ask for, with cudaFuncSetAttribute() above 48 KiB */
 	size_t l2_bytes, memory_bytes; /* cache; device memory in all */
+	size_t free_at_start;
 	cudaStream_t compute, comm, copy; /* non-blocking; comm has the higher priority */
 	struct ax_cuda_lt *lt;
 	struct ax_stage *stage;
@@ -66,6 +67,14 @@ struct ax_cuda {
 static inline struct ax_cuda *ax_cuda_of(struct ax_dev *d)
 {
 	return (struct ax_cuda *)d->impl;
+}
+
+/* What layouts of scratch depend on. */
+static inline struct ax_gpu ax_cuda_gpu(const struct ax_cuda *c)
+{
+	const struct ax_gpu g = { c->act, c->n_sm, c->memory_bytes };
+
+	return g;
 }
 
 /* --- for ops -------------------------------------------------------------------------------------------------------- */
@@ -88,12 +97,6 @@ bool ax_cuda_failed(struct ax_cuda *c, const char *op, cudaError_t e);
  * a shape. An op that calls another (a product of ax_cuda_mm is none: it has a workspace of its own) loses it.
  */
 void *ax_cuda_scratch(struct ax_cuda *c, const char *op, size_t bytes);
-
-/* The next multiple of 256. */
-static inline size_t ax_cuda_round(size_t bytes)
-{
-	return (bytes + 255) & ~(size_t)255;
-}
 
 /* What is enqueued on `later` from now on runs after what is on `first` by now. */
 void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later);
@@ -132,19 +135,13 @@ void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product 
 
 /*
  * Put the file's ops into c->ops, and do what kernels need once (cudaFuncSetAttribute); failures by ax_cuda_failed().
- * ..._scratch: the most that an op of the file asks of ax_cuda_scratch() for these shapes, a pure function of them and of
- * c->act, c->n_sm, c->sm.
+ * What an op asks of ax_cuda_scratch() is laid out in scratch.h.
  */
 void ax_cuda_elem(struct ax_cuda *c);
-size_t ax_cuda_elem_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_norm(struct ax_cuda *c);
-size_t ax_cuda_norm_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_embed(struct ax_cuda *c);
-size_t ax_cuda_embed_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_head(struct ax_cuda *c);
-size_t ax_cuda_head_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_attn(struct ax_cuda *c);
-size_t ax_cuda_attn_scratch(const struct ax_cuda *c, const struct ax_shape *s);
 void ax_cuda_adamw(struct ax_cuda *c);
 void ax_cuda_linear(struct ax_cuda *c);
 
@@ -154,7 +151,6 @@ void ax_cuda_linear(struct ax_cuda *c);
  */
 int ax_cuda_lt_open(struct ax_cuda *c, const char *gpu, bool measure, struct ax_err *e);
 void ax_cuda_lt_close(struct ax_cuda *c);
-size_t ax_cuda_lt_bytes(const struct ax_cuda *c);
 int ax_cuda_lt_reserve(struct ax_cuda *c, struct ax_err *e);
 
 /* record.c: puts record_begin and record_end into c->ops. forget: all recordings hold addresses that may be gone. */

@@ -15,18 +15,9 @@
 
 #define OLDEST_SM 80
 
-/* The files of ops: what fills the table, and the scratch its ops need (NULL: none). */
-static const struct part {
-	void (*fill)(struct ax_cuda *c);
-	size_t (*scratch)(const struct ax_cuda *c, const struct ax_shape *s);
-} parts[] = {
-	{ ax_cuda_elem, ax_cuda_elem_scratch },
-	{ ax_cuda_norm, ax_cuda_norm_scratch },
-	{ ax_cuda_linear, NULL },
-	{ ax_cuda_embed, ax_cuda_embed_scratch },
-	{ ax_cuda_adamw, NULL },
-	{ ax_cuda_head, ax_cuda_head_scratch },
-	{ ax_cuda_attn, ax_cuda_attn_scratch },
+/* What fills the table of ops, a file each. */
+static void (*const parts[])(struct ax_cuda *c) = {
+	ax_cuda_elem, ax_cuda_norm, ax_cuda_linear, ax_cuda_embed, ax_cuda_adamw, ax_cuda_head, ax_cuda_attn,
 };
 
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -219,29 +210,18 @@ void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later)
 
 /* --- scratch -------------------------------------------------------------------------------------------------------- */
 
-static size_t ops_scratch(const struct ax_cuda *c, const struct ax_shape *s)
-{
-	size_t most = 0;
-
-	for (size_t i = 0; i < N_PARTS; i++) {
-		size_t n = parts[i].scratch ? ax_cuda_round(parts[i].scratch(c, s)) : 0;
-
-		most = n > most ? n : most;
-	}
-	return most;
-}
-
 static size_t cuda_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
 {
-	const struct ax_cuda *c = ax_cuda_of(d);
+	const struct ax_gpu g = ax_cuda_gpu(ax_cuda_of(d));
 
-	return ops_scratch(c, s) + ax_cuda_lt_bytes(c);
+	return ax_gpu_scratch(&g, s) + AX_GPU_WORKSPACE;
 }
 
 static int cuda_reserve(struct ax_dev *d, const struct ax_shape *s, struct ax_err *e)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
-	size_t bytes = ops_scratch(c, s);
+	const struct ax_gpu g = ax_cuda_gpu(c);
+	size_t bytes = ax_gpu_scratch(&g, s);
 
 	AX_TRY(ax_cuda_lt_reserve(c, e));
 	if (bytes > c->scratch_bytes) {
@@ -339,7 +319,7 @@ static void fill_table(struct ax_cuda *c)
 		.reserve = cuda_reserve,
 	};
 	for (size_t i = 0; i < N_PARTS; i++)
-		parts[i].fill(c);
+		parts[i](c);
 }
 
 static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
@@ -357,18 +337,27 @@ static void write_name(struct ax_cuda *c, const struct cudaDeviceProp *p)
  * What the program may count on: its share of what is free, less what the driver will take for code, stacks and libraries
  * as they are first used.
  */
-static int usable_memory(const struct ax_cuda *c, const struct ax_dev_opt *o, size_t *bytes, struct ax_err *e)
+static int usable_memory(struct ax_cuda *c, const struct ax_dev_opt *o, size_t *bytes, struct ax_err *e)
 {
 	size_t nothing, most = (size_t)512 << 20, keep;
 	int n = 0, n_here;
 
 	if (cudaMemGetInfo(bytes, &nothing) != cudaSuccess || cudaGetDeviceCount(&n) != cudaSuccess)
 		return ax_fail(e, AX_ECOMM, "GPU %d: its memory cannot be asked for", c->device);
+	c->free_at_start = *bytes;
 	n_here = o->n_local > c->device ? (o->n_local - c->device - 1) / n + 1 : 1; /* ranks that chose this GPU */
 	*bytes /= (size_t)n_here;
 	keep = *bytes / 16;
 	*bytes -= keep < most ? keep : most;
 	return 0;
+}
+
+/* Other processes on this GPU are counted too: the driver tells no more. */
+static size_t cuda_used(struct ax_dev *d)
+{
+	size_t now, all, before = ax_cuda_of(d)->free_at_start;
+
+	return cudaMemGetInfo(&now, &all) == cudaSuccess && now < before ? before - now : 0;
 }
 
 static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
@@ -390,22 +379,6 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	AX_TRY(ax_cuda_profile_open(c, e));
 	AX_TRY(usable_memory(c, o, &d->memory, e));
 	return cuda_sync(d, e);
-}
-
-/* Sizes without a GPU: of the one that is most likely meant. */
-static int open_plan(struct ax_dev *d, const struct ax_dev_opt *o)
-{
-	struct ax_cuda *c = ax_cuda_of(d);
-
-	c->act = o->act;
-	c->sm = 90;
-	c->n_sm = 132;
-	c->smem_max = (size_t)227 << 10;
-	c->l2_bytes = (size_t)50 << 20;
-	c->memory_bytes = (size_t)80 << 30;
-	c->ops.scratch_bytes = cuda_scratch_bytes;
-	snprintf(c->name, sizeof(c->name), "cuda (no GPU here: planned for an H100)");
-	return 0;
 }
 
 /* One block: the plugin's state lives and dies together. */
@@ -441,7 +414,7 @@ static void cuda_close(struct ax_dev *d)
 static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e)
 {
 	struct whole *w;
-	int rc, n_gpu;
+	int rc;
 
 	memset(d, 0, sizeof(*d));
 	if (o->act != AX_F32 && o->act != AX_BF16)
@@ -453,8 +426,8 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 	w->c.failure = &w->failure;
 	pthread_mutex_init(&w->stage.lock, NULL);
 	pthread_mutex_init(&w->failure.lock, NULL);
-	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .close = cuda_close, .wire = ax_cuda_wire, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
-	rc = o->plan && cudaGetDeviceCount(&n_gpu) != cudaSuccess ? open_plan(d, o) : open_parts(d, o, e);
+	*d = (struct ax_dev){ .ops = &w->c.ops, .act = o->act, .impl = &w->c, .name = w->c.name, .deterministic = o->deterministic, .pinned = AX_GPU_PINNED_BYTES, .used = cuda_used, .close = cuda_close, .wire = ax_cuda_wire, .tuning = ax_lt_tuning, .tune = ax_lt_tune };
+	rc = open_parts(d, o, e);
 	if (rc)
 		cuda_close(d);
 	return rc;

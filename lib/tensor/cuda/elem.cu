@@ -165,7 +165,6 @@ static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t 
 
 /* --- sum of squares -------------------------------------------------------------------------------------------------- */
 
-static const size_t SUMSQ_BLOCKS = 1024;
 
 /* part[block] = the sum over its share of x, in double: a thread's share is every gridDim-th group of eight. */
 template <bool VEC> static __global__ void sumsq_kernel(double *part, const float *x, size_t n)
@@ -202,8 +201,8 @@ static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t want = blocks_of(n);
-	const unsigned blocks = static_cast<unsigned>(want < 1 ? 1 : want < SUMSQ_BLOCKS ? want : SUMSQ_BLOCKS);
-	double *part = static_cast<double *>(ax_cuda_scratch(c, "sumsq", SUMSQ_BLOCKS * sizeof(*part)));
+	const unsigned blocks = static_cast<unsigned>(want < 1 ? 1 : want < AX_SUMSQ_BLOCKS ? want : AX_SUMSQ_BLOCKS);
+	double *part = static_cast<double *>(ax_cuda_scratch(c, "sumsq", AX_SUMSQ_BLOCKS * sizeof(*part)));
 
 	if (!part)
 		return;
@@ -427,11 +426,4 @@ void ax_cuda_elem(struct ax_cuda *c)
 	c->ops.bias_grad = bias_grad;
 	c->ops.glu_fwd = glu_fwd;
 	c->ops.glu_bwd = glu_bwd;
-}
-
-size_t ax_cuda_elem_scratch(const struct ax_cuda *c, const struct ax_shape *s)
-{
-	const size_t squares = SUMSQ_BLOCKS * sizeof(double), columns = ax_cuda_part_bytes(c, s->N, static_cast<size_t>(s->O));
-
-	return squares > columns ? squares : columns;
 }

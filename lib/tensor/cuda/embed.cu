@@ -10,18 +10,8 @@
 #include "tensor/cuda/access.h"
 #include "tensor/cuda/cuda.h"
 
-static const int TILE = 1024;
-static const int DIGITS = 256;
-
-/* Where one of the sort's two copies of a token lies: its id and its position. */
-struct token {
-	int32_t id, at;
-};
-
-static int tiles_of(int N)
-{
-	return (N + TILE - 1) / TILE;
-}
+static const int TILE = AX_EMBED_TILE, DIGITS = AX_EMBED_DIGITS, CHUNK = AX_EMBED_CHUNK;
+typedef struct ax_embed_token token;
 
 /* --- sort ------------------------------------------------------------------------------------------------------------ */
 
@@ -92,39 +82,21 @@ static __global__ void place_kernel(token *to, const int *count, const token *fr
 			to[next++] = tile[i];
 }
 
-/* Scratch of a sort of N tokens: two lists and the counts. */
-struct sort_space {
-	token *list[2];
-	int *count;
-};
-
-static size_t sort_bytes(int N)
+/* The tokens by id (below V), those of one id by position: in one of the lists of `space`. */
+static const token *sort(struct ax_cuda *c, char *space, const struct ax_embed_space &at, const int32_t *ids, int N, int V)
 {
-	const size_t counts = static_cast<size_t>(DIGITS) * static_cast<size_t>(tiles_of(N));
-
-	return 2 * ax_cuda_round(static_cast<size_t>(N) * sizeof(token)) + ax_cuda_round(counts * sizeof(int));
-}
-
-static sort_space sort_space_of(char *p, int N)
-{
-	const size_t list = ax_cuda_round(static_cast<size_t>(N) * sizeof(token));
-
-	return {{reinterpret_cast<token *>(p), reinterpret_cast<token *>(p + list)}, reinterpret_cast<int *>(p + 2 * list)};
-}
-
-/* The tokens by id (below V), those of one id by position: in one of the space's lists. */
-static const token *sort(struct ax_cuda *c, const sort_space &s, const int32_t *ids, int N, int V)
-{
-	const unsigned tiles = static_cast<unsigned>(tiles_of(N)), threads = 256;
+	token *const list[2] = {reinterpret_cast<token *>(space + at.list[0]), reinterpret_cast<token *>(space + at.list[1])};
+	int *const count = reinterpret_cast<int *>(space + at.count);
+	const unsigned tiles = static_cast<unsigned>(at.n_tile), threads = 256;
 	int now = 0;
 
-	AX_LAUNCH(list_kernel, (static_cast<unsigned>(N) + threads - 1) / threads, threads, 0, c->compute, s.list[0], ids, N);
+	AX_LAUNCH(list_kernel, (static_cast<unsigned>(N) + threads - 1) / threads, threads, 0, c->compute, list[0], ids, N);
 	for (int shift = 0; shift < 31 && (V - 1) >> shift; shift += 8, now = 1 - now) {
-		AX_LAUNCH(count_kernel, tiles, DIGITS, 0, c->compute, s.count, s.list[now], N, shift);
-		AX_LAUNCH(scan_kernel, 1, DIGITS, 0, c->compute, s.count, DIGITS * static_cast<int>(tiles));
-		AX_LAUNCH(place_kernel, tiles, DIGITS, 0, c->compute, s.list[1 - now], s.count, s.list[now], N, shift);
+		AX_LAUNCH(count_kernel, tiles, DIGITS, 0, c->compute, count, list[now], N, shift);
+		AX_LAUNCH(scan_kernel, 1, DIGITS, 0, c->compute, count, DIGITS * static_cast<int>(tiles));
+		AX_LAUNCH(place_kernel, tiles, DIGITS, 0, c->compute, list[1 - now], count, list[now], N, shift);
 	}
-	return s.list[now];
+	return list[now];
 }
 
 /* --- the ops --------------------------------------------------------------------------------------------------------- */
@@ -165,13 +137,6 @@ static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void 
 	if (N)
 		AX_DISPATCH(c, rows_aligned(c, x, table, n), embed_fwd_run, c, x, ids, table, scale, N, n);
 	ax_cuda_done(c, "embed_fwd");
-}
-
-static const int CHUNK = 32;
-
-static int chunks_of(int N)
-{
-	return (N + CHUNK - 1) / CHUNK;
 }
 
 /* Does the chunk's first run come in from the chunk before? */
@@ -243,9 +208,8 @@ static __global__ void embed_parts_kernel(float *dtable, const float *part, cons
 }
 
 template <class T, bool VEC>
-static void embed_bwd_run(struct ax_cuda *c, float *dtable, float *part, const void *dx, const token *sorted, float scale, int N, size_t C)
+static void embed_bwd_run(struct ax_cuda *c, float *dtable, float *part, const void *dx, const token *sorted, float scale, int n_chunk, int N, size_t C)
 {
-	const int n_chunk = chunks_of(N);
 	const unsigned threads = ax_row_threads(C, THREADS), tiles = static_cast<unsigned>((C + threads * 8 - 1) / (threads * 8));
 	const unsigned blocks = static_cast<unsigned>(n_chunk) * tiles;
 
@@ -254,24 +218,19 @@ static void embed_bwd_run(struct ax_cuda *c, float *dtable, float *part, const v
 	AX_LAUNCH(embed_parts_kernel<VEC>, blocks, threads, 0, c->compute, dtable, part, sorted, tiles, scale, n_chunk, C);
 }
 
-/* Scratch: what the sort needs, then the parts. */
-static size_t embed_bytes(int N, int C)
-{
-	return sort_bytes(N) + static_cast<size_t>(chunks_of(N)) * static_cast<size_t>(C) * sizeof(float);
-}
-
 static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(C);
-	char *space = static_cast<char *>(ax_cuda_scratch(c, "embed_bwd", embed_bytes(N, C)));
+	const struct ax_embed_space at = ax_embed_space_of(N, C);
+	char *space = static_cast<char *>(ax_cuda_scratch(c, "embed_bwd", at.bytes));
 
 	if (!N || !space)
 		return;
-	const token *sorted = sort(c, sort_space_of(space, N), ids, N, V);
-	float *part = reinterpret_cast<float *>(space + sort_bytes(N));
+	const token *sorted = sort(c, space, at, ids, N, V);
+	float *part = reinterpret_cast<float *>(space + at.part);
 
-	AX_DISPATCH(c, rows_aligned(c, dx, dtable, n), embed_bwd_run, c, dtable, part, dx, sorted, scale, N, n);
+	AX_DISPATCH(c, rows_aligned(c, dx, dtable, n), embed_bwd_run, c, dtable, part, dx, sorted, scale, at.n_chunk, N, n);
 	ax_cuda_done(c, "embed_bwd");
 }
 
@@ -279,9 +238,4 @@ void ax_cuda_embed(struct ax_cuda *c)
 {
 	c->ops.embed_fwd = embed_fwd;
 	c->ops.embed_bwd = embed_bwd;
-}
-
-size_t ax_cuda_embed_scratch(const struct ax_cuda *, const struct ax_shape *s)
-{
-	return embed_bytes(s->N, s->C);
 }

@@ -210,33 +210,6 @@ static __global__ void head_sum(double *loss, const double *row_loss, int n)
 
 /* --- the op ---------------------------------------------------------------------------------------------------------- */
 
-static const size_t ROW_STEP = 128; /* chunks are multiples of it: few shapes of products */
-
-/*
- * Rows that a chunk may have: about an eightieth of the GPU's memory in f32 logits. Each chunk adds to all of dW, so more
- * rows mean less traffic.
- */
-static size_t chunk_limit(const struct ax_cuda *c, size_t V)
-{
-	const size_t least = static_cast<size_t>(32) << 20, share = c->memory_bytes / 80, bytes = share < least ? least : share;
-	const size_t rows = bytes / (V * sizeof(float)) / ROW_STEP * ROW_STEP;
-
-	return rows < ROW_STEP ? ROW_STEP : rows;
-}
-
-static size_t round_rows(size_t n)
-{
-	return (n + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
-}
-
-/* Rows of each of the fewest chunks of equal size for n rows. */
-static size_t chunk_rows(const struct ax_cuda *c, size_t n, size_t V)
-{
-	const size_t limit = chunk_limit(c, V), chunks = (n + limit - 1) / limit;
-
-	return round_rows((n + chunks - 1) / chunks);
-}
-
 struct space {
 	int32_t *row;
 	double *row_loss;
@@ -245,24 +218,10 @@ struct space {
 	size_t chunk, n_row; /* rows of a chunk, and of all chunks */
 };
 
-/* Lays out for up to n rows; with p NULL only counts the bytes. */
-static size_t lay_out(space *s, char *p, const struct ax_cuda *c, size_t n, size_t C, size_t V)
+static space space_at(char *p, const struct ax_head_space &at)
 {
-	const size_t width = ax_dtype_size(c->act);
-	size_t at = 0;
-
-	s->chunk = chunk_rows(c, n, V);
-	s->n_row = (n + s->chunk - 1) / s->chunk * s->chunk;
-	s->row = reinterpret_cast<int32_t *>(p + at);
-	at += ax_cuda_round(s->n_row * sizeof(int32_t));
-	s->row_loss = reinterpret_cast<double *>(p + at);
-	at += ax_cuda_round(s->n_row * sizeof(double));
-	s->gx = p + at;
-	at += ax_cuda_round(s->chunk * C * width);
-	s->gdx = p + at;
-	at += ax_cuda_round(s->chunk * C * width);
-	s->z = reinterpret_cast<float *>(p + at);
-	return at + ax_cuda_round(s->chunk * V * sizeof(float));
+	return {reinterpret_cast<int32_t *>(p + at.row), reinterpret_cast<double *>(p + at.row_loss), p + at.gx, p + at.gdx,
+		reinterpret_cast<float *>(p + at.z), at.chunk, at.n_row};
 }
 
 /* What one call works on. */
@@ -341,10 +300,13 @@ static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float
 		ax_cuda_failed(c, "head_loss", cudaMemsetAsync(dx, 0, static_cast<size_t>(N) * h.C * size, c->compute));
 	if (!n)
 		return;
-	memory = static_cast<char *>(ax_cuda_scratch(c, "head_loss", lay_out(&h.s, NULL, c, n, h.C, h.V)));
+	const struct ax_gpu g = ax_cuda_gpu(c);
+	const struct ax_head_space at = ax_head_space_of(&g, n, h.C, h.V);
+
+	memory = static_cast<char *>(ax_cuda_scratch(c, "head_loss", at.bytes));
 	if (!memory)
 		return;
-	lay_out(&h.s, memory, c, n, h.C, h.V);
+	h.s = space_at(memory, at);
 	AX_LAUNCH(head_list, 1, WIDE, 0, c->compute, h.s.row, static_cast<int>(h.s.n_row), target, N, logits != NULL);
 	for (size_t first = 0; first < h.s.n_row; first += h.s.chunk)
 		run_chunk(h, first);
@@ -355,16 +317,4 @@ static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float
 void ax_cuda_head(struct ax_cuda *c)
 {
 	c->ops.head_loss = head_loss;
-}
-
-/* For any number of rows up to N: a chunk has at most `rows`, and the list ends less than a chunk behind the last row. */
-size_t ax_cuda_head_scratch(const struct ax_cuda *c, const struct ax_shape *s)
-{
-	const size_t N = static_cast<size_t>(s->N), C = static_cast<size_t>(s->C), V = static_cast<size_t>(s->V);
-	const size_t all = round_rows(N), limit = V ? chunk_limit(c, V) : 0, rows = all < limit ? all : limit;
-
-	if (!V || !N)
-		return 0;
-	return ax_cuda_round((N + rows) * sizeof(int32_t)) + ax_cuda_round((N + rows) * sizeof(double)) +
-	       2 * ax_cuda_round(rows * C * ax_dtype_size(c->act)) + ax_cuda_round(rows * V * sizeof(float));
 }

@@ -9,8 +9,6 @@
 
 #include "base/mem.h"
 
-#define WORKSPACE ((size_t)32 << 20)
-
 int ax_cuda_lt_open(struct ax_cuda *c, const char *gpu, bool measure, struct ax_err *e)
 {
 	cublasStatus_t rc;
@@ -63,23 +61,18 @@ void ax_cuda_lt_close(struct ax_cuda *c)
 	c->lt = NULL;
 }
 
-size_t ax_cuda_lt_bytes(const struct ax_cuda *c)
-{
-	return WORKSPACE;
-}
-
 int ax_cuda_lt_reserve(struct ax_cuda *c, struct ax_err *e)
 {
 	struct ax_cuda_lt *lt = c->lt;
 
 	if (lt->workspace)
 		return 0;
-	if (cudaMalloc(&lt->workspace, WORKSPACE) != cudaSuccess) {
+	if (cudaMalloc(&lt->workspace, AX_GPU_WORKSPACE) != cudaSuccess) {
 		cudaGetLastError();
 		lt->workspace = NULL;
-		return ax_fail(e, AX_EMEM, "GPU %d: no memory for the workspace of matrix products (%zu bytes)", c->device, WORKSPACE);
+		return ax_fail(e, AX_EMEM, "GPU %d: no memory for the workspace of matrix products (%zu bytes)", c->device, AX_GPU_WORKSPACE);
 	}
-	lt->workspace_bytes = WORKSPACE;
+	lt->workspace_bytes = AX_GPU_WORKSPACE;
 	forget_plans(lt); /* chosen without one */
 	return 0;
 }

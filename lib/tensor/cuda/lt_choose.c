@@ -278,7 +278,7 @@ void ax_lt_load(struct ax_cuda *c, const char *gpu)
 	char *dir, *path;
 
 	snprintf(t->machine, sizeof(t->machine), "%.120s, sm_%d, %d multiprocessors, cuBLASLt %zu, workspace %zu", gpu, c->sm, c->n_sm, cublasLtGetVersion(),
-		 ax_cuda_lt_bytes(c));
+		 AX_GPU_WORKSPACE);
 	if (!c->lt->measure)
 		return;
 	dir = cache_dir();

@@ -219,7 +219,7 @@ static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, c
 
 /* A warp a head of one token; a lane holds groups lane and lane + 32 of eight: heads of up to 512. */
 static const int HEAD_GROUPS = AX_HEAD_DIM_MAX / 256;
-static const unsigned HEAD_WARPS = 8;
+static const unsigned HEAD_WARPS = AX_HEAD_WARPS;
 
 struct head_args {
 	size_t ld, HD;
@@ -351,20 +351,13 @@ static void headnorm_bwd_run(struct ax_cuda *c, void *dx, float *part, unsigned 
 		  static_cast<const T *>(pre), rstd, static_cast<const T *>(w), h);
 }
 
-/* Blocks of headnorm_bwd: enough to fill the GPU, each with several heads a warp where there are so many. */
-static unsigned head_parts(const struct ax_cuda *c, size_t n)
-{
-	const size_t most = 4 * static_cast<size_t>(c->n_sm), want = (n + HEAD_WARPS - 1) / HEAD_WARPS;
-
-	return static_cast<unsigned>(want < 1 ? 1 : want < most ? want : most);
-}
-
 static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t hd = static_cast<size_t>(HD);
 	const head_args h = {ld, hd, n_head, static_cast<size_t>(N) * static_cast<size_t>(n_head), {hd, w_add, 0, false}};
-	const unsigned n_part = head_parts(c, h.n);
+	const struct ax_gpu g = ax_cuda_gpu(c);
+	const unsigned n_part = ax_scratch_head_parts(&g, h.n);
 	const bool vec = all_aligned(c, ld, dx, pre, w, NULL) && hd * ax_dtype_size(c->act) % 16 == 0;
 	float *part = static_cast<float *>(ax_cuda_scratch(c, "headnorm_bwd", n_part * hd * sizeof(*part)));
 
@@ -439,13 +432,4 @@ void ax_cuda_norm(struct ax_cuda *c)
 	c->ops.headnorm_fwd = headnorm_fwd;
 	c->ops.headnorm_bwd = headnorm_bwd;
 	c->ops.rope = rope;
-}
-
-size_t ax_cuda_norm_scratch(const struct ax_cuda *c, const struct ax_shape *s)
-{
-	const size_t heads = static_cast<size_t>(s->N) * static_cast<size_t>(s->n_head > s->n_kv ? s->n_head : s->n_kv);
-	const size_t rows = ax_cuda_part_bytes(c, s->N, static_cast<size_t>(s->C));
-	const size_t head = head_parts(c, heads) * static_cast<size_t>(s->head_dim) * sizeof(float);
-
-	return rows > head ? rows : head;
 }

@@ -7,21 +7,19 @@
 
 #include "tensor/cuda/cuda.h"
 
-/*
- * Blocks among which N rows of n columns are divided where each leaves one part of n floats: enough to fill the GPU with
- * blocks of ax_row_threads(n, 256) threads.
- */
+/* ax_scratch_n_part() and ax_scratch_part_bytes() for this GPU. */
 static inline int ax_cuda_n_part(const struct ax_cuda *c, int N, size_t n)
 {
-	const size_t groups = (n + 255) / 256, most = (size_t)c->n_sm * (groups > 16 ? 2 : groups < 2 ? 32 : 32 / groups);
+	const struct ax_gpu g = ax_cuda_gpu(c);
 
-	return N < 1 ? 1 : (size_t)N < most ? N : (int)most;
+	return ax_scratch_n_part(&g, N, n);
 }
 
-/* Bytes of n_part parts of n floats. */
 static inline size_t ax_cuda_part_bytes(const struct ax_cuda *c, int N, size_t n)
 {
-	return (size_t)ax_cuda_n_part(c, N, n) * n * sizeof(float);
+	const struct ax_gpu g = ax_cuda_gpu(c);
+
+	return ax_scratch_part_bytes(&g, N, n);
 }
 
 /* to (n) += the sum over k < n_part of part[k * n .. k * n + n); enqueued on c->compute. */

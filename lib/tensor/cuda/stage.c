@@ -12,9 +12,6 @@
 
 #include "base/mem.h"
 
-#define SLOT_BYTES ((size_t)4 << 20)
-#define HALF_BYTES ((size_t)2 << 20)
-
 static size_t min_size(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -23,7 +20,7 @@ static size_t min_size(size_t a, size_t b)
 static int open_lane(struct ax_stage_lane *l, cudaStream_t stream, unsigned flags, cudaError_t *rc)
 {
 	l->stream = stream;
-	*rc = cudaMallocHost((void **)&l->p, 2 * HALF_BYTES);
+	*rc = cudaMallocHost((void **)&l->p, 2 * AX_STAGE_HALF_BYTES);
 	for (int i = 0; !*rc && i < 2; i++)
 		*rc = cudaEventCreateWithFlags(&l->arrived[i], cudaEventDisableTiming | flags);
 	return *rc == cudaSuccess ? 0 : -1;
@@ -34,7 +31,7 @@ int ax_stage_open(struct ax_stage *s, struct ax_cuda *c, struct ax_err *e)
 	cudaError_t rc;
 
 	s->owner = pthread_self();
-	rc = cudaMallocHost((void **)&s->ring, AX_STAGE_SLOTS * SLOT_BYTES);
+	rc = cudaMallocHost((void **)&s->ring, AX_STAGE_SLOTS * AX_STAGE_SLOT_BYTES);
 	for (int i = 0; !rc && i < AX_STAGE_SLOTS; i++)
 		rc = cudaEventCreateWithFlags(&s->left[i], cudaEventDisableTiming);
 	/* the other thread's wait may be long and must not take a core from the step */
@@ -83,8 +80,8 @@ void ax_stage_upload(struct ax_dev *d, void *dst, const void *host, size_t bytes
 	char *to = dst;
 
 	while (bytes > 0) {
-		size_t n = min_size(bytes, SLOT_BYTES - s->at);
-		char *pinned = s->ring + (size_t)s->slot * SLOT_BYTES + s->at;
+		size_t n = min_size(bytes, AX_STAGE_SLOT_BYTES - s->at);
+		char *pinned = s->ring + (size_t)s->slot * AX_STAGE_SLOT_BYTES + s->at;
 
 		if (n == 0) {
 			if (!next_slot(s, c))
@@ -103,24 +100,24 @@ void ax_stage_upload(struct ax_dev *d, void *dst, const void *host, size_t bytes
 
 static bool receive(struct ax_cuda *c, struct ax_stage_lane *l, char *host, const char *src, size_t bytes)
 {
-	size_t n_piece = (bytes + HALF_BYTES - 1) / HALF_BYTES;
+	size_t n_piece = (bytes + AX_STAGE_HALF_BYTES - 1) / AX_STAGE_HALF_BYTES;
 
 	for (size_t i = 0; i <= n_piece; i++) {
 		if (i < n_piece) {
-			size_t at = i * HALF_BYTES, n = min_size(HALF_BYTES, bytes - at);
+			size_t at = i * AX_STAGE_HALF_BYTES, n = min_size(AX_STAGE_HALF_BYTES, bytes - at);
 
-			if (ax_cuda_failed(c, "download", cudaMemcpyAsync(l->p + i % 2 * HALF_BYTES, src + at, n, cudaMemcpyDeviceToHost, l->stream)) ||
+			if (ax_cuda_failed(c, "download", cudaMemcpyAsync(l->p + i % 2 * AX_STAGE_HALF_BYTES, src + at, n, cudaMemcpyDeviceToHost, l->stream)) ||
 			    ax_cuda_failed(c, "download", cudaEventRecord(l->arrived[i % 2], l->stream)))
 				return false;
 		}
 		if (i > 0) {
-			size_t at = (i - 1) * HALF_BYTES, n = min_size(HALF_BYTES, bytes - at);
+			size_t at = (i - 1) * AX_STAGE_HALF_BYTES, n = min_size(AX_STAGE_HALF_BYTES, bytes - at);
 
 			cudaEvent_t arrived = l->arrived[(i - 1) % 2];
 
 			if (ax_cuda_failed(c, "download", l == &c->stage->own ? ax_cuda_wait(c, arrived) : cudaEventSynchronize(arrived)))
 				return false;
-			memcpy(host + at, l->p + (i - 1) % 2 * HALF_BYTES, n);
+			memcpy(host + at, l->p + (i - 1) % 2 * AX_STAGE_HALF_BYTES, n);
 		}
 	}
 	return true;

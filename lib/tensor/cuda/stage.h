@@ -6,8 +6,6 @@
 
 #include "tensor/cuda/cuda.h"
 
-#define AX_STAGE_SLOTS 8
-
 struct ax_stage_lane {
 	cudaStream_t stream;
 	char *p; /* two halves */
