@@ -356,7 +356,7 @@ static bool sumsq_make(struct job *j, struct set *s)
 
 static void sumsq_run(struct job *j, struct set *s)
 {
-	dev.ops->sumsq(&dev, s->b[1], s->b[0], arg(j, 0));
+	dev.ops->sumsq(&dev, s->b[1], s->b[0], AX_F32, arg(j, 0));
 }
 
 static const struct op_case cases[] = {

@@ -163,7 +163,7 @@ static void ends(const struct shape *s, double layers)
 		v[i] = v[i] * v[i];
 	MEASURE("head and loss, f+b", 1, 6.0 * (double)(N * C * V), 0, dev.ops->head_loss(&dev, &loss, dx, g, NULL, x, w, target, NULL, &scale, &head, s->N, s->C, s->V));
 	MEASURE("embed bwd", 1, 0, 10.0 * (double)(N * C), dev.ops->embed_bwd(&dev, g, dx, target, 1, s->N, s->C, s->V));
-	MEASURE("sumsq of gradients", 1, 0, 4.0 * (double)n, dev.ops->sumsq(&dev, &sum, g, n));
+	MEASURE("sumsq of gradients", 1, 0, 4.0 * (double)n, dev.ops->sumsq(&dev, &sum, g, AX_F32, n));
 	MEASURE("zero gradients", 1, 0, 4.0 * (double)n, dev.ops->zero(&dev, g, n * 4));
 	MEASURE("adamw", 1, 0, 30.0 * (double)n, dev.ops->adamw(&dev, &f32, &h, n));
 	MEASURE("adamw, bf16 m v", 1, 0, 22.0 * (double)n, dev.ops->adamw(&dev, &bf16, &h, n));

@@ -31,7 +31,7 @@ void ax_wire_add(struct ax_dev *d, cudaStream_t s, float *x, const float *y, siz
 
 	/* axpy takes no scratch, so that it may run beside any other op */
 	c->compute = s;
-	c->ops.axpy(d, x, y, AX_F32, 1.0f, n);
+	c->ops.axpy(d, x, AX_F32, y, AX_F32, 1.0f, n);
 	c->compute = compute;
 }
 
@@ -63,7 +63,7 @@ static int alone_all_gather(struct ax_comm *c, void *dst, const void *src, size_
 static int alone_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
 {
 	if (accumulate)
-		dev_of(c)->ops->axpy(dev_of(c), dst, src, AX_F32, 1.0f, n);
+		dev_of(c)->ops->axpy(dev_of(c), dst, AX_F32, src, AX_F32, 1.0f, n);
 	else
 		dev_of(c)->ops->copy(dev_of(c), dst, src, n * sizeof(*dst));
 	return 0;

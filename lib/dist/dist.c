@@ -227,7 +227,8 @@ int ax_dist_grad_norm(struct ax_dist *s, double *norm, double *per_param, struct
 	int n_param = s->u->n_param;
 
 	for (size_t i = 0; i < s->n_range; i++)
-		s->dev->ops->sumsq(s->dev, s->sums + i, ax_dist_at(s, AX_PART_GRAD, s->range[i].state_off), s->range[i].n);
+		s->dev->ops->sumsq(s->dev, s->sums + i, ax_dist_at(s, AX_PART_GRAD, s->range[i].state_off), s->type[AX_PART_GRAD],
+				    s->range[i].n);
 	s->dev->ops->download(s->dev, s->host_sums, s->sums, s->n_range * sizeof(*s->sums));
 	memset(param, 0, (size_t)n_param * sizeof(*param));
 	for (size_t i = 0; i < s->n_range; i++)

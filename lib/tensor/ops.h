@@ -9,8 +9,15 @@
  *
  * Shapes: N tokens of a micro-batch (packed rows laid end to end), C width, F MLP width, NH query heads, NKV key/value
  * heads, HD head dim, V vocabulary. Row-major. "act" tensors have the compute dtype dev->act (bf16 or f32); weights the
- * same; gradients of weights are f32; statistics (rstd, lse) are f32. Sums are taken in f32 at least, in an order that
- * depends on shapes alone. "assign" overwrites, "accumulate" adds to what is there.
+ * same; statistics (rstd, lse) are f32. Sums are taken in f32 at least, in an order that depends on shapes alone. "assign"
+ * overwrites, "accumulate" adds to what is there.
+ *
+ * Gradients of weights, "grad" below, have the type dev->grad: f32, or bf16 where that is the compute dtype too. An op adds its
+ * sum over the N tokens, taken in f32, and in bf16 rounds what comes out to nearest even: once an element, embed_bwd at most
+ * twice, head_loss once a chunk of rows. Not stochastically, as the state of the optimizer (tensor/round.h): gradients of
+ * micro-batches are of the size of their noise, so each is far above half a last place of a sum of some hundred of them and
+ * none is lost; then rounding to nearest has no bias either and half the variance, and it is what a matrix product can do as
+ * it writes. (Of a thousand equal gradients the last would be: their sum stands still at 256 to 512 of them.)
  *
  * The bf16 products of AVX-512 round to nearest even and take denormals as zeros (their own rule, not MXCSR's).
  *
@@ -122,32 +129,32 @@ struct ax_ops {
 
 	/* y = x, converted (round to nearest even), n elements; dtypes f32, bf16, f16. */
 	void (*cast)(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n);
-	/* y += alpha * x; y f32, x of type tx. */
-	void (*axpy)(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n);
+	/* y += alpha * x in f32, then rounded to nearest even to y's type; f32 or bf16, x also f16 where y is f32. */
+	void (*axpy)(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n);
 	/* x *= alpha (f32). */
 	void (*scale)(struct ax_dev *d, float *x, float alpha, size_t n);
 	/* y (act) = a + b, assign; y may alias a or b. */
 	void (*add)(struct ax_dev *d, void *y, const void *a, const void *b, size_t n);
-	/* *out (f64 on the device) = sum of squares of x (f32), pairwise in double, order by index. */
-	void (*sumsq)(struct ax_dev *d, double *out, const float *x, size_t n);
+	/* *out (f64 on the device) = sum of squares of x (f32 or bf16), pairwise in double, order by index. */
+	void (*sumsq)(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx, size_t n);
 
 	/*
 	 * Matrix products, f32 accumulation. W is (O, I) row-major as Hugging Face stores it.
 	 *   linear_fwd:  y (N, O) = x (N, I) W^T (+ b (O) if not NULL)            assign
 	 *   linear_dx:   dx (N, I) = dy (N, O) W          assign, or += if accumulate
-	 *   linear_dw:   dW (O, I) f32 += dy^T (O, N) x (N, I)                    accumulate
-	 *   bias_grad:   db (O) f32 += sum over rows of dy                        accumulate
+	 *   linear_dw:   dW (O, I) grad += dy^T (O, N) x (N, I)                   accumulate
+	 *   bias_grad:   db (O) grad += sum over rows of dy                       accumulate
 	 * `ld` of x, y, dy, dx are the row strides in elements (>= the width), so that slices of wider buffers work.
 	 */
 	void (*linear_fwd)(struct ax_dev *d, void *y, size_t ldy, const void *x, size_t ldx, const void *w, const void *b, int N, int I, int O);
 	void (*linear_dx)(struct ax_dev *d, void *dx, size_t lddx, const void *dy, size_t lddy, const void *w, int N, int I, int O, bool accumulate);
-	void (*linear_dw)(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O);
-	void (*bias_grad)(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O);
+	void (*linear_dw)(struct ax_dev *d, void *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O);
+	void (*bias_grad)(struct ax_dev *d, void *db, const void *dy, size_t lddy, int N, int O);
 
 	/* x (N, C) = table[ids] * scale. */
 	void (*embed_fwd)(struct ax_dev *d, void *x, const int32_t *ids, const void *table, float scale, int N, int C);
-	/* dtable (V, C) f32 += scale * rows of dx at ids; order by position: deterministic. */
-	void (*embed_bwd)(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V);
+	/* dtable (V, C) grad += scale * rows of dx at ids; order by position: deterministic. */
+	void (*embed_bwd)(struct ax_dev *d, void *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V);
 
 	/*
 	 * Residual add and RMSNorm in one pass.  r = x + delta (delta NULL: r = x);  rstd = 1/sqrt(mean(r^2) + eps);
@@ -160,18 +167,18 @@ struct ax_ops {
 	void (*rmsnorm_fwd)(struct ax_dev *d, void *y, void *r, float *rstd, const void *x, const void *delta, const void *w, float w_add, float eps, bool cast_first, int N, int C);
 	/*
 	 * dx (N, C) = dres + d rmsnorm / dr (dy)   assign; dres NULL: 0; may alias dres; all three act, r f32
-	 * dw (C) f32 += sum over rows of dy * r * rstd
+	 * dw (C) grad += sum over rows of dy * r * rstd
 	 */
-	void (*rmsnorm_bwd)(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C);
+	void (*rmsnorm_bwd)(struct ax_dev *d, void *dx, void *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C);
 
 	/*
 	 * Per-head RMSNorm (q/k norm) of n_head heads of HD in rows of stride ld, in place on x (N, n_head, HD); `pre`
 	 * (N, n_head * HD) keeps the input, rstd (N, n_head). w (HD).
-	 * backward: dx holds the gradient of the output and becomes that of the input, in place; dw (HD) f32 += .
+	 * backward: dx holds the gradient of the output and becomes that of the input, in place; dw (HD) grad += .
 	 * pre NULL in headnorm_fwd: not stored.
 	 */
 	void (*headnorm_fwd)(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD);
-	void (*headnorm_bwd)(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD);
+	void (*headnorm_bwd)(struct ax_dev *d, void *dx, size_t ld, void *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD);
 
 	/*
 	 * Rotary embedding, in place on n_head heads of rows with stride ld. cos_sin: table (max_pos, HD) f32, the first HD/2
@@ -198,11 +205,11 @@ struct ax_ops {
 	 * Output head and loss, in chunks: logits never exist in full.
 	 *   x (N, C) act after the final norm; w (V, C); target (N) i32, -1: not trained; weight (N) f32 or NULL (1)
 	 *   loss[0] (f64, device) += sum over trained tokens of weight * -log p(target)
-	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale[0]), assign; dw (V, C) f32 += the same for w (NULL: the
+	 * If dx is not NULL: dx (N, C) = gradient of (loss * grad_scale[0]), assign; dw (V, C) grad += the same for w (NULL: the
 	 * head is frozen); grad_scale is read on the device. Untrained rows cost nothing, unless logits are asked for.
 	 * logits, if not NULL, (N, V) f32 receives the logits (tests).
 	 */
-	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V);
+	void (*head_loss)(struct ax_dev *d, double *loss, void *dx, void *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V);
 
 	/*
 	 * AdamW (Loshchilov, Hutter, 2019), as PyTorch: g = grad * grad_scale; m = b1 m + rest1 g; v = b2 v + rest2 g^2;
@@ -216,7 +223,8 @@ struct ax_comm;
 
 struct ax_dev {
 	const struct ax_ops *ops;
-	enum ax_dtype act; /* compute dtype: AX_BF16 or AX_F32 */
+	enum ax_dtype act;  /* compute dtype: AX_BF16 or AX_F32 */
+	enum ax_dtype grad; /* of gradients of weights: AX_F32 as it is opened, or set by its owner to AX_BF16, if act is that */
 	void *impl;        /* the device's own state */
 	const char *name;  /* "cpu (avx512-bf16, oneDNN 2.6.3), 2 threads" */
 	bool deterministic; /* the same run gives the same bits */

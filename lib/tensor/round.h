@@ -32,7 +32,7 @@
 #define AX_Q8_BLOCK 256
 
 /* What is rounded: two values of one element never share random bits. */
-enum ax_round { AX_ROUND_M, AX_ROUND_V, AX_ROUND_W, AX_ROUND_GRAD };
+enum ax_round { AX_ROUND_M, AX_ROUND_V, AX_ROUND_W };
 
 /* The bits that round to nearest (ties up). */
 #define AX_ROUND_NEAREST 0x8000

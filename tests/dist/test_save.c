@@ -80,7 +80,7 @@ static void download(struct ax_dev *d, void *host, const void *src, size_t bytes
 	watch.plain.download(d, host, src, bytes);
 }
 
-static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
+static void linear_dw(struct ax_dev *d, void *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
 {
 	watch.updating = 0;
 	watch.n_dw++;
@@ -97,9 +97,9 @@ static void adamw(struct ax_dev *d, const struct ax_adamw_mem *x, const struct a
 	watch.plain.adamw(d, x, h, n);
 }
 
-static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+static void sumsq(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx, size_t n)
 {
-	watch.plain.sumsq(d, out, x, n);
+	watch.plain.sumsq(d, out, x, tx, n);
 	if (watch.n_update + 1 == watch.bad_sum)
 		*out = INFINITY;
 }

@@ -34,22 +34,30 @@ struct variant {
 	enum ax_dtype act;
 	unsigned flags;
 	bool cuda;
+	enum ax_dtype grad; /* of gradients of weights */
 };
 
 static const struct variant variants[] = {
-	{ "reference f32", AX_F32, AX_CPU_REFERENCE, false },
-	{ "reference bf16", AX_BF16, AX_CPU_REFERENCE, false },
-	{ "fast f32", AX_F32, 0, false },
-	{ "fast bf16", AX_BF16, 0, false },
-	{ "portable f32", AX_F32, AX_CPU_PORTABLE, false },
-	{ "portable bf16", AX_BF16, AX_CPU_PORTABLE, false },
-	{ "avx2 f32", AX_F32, AX_CPU_AVX2, false },
-	{ "avx2 bf16", AX_BF16, AX_CPU_AVX2, false },
-	{ "cuda f32", AX_F32, 0, true },
-	{ "cuda bf16", AX_BF16, 0, true },
+	{ "reference f32", AX_F32, AX_CPU_REFERENCE, false, AX_F32 },
+	{ "reference bf16", AX_BF16, AX_CPU_REFERENCE, false, AX_F32 },
+	{ "fast f32", AX_F32, 0, false, AX_F32 },
+	{ "fast bf16", AX_BF16, 0, false, AX_F32 },
+	{ "portable f32", AX_F32, AX_CPU_PORTABLE, false, AX_F32 },
+	{ "portable bf16", AX_BF16, AX_CPU_PORTABLE, false, AX_F32 },
+	{ "avx2 f32", AX_F32, AX_CPU_AVX2, false, AX_F32 },
+	{ "avx2 bf16", AX_BF16, AX_CPU_AVX2, false, AX_F32 },
+	{ "cuda f32", AX_F32, 0, true, AX_F32 },
+	{ "cuda bf16", AX_BF16, 0, true, AX_F32 },
+	/* for ops that give such gradients */
+	{ "reference bf16, bf16 gradients", AX_BF16, AX_CPU_REFERENCE, false, AX_BF16 },
+	{ "fast bf16, bf16 gradients", AX_BF16, 0, false, AX_BF16 },
+	{ "portable bf16, bf16 gradients", AX_BF16, AX_CPU_PORTABLE, false, AX_BF16 },
+	{ "avx2 bf16, bf16 gradients", AX_BF16, AX_CPU_AVX2, false, AX_BF16 },
+	{ "cuda bf16, bf16 gradients", AX_BF16, 0, true, AX_BF16 },
 };
 
-#define N_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+#define N_GRAD_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+#define N_VARIANTS (N_GRAD_VARIANTS - 5)
 #define REFERENCE (&variants[0])
 
 /* CUDA devices stay open: opening one takes its time, on hardware and simulated. */
@@ -145,10 +153,11 @@ static inline struct ax_dev dev_open(const struct variant *v, int threads)
 	if (v->cuda) {
 		gpu = cuda_open(v->act);
 		assert_non_null(gpu);
-		return *gpu;
-	}
-	if (ax_cpu_open(&d, v->act, threads, v->flags, &e))
+		d = *gpu;
+	} else if (ax_cpu_open(&d, v->act, threads, v->flags, &e)) {
 		fail_msg("%s: %s", v->name, e.msg);
+	}
+	d.grad = v->grad;
 	return d;
 }
 
@@ -371,6 +380,30 @@ static inline void expect_near(const char *what, const char *variant, const stru
 
 	if (!(e <= limit))
 		fail_msg("%s, %s: relative error %g above %g", what, variant, e, limit);
+	free(want);
+}
+
+/*
+ * x, a gradient of type v->grad, is the sum `want`: in f32 to `f32` of its norm; in bf16 each element is the sum rounded to nearest,
+ * but for what summing in f32 costs.
+ */
+static inline void expect_sum(const char *what, const struct variant *v, const struct tensor *x, double *want, double f32)
+{
+	double square = 0, slack;
+
+	if (v->grad == AX_F32) {
+		expect_near(what, v->name, x, want, AX_F32, f32, 0);
+		return;
+	}
+	for (size_t i = 0; i < x->n; i++)
+		square += want[i] * want[i];
+	slack = 1e-5 * sqrt(square / (double)x->n);
+	for (size_t i = 0; i < x->n; i++) {
+		double got = tensor_get(x, i), half = exp2(floor(log2(fmax(fabs(got), fabs(want[i])) + 1e-30)) - 8);
+
+		if (!(fabs(got - want[i]) <= half + slack))
+			fail_msg("%s, %s: element %zu is %.9g, not %.9g rounded", what, v->name, i, got, want[i]);
+	}
 	free(want);
 }
 

@@ -193,7 +193,7 @@ static void run_recorded(struct ax_dev *d, struct tensor *x, struct tensor *y)
 			n_replayed++;
 			continue;
 		}
-		d->ops->axpy(d, py, px, AX_F32, 0.5f, x->n);
+		d->ops->axpy(d, py, AX_F32, px, AX_F32, 0.5f, x->n);
 		d->ops->zero(d, px, 4 * sizeof(float));
 		if (d->ops->record_end)
 			d->ops->record_end(d);

@@ -68,7 +68,8 @@ static void no_elements(void **state)
 		begin(&s, v);
 		CHECK_OP(cast, dp(&s.y), v->act, dp(&s.f32), AX_F32, 0);
 		CHECK_OP(cast, dp(&s.y), v->act, dp(&s.f32), AX_F16, 0);
-		CHECK_OP(axpy, dp(&s.f32), dp(&s.x), v->act, 2, 0);
+		CHECK_OP(axpy, dp(&s.f32), AX_F32, dp(&s.x), v->act, 2, 0);
+		CHECK_OP(axpy, dp(&s.y), v->act, dp(&s.x), v->act, 2, 0);
 		CHECK_OP(scale, dp(&s.f32), 2, 0);
 		CHECK_OP(add, dp(&s.y), dp(&s.x), dp(&s.w), 0);
 		m = (struct ax_adamw_mem){ .p = dp(&s.f32), .w = dp(&s.y), .m = dp(&s.f32), .v = dp(&s.f32), .grad = dp(&s.one), .tw = v->act, .tm = AX_F32, .tg = AX_F32 };
@@ -76,7 +77,7 @@ static void no_elements(void **state)
 		m.w = NULL;
 		CHECK_OP(adamw, &m, &h, 0);
 		tensor_set(&s.sums, 0, 7);
-		CHECK_OP(sumsq, dp(&s.sums), dp(&s.one), 0);
+		CHECK_OP(sumsq, dp(&s.sums), dp(&s.one), AX_F32, 0);
 		assert_true(tensor_get(&s.sums, 0) == (RUNS(v, sumsq) ? 0 : 7));
 		end(&s);
 	}

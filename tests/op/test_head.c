@@ -42,7 +42,7 @@ static void head_of(const struct variant *v, const struct head_case *c)
 	const struct ax_head p = { c->softcap, c->logit_scale, (int)c->N };
 	struct ax_dev d = dev_open(v, 2);
 	struct tensor x = tensor_random(&d, v->act, c->N * c->C, 1), w = tensor_random(&d, v->act, c->V * c->C, 2 / sqrt((double)c->C));
-	struct tensor dx = tensor_random(&d, v->act, x.n, 1), dw = tensor_random(&d, AX_F32, w.n, 0.01), weight = tensor_random(&d, AX_F32, c->N, 1);
+	struct tensor dx = tensor_random(&d, v->act, x.n, 1), dw = tensor_random(&d, v->grad, w.n, 0.01), weight = tensor_random(&d, AX_F32, c->N, 1);
 	struct tensor loss = tensor_new(&d, AX_F64, 1), logits = tensor_new(&d, AX_F32, c->N * c->V);
 	struct tensor scale = tensor_of(&d, AX_F32, &grad_scale, 1), tg;
 	int32_t *target = calloc(c->N, sizeof(*target));
@@ -103,7 +103,7 @@ static void head(void **state)
 		{ 33, 33, 257, 30, 0.5f, true, true, 2 }, { 5, 8, 1000, 0, 2, false, false, 7 },	     { 24, 64, 512, 0, 1, true, false, 1 },
 	};
 
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+	for (const struct variant *v = variants; v < variants + N_GRAD_VARIANTS; v++)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && RUNS(v, head_loss); i++)
 			head_of(v, &cases[i]);
 }

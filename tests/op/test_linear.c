@@ -11,7 +11,7 @@ static void linear_of(const struct variant *v, struct shape s, bool bias, bool a
 	size_t ldx = s.I + s.pad, ldy = s.O + 2 * s.pad;
 	struct tensor x = tensor_random_shifted(&d, v->act, s.N * ldx, 1, s.shift), w = tensor_random(&d, v->act, s.O * s.I, 1 / sqrt((double)s.I));
 	struct tensor b = tensor_random(&d, v->act, s.O, 1), y = tensor_random_shifted(&d, v->act, s.N * ldy, 1, s.shift), dy = tensor_random(&d, v->act, s.N * ldy, 1);
-	struct tensor dx = tensor_random_shifted(&d, v->act, s.N * ldx, 1, s.shift), dw = tensor_random(&d, AX_F32, s.O * s.I, 1);
+	struct tensor dx = tensor_random_shifted(&d, v->act, s.N * ldx, 1, s.shift), dw = tensor_random(&d, v->grad, s.O * s.I, 1);
 	double *vx = tensor_doubles(&x), *vw = tensor_doubles(&w), *vdy = tensor_doubles(&dy);
 	double *wy = tensor_doubles(&y), *wdx = tensor_doubles(&dx), *wdw = tensor_doubles(&dw);
 
@@ -35,7 +35,7 @@ static void linear_of(const struct variant *v, struct shape s, bool bias, bool a
 	d.ops->linear_dw(&d, dp(&dw), dp(&dy), ldy, dp(&x), ldx, (int)s.N, (int)s.I, (int)s.O);
 	expect_near("linear_fwd", v->name, &y, wy, v->act, 1e-6, 4e-3); /* the gaps between rows are compared too: untouched */
 	expect_near("linear_dx", v->name, &dx, wdx, v->act, 1e-6, 4e-3);
-	expect_near("linear_dw", v->name, &dw, wdw, AX_F32, 1e-6, 0);
+	expect_sum("linear_dw", v, &dw, wdw, 1e-6);
 	free(vx);
 	free(vw);
 	free(vdy);
@@ -58,7 +58,7 @@ static const struct shape shapes[] = {
 
 static void linear(void **state)
 {
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+	for (const struct variant *v = variants; v < variants + N_GRAD_VARIANTS; v++)
 		for (size_t i = 0; i < N_SHAPES && RUNS(v, linear_fwd) && RUNS(v, linear_dx) && RUNS(v, linear_dw); i++)
 			linear_of(v, shapes[i], i & 1, i % 3 == 0);
 }
@@ -67,14 +67,14 @@ static void bias_grad_of(const struct variant *v, struct shape s)
 {
 	struct ax_dev d = dev_open(v, 2);
 	size_t ld = s.O + s.pad;
-	struct tensor dy = tensor_random_shifted(&d, v->act, s.N * ld, 1, s.shift), db = tensor_random(&d, AX_F32, s.O, 1);
+	struct tensor dy = tensor_random_shifted(&d, v->act, s.N * ld, 1, s.shift), db = tensor_random(&d, v->grad, s.O, 1);
 	double *want = tensor_doubles(&db);
 
 	dev_reserve(&d, (struct ax_shape){ .N = (int)s.N, .C = (int)s.I, .O = (int)s.O });
 	for (size_t i = 0; i < s.N * s.O; i++)
 		want[i % s.O] += tensor_get(&dy, i / s.O * ld + i % s.O);
 	d.ops->bias_grad(&d, dp(&db), dp(&dy), ld, (int)s.N, (int)s.O);
-	expect_near("bias_grad", v->name, &db, want, AX_F32, 1e-6, 0);
+	expect_sum("bias_grad", v, &db, want, 1e-6);
 	tensor_free(&dy);
 	tensor_free(&db);
 	dev_close(&d);
@@ -82,7 +82,7 @@ static void bias_grad_of(const struct variant *v, struct shape s)
 
 static void bias_grad(void **state)
 {
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++)
+	for (const struct variant *v = variants; v < variants + N_GRAD_VARIANTS; v++)
 		for (size_t i = 0; i < N_SHAPES && RUNS(v, bias_grad); i++)
 			bias_grad_of(v, shapes[i]);
 }
@@ -139,7 +139,7 @@ static void rmsnorm_of(const struct variant *v, size_t N, size_t C, float w_add,
 	struct ax_dev d = dev_open(v, 2);
 	struct tensor x = tensor_random(&d, AX_F32, N * C, 2), delta = tensor_random(&d, v->act, N * C, 1), w = tensor_random(&d, v->act, C, 1);
 	struct tensor y = tensor_new(&d, v->act, N * C), rstd = tensor_new(&d, AX_F32, N), dy = tensor_random(&d, v->act, N * C, 1);
-	struct tensor dx = tensor_random(&d, v->act, N * C, 1), dw = tensor_random(&d, AX_F32, C, 1);
+	struct tensor dx = tensor_random(&d, v->act, N * C, 1), dw = tensor_random(&d, v->grad, C, 1);
 	double *vw = tensor_doubles(&w), *wdx = tensor_doubles(&dx), *wdw = tensor_doubles(&dw), *wy = doubles(N * C), *vdy = tensor_doubles(&dy), *r;
 
 	dev_reserve(&d, (struct ax_shape){ .N = (int)N, .C = (int)C });
@@ -156,7 +156,7 @@ static void rmsnorm_of(const struct variant *v, size_t N, size_t C, float w_add,
 	d.ops->rmsnorm_bwd(&d, dp(&dx), dp(&dw), dp(&dy), residual ? dp(&dx) : NULL, dp(&x), dp(&rstd), dp(&w), w_add, (int)N, (int)C); /* over dres */
 	expect_near("rmsnorm", v->name, &y, wy, v->act, 1e-6, 4e-3);
 	expect_near("rmsnorm_bwd dx", v->name, &dx, wdx, v->act, 2e-6, 4e-3);
-	expect_near("rmsnorm_bwd dw", v->name, &dw, wdw, AX_F32, 2e-6, 0);
+	expect_sum("rmsnorm_bwd dw", v, &dw, wdw, 2e-6);
 	free(vw);
 	free(vdy);
 	free(r);
@@ -206,7 +206,7 @@ static void rmsnorm_rounding(void **state)
 
 static void rmsnorm(void **state)
 {
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++) {
+	for (const struct variant *v = variants; v < variants + N_GRAD_VARIANTS; v++) {
 		if (!RUNS(v, rmsnorm_fwd) || !RUNS(v, rmsnorm_bwd))
 			continue;
 		rmsnorm_of(v, 1, 2, 0, true, false);
@@ -230,7 +230,7 @@ static void headnorm_of(const struct variant *v, size_t N, size_t heads, size_t 
 	struct ax_dev d = dev_open(v, 2);
 	size_t ld = heads * hd + pad;
 	struct tensor x = tensor_random_shifted(&d, v->act, N * ld, 2, pad % 8), pre = tensor_new(&d, v->act, N * heads * hd), w = tensor_random(&d, v->act, hd, 1);
-	struct tensor rstd = tensor_new(&d, AX_F32, N * heads), dx = tensor_random_shifted(&d, v->act, N * ld, 1, pad % 8), dw = tensor_random(&d, AX_F32, hd, 1);
+	struct tensor rstd = tensor_new(&d, AX_F32, N * heads), dx = tensor_random_shifted(&d, v->act, N * ld, 1, pad % 8), dw = tensor_random(&d, v->grad, hd, 1);
 	double *was = tensor_doubles(&x), *vw = tensor_doubles(&w), *vdy = tensor_doubles(&dx), *wy = tensor_doubles(&x), *wdx = tensor_doubles(&dx);
 	double *wdw = tensor_doubles(&dw), *wpre = doubles(pre.n);
 
@@ -251,7 +251,7 @@ static void headnorm_of(const struct variant *v, size_t N, size_t heads, size_t 
 	expect_near("headnorm", v->name, &x, wy, v->act, 1e-6, 4e-3);
 	expect_near("headnorm pre", v->name, &pre, wpre, v->act, 0, 0);
 	expect_near("headnorm_bwd dx", v->name, &dx, wdx, v->act, 2e-6, 4e-3);
-	expect_near("headnorm_bwd dw", v->name, &dw, wdw, AX_F32, 2e-6, 0);
+	expect_sum("headnorm_bwd dw", v, &dw, wdw, 2e-6);
 	free(was);
 	free(vw);
 	free(vdy);
@@ -266,7 +266,7 @@ static void headnorm_of(const struct variant *v, size_t N, size_t heads, size_t 
 
 static void headnorm(void **state)
 {
-	for (const struct variant *v = variants; v < variants + N_VARIANTS; v++) {
+	for (const struct variant *v = variants; v < variants + N_GRAD_VARIANTS; v++) {
 		if (!RUNS(v, headnorm_fwd) || !RUNS(v, headnorm_bwd))
 			continue;
 		headnorm_of(v, 37, 3, 16, 5);

@@ -67,7 +67,7 @@ static void run_rows(struct ax_dev *d, struct record *r)
 	keep(r, &y);
 	d->ops->embed_bwd(d, dp(&table), dp(&x), dp(&ids), 1, N, C, 7);
 	keep(r, &table);
-	d->ops->sumsq(d, dp(&sum), dp(&big), big.n);
+	d->ops->sumsq(d, dp(&sum), dp(&big), AX_F32, big.n);
 	keep(r, &sum);
 	tensor_free(&x);
 	tensor_free(&w);

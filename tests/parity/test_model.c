@@ -143,7 +143,7 @@ static int adam_step(struct run_case *c, struct ax_dev *dev, struct ax_model *mo
 	run_micro_release(&b);
 	run_hooks_release(&h);
 	a->loss /= c->n_trained;
-	dev->ops->sumsq(dev, &square, a->grad, c->n_elem);
+	dev->ops->sumsq(dev, &square, a->grad, AX_F32, c->n_elem);
 	a->norm = sqrt(square);
 	for (int k = 0; k < c->units.n_param; k++) {
 		const struct ax_param *p = &c->units.param[k];

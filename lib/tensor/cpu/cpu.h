@@ -58,6 +58,11 @@ static inline void ax_put(void *p, enum ax_dtype t, size_t i, float x)
 		((uint16_t *)p)[i] = t == AX_BF16 ? ax_f32_to_bf16(x) : ax_f32_to_f16(x);
 }
 
+static inline void ax_add_to(void *p, enum ax_dtype t, size_t i, float x)
+{
+	ax_put(p, t, i, ax_get(p, t, i) + x);
+}
+
 /* x rounded to t and back. */
 static inline float ax_round_to(enum ax_dtype t, float x)
 {
@@ -107,6 +112,7 @@ void ax_fast_norm(struct ax_ops *o);
 void ax_fast_linear(struct ax_ops *o);
 void ax_fast_head(struct ax_ops *o);
 void ax_fast_attn(struct ax_ops *o);
+size_t ax_fast_embed_shared(const struct ax_shape *s);
 size_t ax_fast_head_shared(const struct ax_shape *s);
 size_t ax_fast_attn_shared(const struct ax_shape *s);
 size_t ax_fast_attn_slot(const struct ax_cpu *c, const struct ax_shape *s);

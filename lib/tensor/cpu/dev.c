@@ -131,7 +131,7 @@ static size_t max_size(size_t a, size_t b)
 
 static size_t shared_need(const struct ax_shape *s)
 {
-	return max_size(ax_fast_head_shared(s), ax_fast_attn_shared(s));
+	return max_size(ax_fast_embed_shared(s), max_size(ax_fast_head_shared(s), ax_fast_attn_shared(s)));
 }
 
 static size_t slot_need(const struct ax_cpu *c, const struct ax_shape *s)

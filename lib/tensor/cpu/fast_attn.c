@@ -176,7 +176,7 @@ static void sum_heads(const struct attn *a, void *to, float *part, size_t row, s
 	float *first = part + (kv * group * a->Nk + row) * hd;
 
 	for (size_t g = 1; g < group; g++)
-		a->c->kern->axpy(first, first + g * a->Nk * hd, AX_F32, 1, hd);
+		a->c->kern->axpy(first, AX_F32, first + g * a->Nk * hd, AX_F32, 1, hd);
 	a->c->kern->cast(ax_at_mut(to, a->c->act, row * a->ldk + kv * hd), a->c->act, first, AX_F32, hd);
 }
 

@@ -44,16 +44,16 @@ static void axpy_block(void *ctx, size_t i, int slot)
 {
 	const struct elem *x = ctx;
 
-	x->kern->axpy((float *)x->y + i * BLOCK, ax_at(x->a, x->tx, i * BLOCK), x->tx, x->alpha, block_len(x->n, i));
+	x->kern->axpy(ax_at_mut(x->y, x->ty, i * BLOCK), x->ty, ax_at(x->a, x->tx, i * BLOCK), x->tx, x->alpha, block_len(x->n, i));
 }
 
-static void axpy(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
+static void axpy(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
 	struct ax_cpu *c = ax_cpu_of(d);
-	struct elem a = { .kern = c->kern, .y = y, .a = x, .tx = tx, .alpha = alpha, .n = n };
+	struct elem a = { .kern = c->kern, .y = y, .a = x, .ty = ty, .tx = tx, .alpha = alpha, .n = n };
 
 	if (tx == AX_F16)
-		c->ref.axpy(d, y, x, tx, alpha, n);
+		c->ref.axpy(d, y, ty, x, tx, alpha, n);
 	else
 		ax_cpu_run(c, blocks(n), axpy_block, &a);
 }
@@ -119,7 +119,8 @@ static void copy(struct ax_dev *d, void *dst, const void *src, size_t bytes)
 
 struct sum {
 	const struct ax_kern *kern;
-	const float *x;
+	const void *x;
+	enum ax_dtype t;
 	double *part;
 	size_t n;
 };
@@ -128,7 +129,7 @@ static void sum_block(void *ctx, size_t i, int slot)
 {
 	const struct sum *s = ctx;
 
-	s->part[i] = s->kern->sumsq(s->x + i * BLOCK, block_len(s->n, i));
+	s->part[i] = s->kern->sumsq(ax_at(s->x, s->t, i * BLOCK), s->t, block_len(s->n, i));
 }
 
 static double pairwise(const double *x, size_t n)
@@ -136,10 +137,10 @@ static double pairwise(const double *x, size_t n)
 	return n == 0 ? 0 : n == 1 ? x[0] : pairwise(x, n / 2) + pairwise(x + n / 2, n - n / 2);
 }
 
-static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+static void sumsq(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx, size_t n)
 {
 	struct ax_cpu *c = ax_cpu_of(d);
-	struct sum s = { c->kern, x, NULL, n };
+	struct sum s = { c->kern, x, tx, NULL, n };
 
 	if (!ax_cpu_scratch(c, blocks(n) * sizeof(double), 0))
 		return;
@@ -245,21 +246,62 @@ static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void 
 
 #define COLUMNS 64 /* of a task of embed_bwd: equal ids meet in one task, in the order of positions */
 
+/* Rows of dx by the row of the table that they belong to. */
+struct embed {
+	const struct ax_kern *kern;
+	enum ax_dtype act, grad;
+	void *table;
+	const void *dx;
+	const int32_t *ids;
+	float alpha;
+	size_t n_first, width;
+	int32_t *first, *next, *head; /* first positions of ids, ascending; the next position of the same id, or -1; first one by id */
+};
+
 static void embed_columns(void *ctx, size_t i, int slot)
 {
-	const struct rows *r = ctx;
-	size_t w = r->width, at = i * COLUMNS, len = w - at < COLUMNS ? w - at : COLUMNS;
+	const struct embed *x = ctx;
+	size_t w = x->width, at = i * COLUMNS, len = w - at < COLUMNS ? w - at : COLUMNS;
 
-	for (size_t n = 0; n < r->n; n++)
-		r->kern->axpy((float *)r->y + (size_t)r->pos[n] * w + at, ax_at(r->x, r->t, n * w + at), r->t, r->alpha, len);
+	for (size_t f = 0; f < x->n_first; f++) {
+		float sum[COLUMNS] = { 0 };
+
+		for (int32_t n = x->first[f]; n >= 0; n = x->next[n])
+			x->kern->axpy(sum, AX_F32, ax_at(x->dx, x->act, (size_t)n * w + at), x->act, 1, len);
+		x->kern->axpy(ax_at_mut(x->table, x->grad, (size_t)x->ids[x->first[f]] * w + at), x->grad, sum, AX_F32, x->alpha, len);
+	}
 }
 
-static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float alpha, int N, int C, int V)
+static void embed_list(struct embed *x, int N, int V)
+{
+	memset(x->head, 0xff, (size_t)V * sizeof(*x->head));
+	for (int32_t n = N; n-- > 0;) {
+		x->next[n] = x->head[x->ids[n]];
+		x->head[x->ids[n]] = n;
+	}
+	for (int32_t n = 0; n < N; n++)
+		if (x->head[x->ids[n]] == n)
+			x->first[x->n_first++] = n;
+}
+
+size_t ax_fast_embed_shared(const struct ax_shape *s)
+{
+	return (2 * (size_t)s->N + (size_t)s->V) * sizeof(int32_t);
+}
+
+static void embed_bwd(struct ax_dev *d, void *dtable, const void *dx, const int32_t *ids, float alpha, int N, int C, int V)
 {
 	struct ax_cpu *c = ax_cpu_of(d);
-	struct rows r = { .kern = c->kern, .t = d->act, .y = dtable, .x = dx, .pos = ids, .n = (size_t)N, .width = (size_t)C, .alpha = alpha };
+	struct embed x = { .kern = c->kern, .act = d->act, .grad = d->grad, .table = dtable, .dx = dx, .ids = ids, .alpha = alpha, .width = (size_t)C };
+	const struct ax_shape shape = { .N = N, .V = V };
 
-	ax_cpu_run(c, (r.width + COLUMNS - 1) / COLUMNS, embed_columns, &r);
+	if (!ax_cpu_scratch(c, ax_fast_embed_shared(&shape), 0))
+		return;
+	x.first = c->shared;
+	x.next = x.first + N;
+	x.head = x.next + N;
+	embed_list(&x, N, V);
+	ax_cpu_run(c, (x.width + COLUMNS - 1) / COLUMNS, embed_columns, &x);
 }
 
 void ax_fast_elem(struct ax_ops *o)

@@ -12,7 +12,8 @@ struct head {
 	struct ax_dev *d;
 	double *loss;
 	char *dx;
-	float *dw, *logits;
+	void *dw;
+	float *logits;
 	const void *x, *w;
 	const int32_t *target;
 	const float *weight;
@@ -130,7 +131,7 @@ static void chunk_bwd(struct head *h)
 	size_t bytes = h->C * act_size(h), ld = h->V * sizeof(float) / act_size(h);
 	struct ax_mm_shape dx = { .m = (int)h->padded, .n = (int)h->C, .k = (int)h->V, .lda = ld, .ldb = h->C, .ldc = h->C, .in = h->d->act, .out = h->d->act };
 	struct ax_mm_shape dw = { .m = (int)h->V, .n = (int)h->C, .k = (int)h->padded, .lda = ld, .ldb = h->C, .ldc = h->C, .in = h->d->act,
-				  .out = AX_F32, .ta = true, .accumulate = true };
+				  .out = h->d->grad, .ta = true, .accumulate = true };
 
 	ax_cpu_mm(h->c, &dx, h->z, h->w, NULL, h->gdx);
 	for (size_t i = 0; i < h->n; i++)
@@ -154,7 +155,7 @@ static void run_chunk(struct head *h)
 		chunk_bwd(h);
 }
 
-static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
+static void head_loss(struct ax_dev *d, double *loss, void *dx, void *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
 {
 	struct head h = { .c = ax_cpu_of(d), .d = d, .loss = loss, .dx = dx, .dw = dw, .logits = logits, .x = x, .w = w, .target = target, .weight = weight,
 			  .grad_scale = dx ? *grad_scale : 0, .softcap = p->softcap, .logit_scale = p->logit_scale, .C = (size_t)C, .V = (size_t)V };

@@ -47,9 +47,9 @@ static void narrow_tile(const struct product *p, const float *tile, size_t m0, s
 		uint16_t *y = (uint16_t *)p->out + (m0 + i) * p->ld_out + n0;
 		const float *x = tile + i * p->s.ldc;
 
-		for (size_t j = 0; p->accumulate && j < n; j++)
-			y[j] = ax_f32_to_bf16(ax_bf16_to_f32(y[j]) + x[j]);
-		if (!p->accumulate)
+		if (p->accumulate)
+			p->c->kern->axpy(y, AX_BF16, x, AX_F32, 1, n);
+		else
 			p->c->kern->cast(y, AX_BF16, x, AX_F32, n);
 	}
 }
@@ -159,10 +159,6 @@ static bool widen_operands(struct product *p)
 	s->ldb = bc;
 	s->in = AX_F32;
 	s->out = AX_F32;
-	if (p->out_type != AX_F32) {
-		p->accumulate = s->accumulate;
-		s->accumulate = false;
-	}
 	return true;
 }
 
@@ -193,6 +189,11 @@ void ax_cpu_mm(struct ax_cpu *c, const struct ax_mm_shape *s, const void *a, con
 
 	if (c->failed || !s->m || !s->n || (!s->k && s->accumulate)) /* the library takes no empty matrices */
 		return;
+	if (s->out == AX_BF16 && s->accumulate) { /* rounded once: the library does not say how often it would */
+		p.s.out = AX_F32;
+		p.s.accumulate = false;
+		p.accumulate = true;
+	}
 	if (s->in == AX_BF16 && !c->native_bf16 && !widen_operands(&p))
 		return;
 	cut_and_run(&p);
@@ -212,9 +213,9 @@ static void linear_dx(struct ax_dev *d, void *dx, size_t lddx, const void *dy, s
 	ax_cpu_mm(ax_cpu_of(d), &s, dy, w, NULL, dx);
 }
 
-static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
+static void linear_dw(struct ax_dev *d, void *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
 {
-	struct ax_mm_shape s = { .m = O, .n = I, .k = N, .lda = lddy, .ldb = ldx, .ldc = (size_t)I, .in = d->act, .out = AX_F32, .ta = true, .accumulate = true };
+	struct ax_mm_shape s = { .m = O, .n = I, .k = N, .lda = lddy, .ldb = ldx, .ldc = (size_t)I, .in = d->act, .out = d->grad, .ta = true, .accumulate = true };
 
 	ax_cpu_mm(ax_cpu_of(d), &s, dy, x, NULL, dw);
 }
@@ -223,7 +224,8 @@ static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, 
 
 struct bias {
 	struct ax_cpu *c;
-	float *db;
+	enum ax_dtype grad;
+	void *db;
 	const void *dy;
 	size_t ld, n, width;
 };
@@ -235,13 +237,13 @@ static void bias_columns(void *ctx, size_t i, int slot)
 	float sum[BIAS_COLS] = { 0 };
 
 	for (size_t n = 0; n < b->n; n++)
-		b->c->kern->axpy(sum, ax_at(b->dy, b->c->act, n * b->ld + at), b->c->act, 1, len);
-	b->c->kern->axpy(b->db + at, sum, AX_F32, 1, len);
+		b->c->kern->axpy(sum, AX_F32, ax_at(b->dy, b->c->act, n * b->ld + at), b->c->act, 1, len);
+	b->c->kern->axpy(ax_at_mut(b->db, b->grad, at), b->grad, sum, AX_F32, 1, len);
 }
 
-static void bias_grad(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O)
+static void bias_grad(struct ax_dev *d, void *db, const void *dy, size_t lddy, int N, int O)
 {
-	struct bias b = { ax_cpu_of(d), db, dy, lddy, (size_t)N, (size_t)O };
+	struct bias b = { ax_cpu_of(d), d->grad, db, dy, lddy, (size_t)N, (size_t)O };
 
 	ax_cpu_run(b.c, ceil_div(b.width, BIAS_COLS), bias_columns, &b);
 }

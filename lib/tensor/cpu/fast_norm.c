@@ -70,16 +70,18 @@ static void bwd_rows(void *ctx, size_t task, int slot)
 		}
 }
 
-static void norm_bwd(struct ax_cpu *c, struct norm *a, float *dw)
+static void norm_bwd(struct ax_dev *d, struct norm *a, void *dw)
 {
+	struct ax_cpu *c = ax_cpu_of(d);
 	size_t tasks = n_tasks(a->n);
 
-	if (!ax_cpu_scratch(c, tasks * a->width * sizeof(float), 0))
+	if (!tasks || !ax_cpu_scratch(c, tasks * a->width * sizeof(float), 0))
 		return;
 	a->dw_part = c->shared;
 	ax_cpu_run(c, tasks, bwd_rows, a);
-	for (size_t i = 0; i < tasks; i++)
-		c->kern->axpy(dw, a->dw_part + i * a->width, AX_F32, 1, a->width);
+	for (size_t i = 1; i < tasks; i++)
+		c->kern->axpy(a->dw_part, AX_F32, a->dw_part + i * a->width, AX_F32, 1, a->width);
+	c->kern->axpy(dw, d->grad, a->dw_part, AX_F32, 1, a->width);
 }
 
 /* The table's inputs are const; struct norm serves both directions. */
@@ -91,20 +93,20 @@ static void *unconst(const void *p)
 	return q;
 }
 
-static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
+static void rmsnorm_bwd(struct ax_dev *d, void *dx, void *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
 {
 	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .tr = AX_F32, .y = dx, .x = dy, .delta = dres, .r = unconst(r), .rstd = unconst(rstd), .w = w,
 			  .w_add = w_add, .n = (size_t)N, .heads = 1, .width = (size_t)C, .ld = (size_t)C };
 
-	norm_bwd(ax_cpu_of(d), &a, dw);
+	norm_bwd(d, &a, dw);
 }
 
-static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
+static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, void *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
 {
 	struct norm a = { .kern = ax_cpu_of(d)->kern, .t = d->act, .tr = d->act, .y = dx, .x = dx, .r = unconst(pre), .rstd = unconst(rstd), .w = w,
 			  .w_add = w_add, .n = (size_t)N, .heads = (size_t)n_head, .width = (size_t)HD, .ld = ld };
 
-	norm_bwd(ax_cpu_of(d), &a, dw);
+	norm_bwd(d, &a, dw);
 }
 
 void ax_fast_norm(struct ax_ops *o)

@@ -10,10 +10,10 @@
 struct ax_kern {
 	const char *isa;
 	void (*cast)(void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, size_t n);
-	void (*axpy)(float *y, const void *x, enum ax_dtype t, float alpha, size_t n);
+	void (*axpy)(void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n);
 	void (*scale)(float *x, float alpha, size_t n);
 	void (*add)(void *y, const void *a, const void *b, enum ax_dtype t, size_t n);
-	double (*sumsq)(const float *x, size_t n);
+	double (*sumsq)(const void *x, enum ax_dtype t, size_t n);
 	/* All in f32: elements at..at+n of x. */
 	void (*adamw)(const struct ax_adamw_mem *x, const struct ax_adamw *h, size_t at, size_t n);
 	/* Any precision: one block of AX_Q8_BLOCK elements from `at` on, or what is left of it. */

@@ -31,15 +31,18 @@ static void cast(void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, siz
 		cast_as(y, AX_BF16, x, AX_F32, n);
 }
 
-INLINE void axpy_as(float *y, const void *x, enum ax_dtype t, float alpha, size_t n)
+INLINE void axpy_as(void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
 	EACH(n)
-		store_n(y, AX_F32, i, load_n(y, AX_F32, i, k) + alpha * load_n(x, t, i, k), k);
+		store_n(y, ty, i, load_n(y, ty, i, k) + alpha * load_n(x, tx, i, k), k);
 }
 
-static void axpy(float *y, const void *x, enum ax_dtype t, float alpha, size_t n)
+static void axpy(void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
-	BY_TYPE(t, axpy_as(y, x, AX_F32, alpha, n), axpy_as(y, x, AX_BF16, alpha, n));
+	if (ty == AX_F32)
+		BY_TYPE(tx, axpy_as(y, AX_F32, x, AX_F32, alpha, n), axpy_as(y, AX_F32, x, AX_BF16, alpha, n));
+	else
+		BY_TYPE(tx, axpy_as(y, AX_BF16, x, AX_F32, alpha, n), axpy_as(y, AX_BF16, x, AX_BF16, alpha, n));
 }
 
 static void scale(float *x, float alpha, size_t n)
@@ -61,19 +64,24 @@ static void add(void *y, const void *a, const void *b, enum ax_dtype t, size_t n
 
 typedef double vd __attribute__((vector_size(8 * VL)));
 
-static double sumsq(const float *x, size_t n)
+INLINE double sumsq_as(const void *x, enum ax_dtype t, size_t n)
 {
 	vd sum = { 0 };
 	double s = 0;
 
 	EACH(n) {
-		vd d = __builtin_convertvector(load_n(x, AX_F32, i, k), vd);
+		vd d = __builtin_convertvector(load_n(x, t, i, k), vd);
 
 		sum += d * d;
 	}
 	for (int i = 0; i < VL; i++)
 		s += sum[i];
 	return s;
+}
+
+static double sumsq(const void *x, enum ax_dtype t, size_t n)
+{
+	return t == AX_F32 ? sumsq_as(x, AX_F32, n) : sumsq_as(x, AX_BF16, n);
 }
 
 #include "tensor/cpu/kern_adamw.h"

@@ -7,10 +7,10 @@ static void cast(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enu
 		ax_put(y, ty, i, ax_get(x, tx, i));
 }
 
-static void axpy(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
+static void axpy(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		y[i] += alpha * ax_get(x, tx, i);
+		ax_add_to(y, ty, i, alpha * ax_get(x, tx, i));
 }
 
 static void scale(struct ax_dev *d, float *x, float alpha, size_t n)
@@ -25,20 +25,20 @@ static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t 
 		ax_put(y, d->act, i, ax_get(a, d->act, i) + ax_get(b, d->act, i));
 }
 
-static double pairwise(const float *x, size_t n)
+static double pairwise(const void *x, enum ax_dtype t, size_t at, size_t n)
 {
 	double s = 0;
 
 	if (n > 128)
-		return pairwise(x, n / 2) + pairwise(x + n / 2, n - n / 2);
-	for (size_t i = 0; i < n; i++)
-		s += (double)x[i] * (double)x[i];
+		return pairwise(x, t, at, n / 2) + pairwise(x, t, at + n / 2, n - n / 2);
+	for (size_t i = at; i < at + n; i++)
+		s += (double)ax_get(x, t, i) * (double)ax_get(x, t, i);
 	return s;
 }
 
-static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+static void sumsq(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx, size_t n)
 {
-	*out = pairwise(x, n);
+	*out = pairwise(x, tx, 0, n);
 }
 
 static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void *table, float alpha, int N, int C)
@@ -48,11 +48,25 @@ static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void 
 			ax_put(x, d->act, n * C_ + i, ax_get(table, d->act, (size_t)ids[n] * C_ + i) * alpha);
 }
 
-static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float alpha, int N, int C, int V)
+/* Has any of the first n tokens the id of token n? */
+static bool seen(const int32_t *ids, size_t n)
 {
-	for (size_t n = 0; n < (size_t)N; n++)
-		for (size_t i = 0, C_ = (size_t)C; i < C_; i++)
-			dtable[(size_t)ids[n] * C_ + i] += alpha * ax_get(dx, d->act, n * C_ + i);
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == ids[n])
+			return true;
+	return false;
+}
+
+static void embed_bwd(struct ax_dev *d, void *dtable, const void *dx, const int32_t *ids, float alpha, int N, int C, int V)
+{
+	for (size_t first = 0, C_ = (size_t)C; first < (size_t)N; first++)
+		for (size_t i = 0, at = (size_t)ids[first] * C_; i < C_ && !seen(ids, first); i++) {
+			float sum = 0;
+
+			for (size_t n = first; n < (size_t)N; n++)
+				sum += ids[n] == ids[first] ? ax_get(dx, d->act, n * C_ + i) : 0;
+			ax_add_to(dtable, d->grad, at + i, alpha * sum);
+		}
 }
 
 static void rope(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const float *cos_sin, int N, int n_head, int HD, int rotary, bool backward)

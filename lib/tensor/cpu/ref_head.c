@@ -43,7 +43,8 @@ static void logits_bwd(const struct head *a, float *z, double lse, size_t target
 	}
 }
 
-static void token_bwd(const struct head *a, void *dx, float *dw, const float *z, size_t n)
+/* sum (V, C) += what the token gives to the gradient of w. */
+static void token_bwd(const struct head *a, void *dx, float *sum, const float *z, size_t n)
 {
 	enum ax_dtype t = a->d->act;
 
@@ -54,18 +55,22 @@ static void token_bwd(const struct head *a, void *dx, float *dw, const float *z,
 			s += (double)z[v] * (double)ax_get(a->w, t, v * a->C + i);
 		ax_put(dx, t, n * a->C + i, (float)s);
 	}
-	for (size_t v = 0; dw && v < a->V; v++)
+	for (size_t v = 0; sum && v < a->V; v++)
 		for (size_t i = 0; i < a->C; i++)
-			dw[v * a->C + i] += z[v] * ax_get(a->x, t, n * a->C + i);
+			sum[v * a->C + i] += z[v] * ax_get(a->x, t, n * a->C + i);
 }
 
-static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
+static void head_loss(struct ax_dev *d, double *loss, void *dx, void *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
 {
 	struct head a = { d, x, w, p->softcap, p->logit_scale, (size_t)C, (size_t)V };
 	struct ax_cpu *c = ax_cpu_of(d);
+	size_t n_sum = dx && dw ? a.V * a.C : 0;
+	float *sum;
 
-	if (!ax_cpu_scratch(c, a.V * sizeof(float), 0))
+	if (!ax_cpu_scratch(c, (a.V + n_sum) * sizeof(float), 0))
 		return;
+	sum = (float *)c->shared + a.V;
+	memset(sum, 0, n_sum * sizeof(*sum));
 	if (dx)
 		memset(dx, 0, (size_t)N * a.C * (d->act == AX_F32 ? 4 : 2));
 	for (size_t n = 0; n < (size_t)N; n++) {
@@ -83,9 +88,11 @@ static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float
 		*loss += (double)wt * (lse - (double)z[target[n]]);
 		if (dx) {
 			logits_bwd(&a, z, lse, (size_t)target[n], *grad_scale * wt);
-			token_bwd(&a, dx, dw, z, n);
+			token_bwd(&a, dx, dw ? sum : NULL, z, n);
 		}
 	}
+	for (size_t i = 0; i < n_sum; i++)
+		ax_add_to(dw, d->grad, i, sum[i]);
 }
 
 void ax_ref_head(struct ax_ops *o)

@@ -25,7 +25,7 @@ static void linear_dx(struct ax_dev *d, void *dx, size_t lddx, const void *dy, s
 		}
 }
 
-static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
+static void linear_dw(struct ax_dev *d, void *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
 {
 	for (size_t o = 0; o < (size_t)O; o++)
 		for (size_t i = 0; i < (size_t)I; i++) {
@@ -33,18 +33,18 @@ static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, 
 
 			for (size_t n = 0; n < (size_t)N; n++)
 				s += (double)ax_get(dy, d->act, n * lddy + o) * (double)ax_get(x, d->act, n * ldx + i);
-			dw[o * (size_t)I + i] += (float)s;
+			ax_add_to(dw, d->grad, o * (size_t)I + i, (float)s);
 		}
 }
 
-static void bias_grad(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O)
+static void bias_grad(struct ax_dev *d, void *db, const void *dy, size_t lddy, int N, int O)
 {
 	for (size_t o = 0; o < (size_t)O; o++) {
 		double s = 0;
 
 		for (size_t n = 0; n < (size_t)N; n++)
 			s += (double)ax_get(dy, d->act, n * lddy + o);
-		db[o] += (float)s;
+		ax_add_to(db, d->grad, o, (float)s);
 	}
 }
 

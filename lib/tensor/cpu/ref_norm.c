@@ -19,10 +19,10 @@ static float norm_row(enum ax_dtype t, void *y, size_t y_off, const void *x, enu
 }
 
 /*
- * With h = r rstd and g = dy (w + w_add):  dr = rstd (g - h mean(g h)),  dw += dy h.
+ * With h = r rstd and g = dy (w + w_add):  dr = rstd (g - h mean(g h)),  sum (C) += dy h.
  * dx = dres + dr; dx may alias dy or dres.
  */
-static void norm_row_bwd(enum ax_dtype t, void *dx, size_t dx_off, float *dw, const void *dy, size_t dy_off, const void *dres, const void *r, enum ax_dtype tr, size_t r_off, float rstd, const void *w, float w_add, size_t C)
+static void norm_row_bwd(enum ax_dtype t, void *dx, size_t dx_off, float *sum, const void *dy, size_t dy_off, const void *dres, const void *r, enum ax_dtype tr, size_t r_off, float rstd, const void *w, float w_add, size_t C)
 {
 	double dot = 0;
 
@@ -33,7 +33,7 @@ static void norm_row_bwd(enum ax_dtype t, void *dx, size_t dx_off, float *dw, co
 		float g = ax_get(dy, t, dy_off + i), h = ax_get(r, tr, r_off + i) * rstd;
 		float dr = rstd * (g * (ax_get(w, t, i) + w_add) - h * (float)dot);
 
-		dw[i] += g * h;
+		sum[i] += g * h;
 		ax_put(dx, t, dx_off + i, (dres ? ax_get(dres, t, dx_off + i) : 0) + dr);
 	}
 }
@@ -54,12 +54,32 @@ static void rmsnorm_fwd(struct ax_dev *d, void *y, void *r, float *rstd, const v
 	}
 }
 
-static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
+/* n zeros in the scratch; NULL when out of memory. */
+static float *sum_begin(struct ax_dev *d, size_t n)
+{
+	struct ax_cpu *c = ax_cpu_of(d);
+
+	if (!ax_cpu_scratch(c, n * sizeof(float), 0))
+		return NULL;
+	memset(c->shared, 0, n * sizeof(float));
+	return c->shared;
+}
+
+static void sum_end(struct ax_dev *d, void *dw, const float *sum, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		ax_add_to(dw, d->grad, i, sum[i]);
+}
+
+static void rmsnorm_bwd(struct ax_dev *d, void *dx, void *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
 {
 	size_t c = (size_t)C;
+	float *sum = sum_begin(d, c);
 
-	for (size_t n = 0; n < (size_t)N; n++)
-		norm_row_bwd(d->act, dx, n * c, dw, dy, n * c, dres, r, AX_F32, n * c, rstd[n], w, w_add, c);
+	for (size_t n = 0; sum && n < (size_t)N; n++)
+		norm_row_bwd(d->act, dx, n * c, sum, dy, n * c, dres, r, AX_F32, n * c, rstd[n], w, w_add, c);
+	if (sum)
+		sum_end(d, dw, sum, c);
 }
 
 static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD)
@@ -77,16 +97,19 @@ static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float 
 		}
 }
 
-static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
+static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, void *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
 {
 	size_t heads = (size_t)n_head, hd = (size_t)HD;
+	float *sum = sum_begin(d, hd);
 
-	for (size_t n = 0; n < (size_t)N; n++)
+	for (size_t n = 0; sum && n < (size_t)N; n++)
 		for (size_t h = 0; h < heads; h++) {
 			size_t at = n * ld + h * hd;
 
-			norm_row_bwd(d->act, dx, at, dw, dx, at, NULL, pre, d->act, (n * heads + h) * hd, rstd[n * heads + h], w, w_add, hd);
+			norm_row_bwd(d->act, dx, at, sum, dx, at, NULL, pre, d->act, (n * heads + h) * hd, rstd[n * heads + h], w, w_add, hd);
 		}
+	if (sum)
+		sum_end(d, dw, sum, hd);
 }
 
 void ax_ref_norm(struct ax_ops *o)

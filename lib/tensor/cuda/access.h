@@ -50,10 +50,11 @@ static inline unsigned ax_row_threads(size_t n, unsigned most)
 
 /*
  * Call F<T, VEC>(args) for the device's act type: AX_DISPATCH(c, vec, launch_f, args...) with a template
- * `template <class T, bool VEC> void launch_f(args...)`.
+ * `template <class T, bool VEC> void launch_f(args...)`. AX_DISPATCH_TYPE: for a type f32 or bf16.
  */
-#define AX_DISPATCH(c, vec, f, ...)                                                                                    \
-	((c)->act == AX_BF16 ? ((vec) ? f<ax_bf16, true>(__VA_ARGS__) : f<ax_bf16, false>(__VA_ARGS__))                \
-			     : ((vec) ? f<float, true>(__VA_ARGS__) : f<float, false>(__VA_ARGS__)))
+#define AX_DISPATCH_TYPE(t, vec, f, ...)                                                                               \
+	((t) == AX_BF16 ? ((vec) ? f<ax_bf16, true>(__VA_ARGS__) : f<ax_bf16, false>(__VA_ARGS__))                     \
+			: ((vec) ? f<float, true>(__VA_ARGS__) : f<float, false>(__VA_ARGS__)))
+#define AX_DISPATCH(c, vec, f, ...) AX_DISPATCH_TYPE((c)->act, vec, f, __VA_ARGS__)
 
 #endif

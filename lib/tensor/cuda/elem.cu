@@ -81,7 +81,7 @@ static void cast(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enu
 	ax_cuda_done(c, "cast");
 }
 
-template <class T, bool VEC> static __global__ void axpy_kernel(float *y, const T *x, float alpha, size_t n)
+template <class Ty, class Tx, bool VEC> static __global__ void axpy_kernel(Ty *y, const Tx *x, float alpha, size_t n)
 {
 	const size_t i = first_of_thread();
 	float a[8], b[8];
@@ -94,20 +94,23 @@ template <class T, bool VEC> static __global__ void axpy_kernel(float *y, const 
 	ax_write8<VEC>(y, b, i, n);
 }
 
-template <class T, bool VEC> static void axpy_run(struct ax_cuda *c, float *y, const void *x, float alpha, size_t n)
+template <class Ty, bool VEC> static void axpy_run(struct ax_cuda *c, void *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
-	AX_LAUNCH((axpy_kernel<T, VEC>), blocks_of(n), THREADS, 0, c->compute, y, static_cast<const T *>(x), alpha, n);
+	Ty *to = static_cast<Ty *>(y);
+
+	if (tx == AX_BF16)
+		AX_LAUNCH((axpy_kernel<Ty, ax_bf16, VEC>), blocks_of(n), THREADS, 0, c->compute, to, static_cast<const ax_bf16 *>(x), alpha, n);
+	else
+		AX_LAUNCH((axpy_kernel<Ty, float, VEC>), blocks_of(n), THREADS, 0, c->compute, to, static_cast<const float *>(x), alpha, n);
 }
 
-static void axpy(struct ax_dev *d, float *y, const void *x, enum ax_dtype tx, float alpha, size_t n)
+static void axpy(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(x, 0);
 
-	if (n && tx == AX_BF16)
-		vec ? axpy_run<ax_bf16, true>(c, y, x, alpha, n) : axpy_run<ax_bf16, false>(c, y, x, alpha, n);
-	else if (n)
-		vec ? axpy_run<float, true>(c, y, x, alpha, n) : axpy_run<float, false>(c, y, x, alpha, n);
+	if (n)
+		AX_DISPATCH_TYPE(ty, vec, axpy_run, c, y, x, tx, alpha, n);
 	ax_cuda_done(c, "axpy");
 }
 
@@ -167,7 +170,7 @@ static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t 
 
 
 /* part[block] = the sum over its share of x, in double: a thread's share is every gridDim-th group of eight. */
-template <bool VEC> static __global__ void sumsq_kernel(double *part, const float *x, size_t n)
+template <class T, bool VEC> static __global__ void sumsq_kernel(double *part, const T *x, size_t n)
 {
 	AX_SHARED(double, warps, [32]);
 	const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x * 8;
@@ -197,7 +200,12 @@ static __global__ void sumsq_end_kernel(double *out, const double *part, unsigne
 		*out = sum;
 }
 
-static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
+template <class T, bool VEC> static void sumsq_run(struct ax_cuda *c, double *part, unsigned blocks, const void *x, size_t n)
+{
+	AX_LAUNCH((sumsq_kernel<T, VEC>), blocks, THREADS, 0, c->compute, part, static_cast<const T *>(x), n);
+}
+
+static void sumsq(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t want = blocks_of(n);
@@ -206,10 +214,7 @@ static void sumsq(struct ax_dev *d, double *out, const float *x, size_t n)
 
 	if (!part)
 		return;
-	if (ax_aligned16<float>(x, 0))
-		AX_LAUNCH(sumsq_kernel<true>, blocks, THREADS, 0, c->compute, part, x, n);
-	else
-		AX_LAUNCH(sumsq_kernel<false>, blocks, THREADS, 0, c->compute, part, x, n);
+	AX_DISPATCH_TYPE(tx, ax_aligned16<float>(x, 0), sumsq_run, c, part, blocks, x, n);
 	AX_LAUNCH(sumsq_end_kernel, 1, THREADS, 0, c->compute, out, part, blocks);
 	ax_cuda_done(c, "sumsq");
 }
@@ -222,7 +227,7 @@ static const unsigned PART_WARPS = 16;
  * to[i] += part[0][i] + part[1][i] + ...; a block 32 columns. Warp w adds parts w, w + PART_WARPS, ..., for there are
  * hundreds of parts and few columns; the warps' sums are added in their order.
  */
-static __global__ void add_parts_kernel(float *to, const float *part, int n_part, size_t n)
+template <class T> static __global__ void add_parts_kernel(T *to, const float *part, int n_part, size_t n)
 {
 	AX_SHARED(float, sums, [PART_WARPS][AX_WARP]);
 	const unsigned lane = threadIdx.x % AX_WARP, warp = threadIdx.x / AX_WARP;
@@ -237,14 +242,17 @@ static __global__ void add_parts_kernel(float *to, const float *part, int n_part
 		return;
 	for (unsigned k = 1; k < PART_WARPS; k++)
 		sum += sums[k][lane];
-	to[i] += sum;
+	to[i] = ax_from_f32<T>(ax_to_f32(to[i]) + sum);
 }
 
-void ax_cuda_add_parts(struct ax_cuda *c, float *to, const float *part, int n_part, size_t n)
+void ax_cuda_add_parts(struct ax_cuda *c, void *to, enum ax_dtype t, const float *part, int n_part, size_t n)
 {
-	const unsigned blocks = static_cast<unsigned>((n + AX_WARP - 1) / AX_WARP);
+	const unsigned blocks = static_cast<unsigned>((n + AX_WARP - 1) / AX_WARP), threads = PART_WARPS * AX_WARP;
 
-	AX_LAUNCH(add_parts_kernel, blocks, PART_WARPS * AX_WARP, 0, c->compute, to, part, n_part, n);
+	if (t == AX_BF16)
+		AX_LAUNCH(add_parts_kernel<ax_bf16>, blocks, threads, 0, c->compute, static_cast<ax_bf16 *>(to), part, n_part, n);
+	else
+		AX_LAUNCH(add_parts_kernel<float>, blocks, threads, 0, c->compute, static_cast<float *>(to), part, n_part, n);
 }
 
 /* part[block] (O) = the sum of the block's rows of dy: block b has rows b, b + gridDim.x, ... */
@@ -271,7 +279,7 @@ template <class T, bool VEC> static void columns_run(struct ax_cuda *c, float *p
 		  static_cast<const T *>(dy), ld, N, O);
 }
 
-static void bias_grad(struct ax_dev *d, float *db, const void *dy, size_t lddy, int N, int O)
+static void bias_grad(struct ax_dev *d, void *db, const void *dy, size_t lddy, int N, int O)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(O);
@@ -282,7 +290,7 @@ static void bias_grad(struct ax_dev *d, float *db, const void *dy, size_t lddy, 
 	if (!part)
 		return;
 	AX_DISPATCH(c, vec, columns_run, c, part, n_part, dy, lddy, N, n);
-	ax_cuda_add_parts(c, db, part, n_part, n);
+	ax_cuda_add_parts(c, db, d->grad, part, n_part, n);
 	ax_cuda_done(c, "bias_grad");
 }
 

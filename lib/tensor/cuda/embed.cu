@@ -146,7 +146,7 @@ AX_DEVICE bool comes_in(const token *sorted, int chunk)
 }
 
 /* to[i .. i+8) += scale * sum. */
-template <bool VEC> AX_DEVICE void add8(float *to, float scale, const float (&sum)[8], size_t i, size_t C)
+template <bool VEC, class G> AX_DEVICE void add8(G *to, float scale, const float (&sum)[8], size_t i, size_t C)
 {
 	float v[8];
 
@@ -158,8 +158,8 @@ template <bool VEC> AX_DEVICE void add8(float *to, float scale, const float (&su
 }
 
 /* Each chunk has `tiles` blocks, a thread eight columns. part (chunks, C): sums of the runs that come in. */
-template <class T, bool VEC>
-static __global__ void embed_bwd_kernel(float *dtable, float *part, const T *dx, const token *sorted, unsigned tiles, float scale, int N, size_t C)
+template <class T, bool VEC, class G>
+static __global__ void embed_bwd_kernel(G *dtable, float *part, const T *dx, const token *sorted, unsigned tiles, float scale, int N, size_t C)
 {
 	AX_SHARED(token, here, [CHUNK]);
 	const int chunk = static_cast<int>(blockIdx.x / tiles), n = min(CHUNK, N - chunk * CHUNK), t = static_cast<int>(threadIdx.x);
@@ -189,8 +189,8 @@ static __global__ void embed_bwd_kernel(float *dtable, float *part, const T *dx,
 }
 
 /* The blocks of the first chunk that a run comes into add the run's parts; the others have nothing to do. */
-template <bool VEC>
-static __global__ void embed_parts_kernel(float *dtable, const float *part, const token *sorted, unsigned tiles, float scale, int n_chunk, size_t C)
+template <bool VEC, class G>
+static __global__ void embed_parts_kernel(G *dtable, const float *part, const token *sorted, unsigned tiles, float scale, int n_chunk, size_t C)
 {
 	const int chunk = static_cast<int>(blockIdx.x / tiles), id = sorted[chunk * CHUNK].id;
 	const size_t i = (static_cast<size_t>(blockIdx.x % tiles) * blockDim.x + threadIdx.x) * 8;
@@ -207,18 +207,19 @@ static __global__ void embed_parts_kernel(float *dtable, const float *part, cons
 	add8<VEC>(dtable + static_cast<size_t>(id) * C, scale, sum, i, C);
 }
 
-template <class T, bool VEC>
-static void embed_bwd_run(struct ax_cuda *c, float *dtable, float *part, const void *dx, const token *sorted, float scale, int n_chunk, int N, size_t C)
+template <class T, bool VEC, class G = float>
+static void embed_bwd_run(struct ax_cuda *c, void *dtable, float *part, const void *dx, const token *sorted, float scale, int n_chunk, int N, size_t C)
 {
 	const unsigned threads = ax_row_threads(C, THREADS), tiles = static_cast<unsigned>((C + threads * 8 - 1) / (threads * 8));
 	const unsigned blocks = static_cast<unsigned>(n_chunk) * tiles;
+	G *to = static_cast<G *>(dtable);
 
-	AX_LAUNCH((embed_bwd_kernel<T, VEC>), blocks, threads, 0, c->compute, dtable, part, static_cast<const T *>(dx), sorted, tiles, scale,
-		  N, C);
-	AX_LAUNCH(embed_parts_kernel<VEC>, blocks, threads, 0, c->compute, dtable, part, sorted, tiles, scale, n_chunk, C);
+	AX_LAUNCH((embed_bwd_kernel<T, VEC, G>), blocks, threads, 0, c->compute, to, part, static_cast<const T *>(dx), sorted, tiles, scale, N,
+		  C);
+	AX_LAUNCH((embed_parts_kernel<VEC, G>), blocks, threads, 0, c->compute, to, part, sorted, tiles, scale, n_chunk, C);
 }
 
-static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V)
+static void embed_bwd(struct ax_dev *d, void *dtable, const void *dx, const int32_t *ids, float scale, int N, int C, int V)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(C);
@@ -230,7 +231,14 @@ static void embed_bwd(struct ax_dev *d, float *dtable, const void *dx, const int
 	const token *sorted = sort(c, space, at, ids, N, V);
 	float *part = reinterpret_cast<float *>(space + at.part);
 
-	AX_DISPATCH(c, rows_aligned(c, dx, dtable, n), embed_bwd_run, c, dtable, part, dx, sorted, scale, at.n_chunk, N, n);
+	const bool vec = rows_aligned(c, dx, dtable, n);
+
+	if (d->grad == AX_F32)
+		AX_DISPATCH(c, vec, embed_bwd_run, c, dtable, part, dx, sorted, scale, at.n_chunk, N, n);
+	else if (vec)
+		embed_bwd_run<ax_bf16, true, ax_bf16>(c, dtable, part, dx, sorted, scale, at.n_chunk, N, n);
+	else
+		embed_bwd_run<ax_bf16, false, ax_bf16>(c, dtable, part, dx, sorted, scale, at.n_chunk, N, n);
 	ax_cuda_done(c, "embed_bwd");
 }
 

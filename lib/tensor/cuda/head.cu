@@ -229,8 +229,8 @@ struct head {
 	struct ax_cuda *c;
 	space s;
 	row_args a;
-	void *dx;
-	float *dw;
+	void *dx, *dw;
+	enum ax_dtype grad; /* of dw */
 	const void *x, *w;
 	size_t C, V;
 };
@@ -265,7 +265,7 @@ static void chunk_bwd(const head &h, const int32_t *row, bool vec)
 	AX_DISPATCH(h.c, vec, scatter_run, h, row);
 	if (!h.dw)
 		return;
-	dw.m = V, dw.n = C, dw.k = R, dw.a_trans = true, dw.lda = ld, dw.ldb = dw.ldo = h.C, dw.in = t, dw.out = AX_F32;
+	dw.m = V, dw.n = C, dw.k = R, dw.a_trans = true, dw.lda = ld, dw.ldb = dw.ldo = h.C, dw.in = t, dw.out = h.grad;
 	dw.alpha = dw.beta = 1;
 	ax_cuda_mm(h.c, "head_loss", &dw, h.dw, h.s.z, h.s.gx, NULL);
 }
@@ -288,12 +288,12 @@ static void run_chunk(const head &h, size_t first)
 		chunk_bwd(h, a.row, vec);
 }
 
-static void head_loss(struct ax_dev *d, double *loss, void *dx, float *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
+static void head_loss(struct ax_dev *d, double *loss, void *dx, void *dw, float *logits, const void *x, const void *w, const int32_t *target, const float *weight, const float *grad_scale, const struct ax_head *p, int N, int C, int V)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(logits || p->n_trained > N ? N : p->n_trained), size = ax_dtype_size(c->act);
 	head h = {c, {}, {NULL, target, weight, grad_scale, logits, NULL, p->softcap, p->logit_scale, dx != NULL, static_cast<size_t>(V)},
-		  dx, dw, x, w, static_cast<size_t>(C), static_cast<size_t>(V)};
+		  dx, dw, d->grad, x, w, static_cast<size_t>(C), static_cast<size_t>(V)};
 	char *memory;
 
 	if (dx)

@@ -17,10 +17,10 @@ static void linear_dx(struct ax_dev *d, void *dx, size_t lddx, const void *dy, s
 	ax_cuda_mm(c, "linear_dx", &p, dx, dy, w, NULL);
 }
 
-static void linear_dw(struct ax_dev *d, float *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
+static void linear_dw(struct ax_dev *d, void *dw, const void *dy, size_t lddy, const void *x, size_t ldx, int N, int I, int O)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
-	const struct ax_cuda_product p = { .m = O, .n = I, .k = N, .a_trans = true, .lda = lddy, .ldb = ldx, .ldo = (size_t)I, .in = c->act, .out = AX_F32, .alpha = 1, .beta = 1 };
+	const struct ax_cuda_product p = { .m = O, .n = I, .k = N, .a_trans = true, .lda = lddy, .ldb = ldx, .ldo = (size_t)I, .in = c->act, .out = d->grad, .alpha = 1, .beta = 1 };
 
 	ax_cuda_mm(c, "linear_dw", &p, dw, dy, x, NULL);
 }

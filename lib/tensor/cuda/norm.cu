@@ -200,7 +200,7 @@ static void rmsnorm_bwd_run(struct ax_cuda *c, void *dx, float *part, int n_part
 		  part, static_cast<const T *>(dy), static_cast<const T *>(dres), r, rstd, static_cast<const T *>(w), N, a);
 }
 
-static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
+static void rmsnorm_bwd(struct ax_dev *d, void *dx, void *dw, const void *dy, const void *dres, const void *r, const float *rstd, const void *w, float w_add, int N, int C)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const norm_args a = {static_cast<size_t>(C), w_add, 0, false};
@@ -211,7 +211,7 @@ static void rmsnorm_bwd(struct ax_dev *d, void *dx, float *dw, const void *dy, c
 	if (!part || too_wide(c, "rmsnorm_bwd", a.C))
 		return;
 	AX_DISPATCH(c, vec, rmsnorm_bwd_run, c, dx, part, n_part, dy, dres, static_cast<const float *>(r), rstd, w, N, a);
-	ax_cuda_add_parts(c, dw, part, n_part, a.C);
+	ax_cuda_add_parts(c, dw, d->grad, part, n_part, a.C);
 	ax_cuda_done(c, "rmsnorm_bwd");
 }
 
@@ -351,7 +351,7 @@ static void headnorm_bwd_run(struct ax_cuda *c, void *dx, float *part, unsigned 
 		  static_cast<const T *>(pre), rstd, static_cast<const T *>(w), h);
 }
 
-static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
+static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, void *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t hd = static_cast<size_t>(HD);
@@ -364,7 +364,7 @@ static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, float *dw, const
 	if (!part)
 		return;
 	AX_DISPATCH(c, vec, headnorm_bwd_run, c, dx, part, n_part, pre, rstd, w, h);
-	ax_cuda_add_parts(c, dw, part, static_cast<int>(n_part), hd);
+	ax_cuda_add_parts(c, dw, d->grad, part, static_cast<int>(n_part), hd);
 	ax_cuda_done(c, "headnorm_bwd");
 }
 

@@ -22,7 +22,7 @@ static inline size_t ax_cuda_part_bytes(const struct ax_cuda *c, int N, size_t n
 	return ax_scratch_part_bytes(&g, N, n);
 }
 
-/* to (n) += the sum over k < n_part of part[k * n .. k * n + n); enqueued on c->compute. */
-void ax_cuda_add_parts(struct ax_cuda *c, float *to, const float *part, int n_part, size_t n);
+/* to (n), of type t (f32 or bf16), += the sum over k < n_part of part[k * n .. k * n + n); enqueued on c->compute. */
+void ax_cuda_add_parts(struct ax_cuda *c, void *to, enum ax_dtype t, const float *part, int n_part, size_t n);
 
 #endif
