@@ -134,7 +134,7 @@ template <bool VEC> AX_DEVICE void write_bf16(void *to, const float (&y)[8], con
 	for (int k = 0; k < 4; k++)
 		two[k] = ax_round_bf16(y[2 * k], r[2 * k]) | static_cast<uint32_t>(ax_round_bf16(y[2 * k + 1], r[2 * k + 1])) << 16;
 	if (VEC && i + 8 <= n) {
-		ax_st16(p, make_uint4(two[0], two[1], two[2], two[3]));
+		ax_st16_global(p, make_uint4(two[0], two[1], two[2], two[3]));
 		return;
 	}
 	AX_UNROLL

@@ -195,7 +195,7 @@ template <int D, int M> AX_DEVICE void ax_tile_store(ax_bf16 *to, size_t ld, int
 		if (r >= n)
 			break;
 		if (vec && c * 8 < dim)
-			ax_st16(p, ax_ld16(chunk));
+			ax_st16_global(p, ax_ld16(chunk));
 		for (int i = 0; !vec && i < 8 && c * 8 + i < dim; i++)
 			p[i] = chunk[i];
 	}

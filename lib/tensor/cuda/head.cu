@@ -101,31 +101,54 @@ struct soft {
 	float max, sum;
 };
 
-AX_DEVICE soft soft_add(soft a, float z)
+/* exp(x); for bf16 by the hardware's 2^x, since the exact one takes longer than memory does. */
+template <class T> AX_DEVICE float exp_of(float x);
+template <> __device__ __forceinline__ float exp_of<float>(float x)
 {
-	if (z <= a.max)
-		return {a.max, a.sum + expf(z - a.max)};
-	return {z, a.sum * expf(a.max - z) + 1.0f};
+	return expf(x);
+}
+template <> __device__ __forceinline__ float exp_of<ax_bf16>(float x)
+{
+	return ax_exp2(x * 1.44269504f);
+}
+
+static const float LEAST = -3.402823466e38f;
+
+/* With eight more. What is not a number is in no maximum (fmaxf), and so in the sum. */
+template <class T> AX_DEVICE soft soft_add(soft a, const float (&z)[8])
+{
+	float max = a.max;
+
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		max = fmaxf(max, z[k]);
+	float sum = a.sum * exp_of<T>(a.max - max);
+
+	AX_UNROLL
+	for (int k = 0; k < 8; k++)
+		sum += exp_of<T>(z[k] - max);
+	return {max, sum};
 }
 
 /*
  * log of the sum of exp over a row, in one pass: every thread keeps its own maximum, then they are brought together. A NaN
- * anywhere gives NaN: the maximum is never NaN (a comparison with NaN is false), the sum is then.
+ * anywhere gives NaN.
  */
-template <bool VEC> AX_DEVICE float row_lse(const float *z, const row_args &a, float *part AX_AT)
+template <class T, bool VEC> AX_DEVICE float row_lse(const float *z, const row_args &a, float *part AX_AT)
 {
-	soft s = {-3.402823466e38f, 0.0f};
+	constexpr bool WHOLE = VEC && sizeof(T) == 2; /* rows of whole groups of eight */
+	soft s = {LEAST, 0.0f};
 	float v[8];
 
 	for (size_t i = threadIdx.x * 8u; i < a.V; i += blockDim.x * 8u) {
 		ax_read8<VEC>(v, z, i, a.V);
 		AX_UNROLL
 		for (size_t k = 0; k < 8; k++)
-			if (i + k < a.V)
-				s = soft_add(s, logit_of(v[k], a));
+			v[k] = WHOLE || i + k < a.V ? logit_of(v[k], a) : LEAST;
+		s = soft_add<T>(s, v);
 	}
 	const float max = ax_block_max(s.max, part AX_PASS);
-	const float sum = ax_block_sum(s.sum * expf(s.max - max), part AX_PASS);
+	const float sum = ax_block_sum(s.sum * exp_of<T>(s.max - max), part AX_PASS);
 
 	return max + logf(sum);
 }
@@ -141,14 +164,14 @@ template <class T, bool VEC> AX_DEVICE void row_bwd(float *z, float lse, int tar
 
 	for (size_t from = 0; from < a.V; from += blockDim.x * 8u) {
 		const size_t i = from + threadIdx.x * 8u;
+		const int hit = target - static_cast<int>(i);
 
 		ax_read8<VEC>(v, z, i, a.V);
 		AX_UNROLL
 		for (int k = 0; k < 8; k++) {
 			const float y = logit_of(v[k], a), t = a.softcap > 0.0f ? y / a.softcap : 0.0f;
-			const float hit = i + static_cast<size_t>(k) == static_cast<size_t>(target) ? 1.0f : 0.0f;
 
-			v[k] = (expf(y - lse) - hit) * factor * (1.0f - t * t);
+			v[k] = (exp_of<T>(y - lse) - (k == hit ? 1.0f : 0.0f)) * factor * (1.0f - t * t);
 		}
 		__syncthreads(AX_PASS0);
 		ax_write8<VEC>(dz, v, i, a.V);
@@ -182,7 +205,7 @@ template <class T, bool VEC> static __global__ void head_rows(float *chunk, row_
 			row_zero<T>(z, a.V);
 		return;
 	}
-	const float lse = row_lse<VEC>(z, a, part), weight = a.weight ? a.weight[n] : 1.0f;
+	const float lse = row_lse<T, VEC>(z, a, part), weight = a.weight ? a.weight[n] : 1.0f;
 
 	if (threadIdx.x == 0)
 		a.row_loss[blockIdx.x] = static_cast<double>(weight) * (static_cast<double>(lse) - static_cast<double>(logit_of(z[target], a)));
