@@ -58,6 +58,7 @@ struct ax_model {
 	float attn_scale;
 	bool has_weight;              /* of the micro-batch at work */
 	int n_seg;                    /* 0: an empty micro-batch, nothing is computed */
+	bool recording;               /* the whole micro-batch is one recording; else each of its segments is */
 	int n_trained;                /* its targets, rounded up to one of HEAD_STEPS numbers */
 	struct ax_seg *seg;           /* host: its table, filled up to max_seg */
 	float *logits;                /* device memory during an ax_model_eval that wants them, else NULL */

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/hash.h"
 #include "base/log.h"
 #include "model/engine.h"
@@ -70,6 +72,36 @@ static void upload(struct ax_model *m, const struct ax_micro *mb, float grad_sca
 	m->ops->upload(m->dev, input_of(m, I_SCALE), &grad_scale, sizeof(grad_scale));
 }
 
+/* --- recording ------------------------------------------------------------------------------------------------------ */
+
+/* What is computed between two calls of hooks; MICRO: all of a micro-batch. */
+enum segment { SEG_MICRO, SEG_EMBED, SEG_LAYER, SEG_HEAD, SEG_LAYER_BWD, SEG_EMBED_BWD };
+
+/* What a segment launches depends on the model and on these alone. */
+static uint64_t record_key(const struct ax_model *m, enum segment s, int layer, const void *w, const float *g)
+{
+	const bool head = s == SEG_MICRO || s == SEG_HEAD;
+	const uint64_t what[6] = { (uintptr_t)m, s, (uint64_t)layer, (uintptr_t)w, (uintptr_t)g, head ? (uint64_t)m->n_trained * 2 + m->has_weight : 0 };
+
+	return ax_hash64(what, sizeof(what));
+}
+
+/* Are a segment's ops to be enqueued? Not where there is nothing to compute, or where the device knew them by heart. */
+static bool begin(const struct ax_model *m, enum segment s, int layer, const void *w, const float *g)
+{
+	if (!m->n_seg)
+		return false;
+	return m->recording || m->logits || !m->ops->record_begin || !m->ops->record_begin(m->dev, record_key(m, s, layer, w, g));
+}
+
+static void end(const struct ax_model *m)
+{
+	if (!m->recording && !m->logits && m->ops->record_end)
+		m->ops->record_end(m->dev);
+}
+
+/* --- passes --------------------------------------------------------------------------------------------------------- */
+
 static int acquire(const struct ax_unit_hooks *h, int unit, int next, const void **w, struct ax_err *e)
 {
 	AX_TRY(h->acquire(h->ctx, unit, w, e));
@@ -82,13 +114,17 @@ static int forward(const struct ax_model *m, const struct ax_unit_hooks *h, stru
 	const void *w;
 
 	AX_TRY(acquire(h, 0, 1, &w, e));
-	if (m->n_seg)
+	if (begin(m, SEG_EMBED, 0, w, NULL)) {
 		ax_model_embed_fwd(m, w);
+		end(m);
+	}
 	AX_TRY(h->release(h->ctx, 0, e));
 	for (int i = 0; i < n; i++) {
 		AX_TRY(acquire(h, i + 1, i + 1 < n ? i + 2 : m->head, &w, e));
-		if (m->n_seg)
+		if (begin(m, SEG_LAYER, i, w, NULL)) {
 			ax_model_layer_fwd(m, i, w, PASS_FORWARD);
+			end(m);
+		}
 		AX_TRY(h->release(h->ctx, i + 1, e));
 	}
 	return 0;
@@ -103,9 +139,10 @@ static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool tr
 	AX_TRY(acquire(h, m->head, train ? m->d->n_layer : -1, &w, e));
 	if (train)
 		AX_TRY(h->grad_acquire(h->ctx, m->head, g, e));
-	if (m->n_seg) {
+	if (begin(m, SEG_HEAD, 0, w, *g)) {
 		ax_model_final_norm_fwd(m, w);
 		ax_model_head_step(m, w, *g);
+		end(m);
 	}
 	AX_TRY(h->release(h->ctx, m->head, e));
 	return train && !m->d->tied ? h->grad_release(h->ctx, m->head, e) : 0;
@@ -119,15 +156,19 @@ static int backward(const struct ax_model *m, const struct ax_unit_hooks *h, flo
 	for (int i = m->d->n_layer - 1; i >= 0; i--) {
 		AX_TRY(acquire(h, i + 1, i > 0 ? i : -1, &w, e));
 		AX_TRY(h->grad_acquire(h->ctx, i + 1, &g, e));
-		if (m->n_seg)
+		if (begin(m, SEG_LAYER_BWD, i, w, g)) {
 			ax_model_layer_bwd(m, i, w, g);
+			end(m);
+		}
 		AX_TRY(h->release(h->ctx, i + 1, e));
 		AX_TRY(h->grad_release(h->ctx, i + 1, e));
 	}
 	if (!m->d->tied)
 		AX_TRY(h->grad_acquire(h->ctx, 0, &root, e));
-	if (m->n_seg)
+	if (begin(m, SEG_EMBED_BWD, 0, NULL, root)) {
 		ax_model_embed_bwd(m, root);
+		end(m);
+	}
 	return h->grad_release(h->ctx, 0, e);
 }
 
@@ -151,23 +192,19 @@ static int forward_backward(struct ax_model *m, const struct ax_unit_hooks *h, s
 	return backward(m, h, m->d->tied ? g : NULL, e);
 }
 
-/* What is launched depends on the model and on these alone. */
-static uint64_t record_key(const struct ax_model *m)
-{
-	return ax_mix64((uint64_t)(uintptr_t)m) ^ ax_mix64((uint64_t)m->n_trained * 2 + m->has_weight);
-}
-
-/* The device may know this micro-batch's sequence of ops by heart. */
+/* The device may know this micro-batch by heart: whole, where its hooks do nothing, else each of its segments. */
 static int replay_or_run(struct ax_model *m, const struct ax_unit_hooks *h, struct ax_err *e)
 {
-	bool still = m->n_seg && m->ops->record_begin && h->still && h->still(h->ctx);
 	int rc;
 
-	if (still && m->ops->record_begin(m->dev, record_key(m)))
+	if (!m->n_seg || !m->ops->record_begin || !h->still || !h->still(h->ctx))
+		return forward_backward(m, h, e);
+	if (m->ops->record_begin(m->dev, record_key(m, SEG_MICRO, 0, NULL, NULL)))
 		return 0;
+	m->recording = true;
 	rc = forward_backward(m, h, e);
-	if (still)
-		m->ops->record_end(m->dev);
+	m->recording = false;
+	m->ops->record_end(m->dev);
 	return rc;
 }
 

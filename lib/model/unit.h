@@ -86,7 +86,8 @@ struct ax_unit_hooks {
 	int (*grad_release)(void *ctx, int unit, struct ax_err *e);
 	/*
 	 * NULL, or: is this a micro-batch whose hooks give the same addresses as in every other one of this kind, and start
-	 * nothing? Then a device may replay what it recorded of the last one, and the hooks are not called.
+	 * nothing? Then a device may replay what it recorded of the last one, and the hooks are not called. Otherwise it may
+	 * replay what lies between two calls of hooks, wherever they have given these addresses before.
 	 */
 	bool (*still)(void *ctx);
 };

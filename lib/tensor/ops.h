@@ -121,8 +121,8 @@ struct ax_ops {
 	/*
 	 * Recording: a sequence of ops that is the same each time can be replayed with one launch. record_begin is true if the
 	 * sequence `key` was recorded before: it has been enqueued, skip the ops. Else run them and call record_end; they
-	 * may or may not be recorded. Between the two: ops only, no sync, transfer or allocation. Freeing memory forgets all
-	 * recordings. Both NULL: the device has no use for it.
+	 * may or may not be recorded. Between the two: ops only, no sync, transfer, allocation, collective or other recording.
+	 * Freeing memory forgets all recordings. Both NULL: the device has no use for it.
 	 */
 	bool (*record_begin)(struct ax_dev *d, uint64_t key);
 	void (*record_end)(struct ax_dev *d);

@@ -71,6 +71,8 @@ same() { # same A B
 	result $? "the same bits from a checkpoint on"
 	if [ -n "$AX_LONG$AX_TEST_DEVICE" ]; then
 		train sync true env AX_CUDA_SYNC=1 $cuda --deterministic && same exact sync
+		result $? "the same bits, waiting for each operation"
+		train single true env AX_CUDA_GRAPHS=0 $cuda --deterministic && same exact single
 		result $? "the same bits without recordings"
 	fi
 	if [ "$AX_TEST_DEVICE" != cuda ]; then

@@ -1,6 +1,7 @@
 /*
  * The real decoder under the strategies: losses and gradient norms of 1, 2, 3 and 4 ranks for the same global batches,
- * tied and untied, with empty micro-batches where the batch does not divide; on the CPU, and on the simulated GPU.
+ * tied and untied, with empty micro-batches where the batch does not divide; on the CPU, and on the simulated GPU, there
+ * with and without recordings, which must give the same bits.
  */
 #include "sim_dev.h"
 
@@ -29,6 +30,8 @@ static int initial(void *ctx, int param, size_t off, size_t n, float *dst, struc
 	ax_init_fill(s->d, &s->u->param[param], 7, off, off + n, dst);
 	return 0;
 }
+
+enum device { CPU, RECORDED, PLAIN }; /* the last two: the simulated GPU */
 
 /* Two documents of a sample; the second has a length that depends on it. */
 struct sample {
@@ -91,8 +94,39 @@ static void step(struct ax_comm *c, struct ax_dist *s, struct ax_model *m, int v
 		fprintf(out, "%.17g %.17g %.17g\n", loss / trained, norm, eval);
 }
 
+/* --- recordings are counted, or kept from the model ----------------------------------------------------------------- */
+
+static const struct ax_ops *real_ops;
+static struct ax_ops ops;
+static int n_run, n_replayed;
+
+static bool counting_begin(struct ax_dev *d, uint64_t key)
+{
+	bool known = real_ops->record_begin(d, key);
+
+	*(known ? &n_replayed : &n_run) += 1;
+	return known;
+}
+
+static void count_recordings(struct ax_dev *d, bool record)
+{
+	CHECK(d->ops->record_begin && d->ops->record_end);
+	real_ops = d->ops;
+	ops = *d->ops;
+	ops.record_begin = record ? counting_begin : NULL;
+	ops.record_end = record ? ops.record_end : NULL;
+	d->ops = &ops;
+	n_run = n_replayed = 0;
+}
+
+/* What is seen for the third time is replayed: of four steps and evaluations at least half, segments or whole micro-batches. */
+static void check_recordings(bool record)
+{
+	CHECK(record ? n_replayed >= 2 * N_STEP && 3 * n_replayed >= 2 * n_run : !n_run && !n_replayed);
+}
+
 static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum ax_strategy how, bool reshard,
-		  bool sim, FILE *out)
+		  enum device sim, FILE *out)
 {
 	struct ax_model_opt mo = {.n_token = N_TOKEN, .max_seg = 2, .recompute = AX_RECOMPUTE_NONE, .train = true};
 	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
@@ -109,16 +143,20 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	memset(d.layer_rope, d.layer_rope[0], sizeof(d.layer_rope));
 	memset(d.layer_window, d.layer_window[0], sizeof(d.layer_window));
 	RUN(ax_model_units(&d, &u, e));
-	if (sim)
+	if (sim) {
 		sim_open(&dev, c, act, &wire);
-	else
+		count_recordings(&dev, sim == RECORDED);
+	} else {
 		RUN(ax_cpu_open(&dev, act, 1, 0, e));
+	}
 	RUN(ax_model_open(&m, &dev, &d, &u, &mo, e));
 	RUN(ax_dist_open(&s, c, wire, &dev, &u, &o, e));
 	src = (struct source){&d, &u};
 	RUN(ax_dist_load(s, AX_PART_MASTER, initial, &src, e));
 	for (int i = 1; i <= N_STEP; i++)
 		step(c, s, m, d.vocab, i, out);
+	if (sim)
+		check_recordings(sim == RECORDED);
 	ax_dist_close(s);
 	ax_model_close(m);
 	ax_units_release(&u);
@@ -129,7 +167,7 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 }
 
 /* N_STEP lines each of: f32 then bf16; for each config; DDP, FSDP, FSDP that keeps its weights. */
-static int train_all(const char *path, bool sim)
+static int train_all(const char *path, enum device sim)
 {
 	struct ax_comm *c = world(0, 0);
 	FILE *out = c->rank == 0 ? fopen(path, "w") : NULL;
@@ -176,6 +214,14 @@ static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, i
 
 static double one[MAX_LINE][3], got[MAX_LINE][3];
 
+static bool same_file(const char *a, const char *b)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "test -s '%s' && cmp '%s' '%s'", a, a, b);
+	return system(cmd) == 0;
+}
+
 static void compare_file(const char *path, const char *what, int n_rank)
 {
 	const int half = 2 * 3 * N_STEP;
@@ -186,17 +232,29 @@ static void compare_file(const char *path, const char *what, int n_rank)
 	ok(bf16 < 2e-2, "bf16: the same (%.1e)", bf16);
 }
 
+static bool run_sim(const char *path, int n, enum device how)
+{
+	char args[96];
+
+	snprintf(args, sizeof(args), "%s %s", path, how == RECORDED ? "recorded" : "plain");
+	remove(path);
+	return n == 1 ? train_all(path, how) == 0 : ranks_run(n, args);
+}
+
 static void test_sim(const char *dir, int n, const char *order, const char *devices)
 {
-	char path[64], args[96];
+	char path[64], plain[64];
 
 	setenv("CUDASIM_STREAMS", order, 1);
 	setenv("CUDASIM_DEVICES", devices, 1);
 	snprintf(path, sizeof(path), "%s/sim", dir);
-	snprintf(args, sizeof(args), "%s sim", path);
-	remove(path);
-	if (ok(n == 1 ? train_all(path, true) == 0 : ranks_run(n, args), "%d simulated GPUs run, %s streams", n, order))
-		compare_file(path, "simulated GPUs", n);
+	snprintf(plain, sizeof(plain), "%s/plain", dir);
+	if (!ok(run_sim(path, n, RECORDED), "%d simulated GPUs run, %s streams", n, order))
+		return;
+	compare_file(path, "simulated GPUs", n);
+	if (n > 2 && !getenv("AX_LONG"))
+		return;
+	ok(run_sim(plain, n, PLAIN) && same_file(path, plain), "the same bits without recordings, %d simulated GPUs, %s streams", n, order);
 }
 
 static void test_sims(const char *dir)
@@ -221,14 +279,14 @@ int main(int argc, char **argv)
 	char dir[] = "/tmp/ax-test-XXXXXX", path[64], cmd[96];
 
 	if (argc > 1)
-		return train_all(argv[1], argc > 2);
+		return train_all(argv[1], argc < 3 ? CPU : strcmp(argv[2], "plain") ? RECORDED : PLAIN);
 	RANKS_OR_SKIP("the decoder on several ranks");
 	if (!mkdtemp(dir))
 		return 1;
 	for (int r = 1; r <= 4; r++) {
 		snprintf(path, sizeof(path), "%s/%d", dir, r);
 		if (r == 1)
-			train_all(path, false);
+			train_all(path, CPU);
 		else if (!ok(ranks_run(r, path), "%d ranks run", r))
 			continue;
 		if (r == 1)

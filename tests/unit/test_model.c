@@ -142,7 +142,7 @@ static void test_empty(void **state)
 }
 
 static int n_recorded, n_replayed;
-static uint64_t recorded[4];
+static uint64_t recorded[64];
 
 static bool fake_begin(struct ax_dev *d, uint64_t key)
 {
@@ -164,24 +164,45 @@ static bool yes(void *ctx)
 	return true;
 }
 
-/* A micro-batch of the same launches as one before is left to the device; other launches have another key. */
+/*
+ * A micro-batch of the same launches as one before is left to the device, whole where its hooks are still, else segment by
+ * segment; other launches have another key.
+ */
 static void test_record(void **state)
 {
 	struct fixture f;
 	struct ax_err e = { 0 };
 	struct ax_ops ops;
 	double loss = 0;
-	float *weight;
+	float *weight, *logits;
+	int n_segment, n_acquire;
 
 	n_recorded = n_replayed = 0;
 	fixture_open(&f, 0);
 	weight = ax_calloc((size_t)f.n_token, sizeof(*weight));
+	logits = ax_calloc((size_t)f.n_token * (size_t)f.c.desc.vocab, sizeof(*logits));
 	ops = *f.dev.ops;
 	ops.record_begin = fake_begin;
 	ops.record_end = fake_end;
 	f.m->ops = &ops;
+	n_segment = 2 * f.c.desc.n_layer + 3;
+	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0); /* hooks that do not say so are not still */
+	assert_int_equal(n_recorded, n_segment);
+	n_acquire = f.h.n_acquire;
 	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
-	assert_int_equal(n_recorded, 0); /* hooks that do not say so are not still */
+	assert_int_equal(n_recorded, n_segment);
+	assert_int_equal(n_replayed, n_segment);
+	assert_int_equal(f.h.n_acquire, 2 * n_acquire); /* the hooks are called */
+	f.b.mb.weight = weight;
+	assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
+	assert_int_equal(n_recorded, n_segment + 1); /* of the head */
+	f.b.mb.weight = NULL;
+	assert_int_equal(ax_model_eval(f.m, &f.b.mb, &f.table, &loss, NULL, &e), 0);
+	assert_int_equal(n_recorded, n_segment + 2); /* a head without gradients */
+	assert_int_equal(ax_model_eval(f.m, &f.b.mb, &f.table, &loss, logits, &e), 0);
+	assert_int_equal(n_recorded, n_segment + 2); /* with logits nothing is */
+
+	n_recorded = n_replayed = 0;
 	f.table.still = yes;
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(ax_model_step(f.m, &f.b.mb, &f.table, 1, &loss, &e), 0);
@@ -196,6 +217,7 @@ static void test_record(void **state)
 	assert_int_equal(n_replayed, 2);
 	f.m->ops = f.dev.ops;
 	ax_free(weight);
+	ax_free(logits);
 	fixture_close(&f);
 }
 
