@@ -43,6 +43,8 @@ all: $(BIN) $(PLUGIN)
 $(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma -ffp-contract=fast
 $(B)/lib/tensor/cpu/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -ffp-contract=fast
 $(B)/lib/tensor/cpu/%.o: CFLAGS += -O3
+$(B)/lib/tok/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2 -mlzcnt -mpopcnt
+$(B)/lib/tok/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vbmi2 -mbmi -mbmi2 -mlzcnt -mpopcnt
 
 $(B)/%.o: %.c Makefile config.mk VERSION
 	$(call say,CC,$<)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/fault.h"
 
@@ -54,6 +55,24 @@ void *ax_malloc_aligned(size_t align, size_t n)
 		return NULL;
 	}
 	return p;
+}
+
+void *ax_calloc_huge(size_t count, size_t size)
+{
+	const size_t page = (size_t)2 << 20;
+	size_t n;
+	void *p;
+
+	if (!ax_mul_size(count, size, &n))
+		return NULL;
+	p = ax_malloc_aligned(n < page ? 64 : page, n);
+	if (!p)
+		return NULL;
+#ifdef MADV_HUGEPAGE
+	if (n >= page)
+		madvise(p, n, MADV_HUGEPAGE); /* a wish, made before the first touch */
+#endif
+	return memset(p, 0, n);
 }
 
 char *ax_strndup(const char *s, size_t n)

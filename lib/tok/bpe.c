@@ -1,67 +1,18 @@
-#include "tok/bpe.h"
-
+/* Words without a cache: first symbols, then merges by rank. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "text/unicode.h"
+#include "tok/bpe_work.h"
 
-#define SHORT_KEY 15 /* longest piece of a short cache entry */
-#define SHORT_IDS 4
-#define N_SHORT	  ((size_t)1 << 16)
-#define LONG_KEY  62
-#define LONG_IDS  16
-#define N_LONG	  ((size_t)1 << 12)
-#define SCAN_MAX  40 /* up to so many symbols the best merge is found by looking at all */
-
-/* A piece of up to 15 bytes, its length in key[15], and its ids, ended by AX_TOK_NONE if fewer than 4. */
-struct short_entry {
-	unsigned char key[16];
-	uint32_t id[SHORT_IDS];
-};
-
-struct long_entry {
-	uint8_t len, n; /* len 0: free */
-	unsigned char key[LONG_KEY];
-	uint32_t id[LONG_IDS];
-};
+#define SCAN_MAX 40 /* up to so many symbols the best merge is found by looking at all */
 
 struct heap_item {
 	uint32_t rank, pos, id, right; /* right: the position of the right symbol when this was found */
 };
 
-struct ax_bpe_work {
-	struct short_entry *brief;
-	struct long_entry *lengthy;
-	/* symbols of one word: id, where it begins and ends in the text; links for the heap */
-	uint32_t *id, *begin, *end, *next, *prev;
-	size_t n, cap;
-	struct heap_item *heap;
-	size_t n_heap, cap_heap;
-	struct ax_buf spelled;
-};
-
-struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m)
+void ax_words_release(struct ax_words *w)
 {
-	struct ax_bpe_work *w = ax_calloc(1, sizeof(*w));
-
-	if (!w)
-		return NULL;
-	w->brief = ax_malloc_aligned(64, N_SHORT * sizeof(*w->brief));
-	w->lengthy = ax_calloc(N_LONG, sizeof(*w->lengthy));
-	if (!w->brief || !w->lengthy) {
-		ax_bpe_work_free(w);
-		return NULL;
-	}
-	memset(w->brief, 0, N_SHORT * sizeof(*w->brief)); /* length 0 is no piece */
-	return w;
-}
-
-void ax_bpe_work_free(struct ax_bpe_work *w)
-{
-	if (!w)
-		return;
-	ax_free(w->brief);
-	ax_free(w->lengthy);
 	ax_free(w->id);
 	ax_free(w->begin);
 	ax_free(w->end);
@@ -69,7 +20,7 @@ void ax_bpe_work_free(struct ax_bpe_work *w)
 	ax_free(w->prev);
 	ax_free(w->heap);
 	ax_buf_release(&w->spelled);
-	ax_free(w);
+	memset(w, 0, sizeof(*w));
 }
 
 static bool grow(uint32_t **p, size_t cap)
@@ -81,7 +32,7 @@ static bool grow(uint32_t **p, size_t cap)
 	return q != NULL;
 }
 
-static int reserve_symbols(struct ax_bpe_work *w, size_t n, struct ax_err *e)
+static int reserve_symbols(struct ax_words *w, size_t n, struct ax_err *e)
 {
 	size_t cap;
 
@@ -94,7 +45,7 @@ static int reserve_symbols(struct ax_bpe_work *w, size_t n, struct ax_err *e)
 	return 0;
 }
 
-static void push_symbol(struct ax_bpe_work *w, uint32_t id, size_t begin, size_t end)
+static void push_symbol(struct ax_words *w, uint32_t id, size_t begin, size_t end)
 {
 	w->id[w->n] = id;
 	w->begin[w->n] = (uint32_t)begin;
@@ -112,7 +63,7 @@ static uint32_t char_id(const struct ax_bpe *m, uint32_t c)
 }
 
 /* Id of the first symbol at p[i..i + len), and in *spelled its string where a prefix or suffix was put on. */
-static uint32_t symbol_id(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, size_t i, size_t *len,
+static uint32_t symbol_id(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, size_t i, size_t *len,
 			  struct ax_slice *spelled)
 {
 	bool first = i == 0, last;
@@ -139,7 +90,7 @@ static uint32_t symbol_id(const struct ax_bpe *m, struct ax_bpe_work *w, const c
 }
 
 /* Put <0xNN> tokens for the bytes of a symbol; false if one of them does not exist. */
-static bool fall_back(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_slice s, size_t at, size_t len)
+static bool fall_back(const struct ax_bpe *m, struct ax_words *w, struct ax_slice s, size_t at, size_t len)
 {
 	for (size_t k = 0; k < s.n; k++)
 		if (m->fallback[(unsigned char)s.p[k]] == AX_TOK_NONE)
@@ -154,7 +105,7 @@ static bool fall_back(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_s
  * The first symbols of a word. As in Hugging Face's code, an unknown character waits until a known one or the end: the
  * byte tokens of a character in between come before it.
  */
-static int first_symbols(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, struct ax_err *e)
+static int first_symbols(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
 {
 	size_t affix = (m->prefix ? strlen(m->prefix) : 0) + (m->suffix ? strlen(m->suffix) : 0);
 	size_t len, unk_begin = 0, unk_end = 0;
@@ -195,7 +146,7 @@ static int first_symbols(const struct ax_bpe *m, struct ax_bpe_work *w, const ch
 }
 
 /* Merge a short word: keep every pair's merge in an array and take the best, the leftmost of equal ones. */
-static void merge_by_scan(const struct ax_bpe *m, struct ax_bpe_work *w)
+static void merge_by_scan(const struct ax_bpe *m, struct ax_words *w)
 {
 	const struct ax_merge *best[SCAN_MAX];
 	size_t n = w->n;
@@ -255,7 +206,7 @@ static void sift_down(struct heap_item *h, size_t n, size_t i)
 }
 
 /* Note the merge of the symbols at positions pos and right, if there is one. False: out of memory. */
-static bool heap_push(struct ax_bpe_work *w, const struct ax_merge *g, uint32_t pos, uint32_t right)
+static bool heap_push(struct ax_words *w, const struct ax_merge *g, uint32_t pos, uint32_t right)
 {
 	struct heap_item x;
 	size_t i;
@@ -274,7 +225,7 @@ static bool heap_push(struct ax_bpe_work *w, const struct ax_merge *g, uint32_t 
 #define DEAD UINT32_MAX
 
 /* Is the pair of an item still there: both symbols alive, adjacent, and merging to the same token? */
-static const struct ax_merge *still(const struct ax_bpe *m, const struct ax_bpe_work *w, const struct heap_item *x)
+static const struct ax_merge *still(const struct ax_bpe *m, const struct ax_words *w, const struct heap_item *x)
 {
 	const struct ax_merge *g;
 
@@ -284,7 +235,7 @@ static const struct ax_merge *still(const struct ax_bpe *m, const struct ax_bpe_
 	return g && g->id == x->id ? g : NULL;
 }
 
-static int merge_by_heap(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_err *e)
+static int merge_by_heap(const struct ax_bpe *m, struct ax_words *w, struct ax_err *e)
 {
 	size_t n = w->n, out = 0;
 	bool ok = grow(&w->next, n) && grow(&w->prev, n);
@@ -338,7 +289,7 @@ static int merge_by_heap(const struct ax_bpe *m, struct ax_bpe_work *w, struct a
 }
 
 /* The whole piece as one token: what ignore_merges asks first. */
-static uint32_t whole(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n)
+static uint32_t whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n)
 {
 	char c[4];
 
@@ -352,8 +303,7 @@ static uint32_t whole(const struct ax_bpe *m, struct ax_bpe_work *w, const char 
 	return w->spelled.oom ? AX_TOK_NONE : ax_vocab_find(&m->vocab, w->spelled.p, w->spelled.n);
 }
 
-/* Encode a word without a cache into the symbol arrays. */
-static int encode_word(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, struct ax_err *e)
+int ax_bpe_word(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
 {
 	if (m->ignore_merges) {
 		uint32_t id = whole(m, w, p, n);
@@ -370,152 +320,4 @@ static int encode_word(const struct ax_bpe *m, struct ax_bpe_work *w, const char
 		return merge_by_heap(m, w, e);
 	merge_by_scan(m, w);
 	return 0;
-}
-
-int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e)
-{
-	size_t want = ids->n + n;
-
-	if (want > ids->cap) {
-		size_t cap = ids->cap + ids->cap / 2 + n + 64;
-
-		if (!grow(&ids->id, cap))
-			return ax_fail(e, AX_EMEM, "out of memory for token ids");
-		ids->cap = cap;
-	}
-	if (offsets && want > ids->cap_off) {
-		if (!grow(&ids->begin, ids->cap) || !grow(&ids->end, ids->cap))
-			return ax_fail(e, AX_EMEM, "out of memory for token ids");
-		ids->cap_off = ids->cap;
-	}
-	return 0;
-}
-
-/* Do the tokens of the word lie end to end with the lengths of their strings? Then a cache needs to keep only ids. */
-static bool is_plain(const struct ax_bpe *m, const struct ax_bpe_work *w, size_t n)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->begin[i] != at || w->end[i] - w->begin[i] != m->len[w->id[i]])
-			return false;
-		at = w->end[i];
-	}
-	return at == n;
-}
-
-static int emit_cached(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base,
-		       struct ax_ids *out, struct ax_err *e)
-{
-	AX_TRY(ax_ids_reserve(out, n, offsets, e));
-	for (size_t i = 0; i < n; i++) {
-		if (offsets) {
-			out->begin[out->n] = base;
-			base += m->len[id[i]];
-			out->end[out->n] = base;
-		}
-		out->id[out->n++] = id[i];
-	}
-	return 0;
-}
-
-static int emit_word(const struct ax_bpe_work *w, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	AX_TRY(ax_ids_reserve(out, w->n, offsets, e));
-	for (size_t i = 0; i < w->n; i++) {
-		if (offsets) {
-			out->begin[out->n] = base + w->begin[i];
-			out->end[out->n] = base + w->end[i];
-		}
-		out->id[out->n++] = w->id[i];
-	}
-	return 0;
-}
-
-static int encode_short(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
-			uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	struct short_entry *x;
-	uint64_t k[2] = {0, 0}, h;
-	size_t i, count;
-
-	memcpy(k, p, n);
-	((unsigned char *)k)[15] = (unsigned char)n;
-	h = (k[0] ^ (k[1] << 29 | k[1] >> 35)) * UINT64_C(0x9E3779B97F4A7C15);
-	i = (size_t)(h >> 48) & (N_SHORT - 2); /* a pair of entries in one cache line */
-	x = &w->brief[i];
-	if (memcmp(x->key, k, 16)) {
-		struct short_entry *y = x + 1;
-
-		if (!memcmp(y->key, k, 16)) {
-			x = y;
-		} else {
-			AX_TRY(encode_word(m, w, p, n, e));
-			if (w->n > SHORT_IDS || !is_plain(m, w, n))
-				return emit_word(w, offsets, base, out, e);
-			*y = *x; /* the newest comes first */
-			memcpy(x->key, k, 16);
-			for (size_t t = 0; t < SHORT_IDS; t++)
-				x->id[t] = t < w->n ? w->id[t] : AX_TOK_NONE;
-		}
-	}
-	for (count = 0; count < SHORT_IDS && x->id[count] != AX_TOK_NONE; count++)
-		;
-	return emit_cached(m, x->id, count, offsets, base, out, e);
-}
-
-static int encode_long(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
-		       uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	struct long_entry *x;
-	uint64_t h = n;
-
-	for (size_t i = 0; i < n; i += 8) {
-		uint64_t k = 0;
-
-		memcpy(&k, p + i, n - i < 8 ? n - i : 8);
-		h = (h ^ k) * UINT64_C(0x9E3779B97F4A7C15);
-		h ^= h >> 32;
-	}
-	x = &w->lengthy[h & (N_LONG - 1)];
-	if (x->len != n || memcmp(x->key, p, n)) {
-		AX_TRY(encode_word(m, w, p, n, e));
-		if (w->n > LONG_IDS || !is_plain(m, w, n))
-			return emit_word(w, offsets, base, out, e);
-		x->len = (uint8_t)n;
-		x->n = (uint8_t)w->n;
-		memcpy(x->key, p, n);
-		memcpy(x->id, w->id, w->n * sizeof(*x->id));
-	}
-	return emit_cached(m, x->id, x->n, offsets, base, out, e);
-}
-
-static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
-			uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	if (n <= SHORT_KEY)
-		return encode_short(m, w, p, n, offsets, base, out, e);
-	if (n <= LONG_KEY)
-		return encode_long(m, w, p, n, offsets, base, out, e);
-	AX_TRY(encode_word(m, w, p, n, e));
-	return emit_word(w, offsets, base, out, e);
-}
-
-int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
-		  struct ax_ids *out, struct ax_err *e)
-{
-	size_t from = 0, i, len;
-	uint32_t c, last;
-
-	if (!m->joins)
-		return encode_piece(m, w, p, n, offsets, base, out, e);
-	last = ax_utf8_get((const unsigned char *)p, &len);
-	for (i = len; i < n; i += len, last = c) {
-		c = ax_utf8_get((const unsigned char *)p + i, &len);
-		if (ax_bpe_joins(m, last, c))
-			continue;
-		AX_TRY(encode_piece(m, w, p + from, i - from, offsets, base + (uint32_t)from, out, e));
-		from = i;
-	}
-	return encode_piece(m, w, p + from, n - from, offsets, base + (uint32_t)from, out, e);
 }

@@ -109,6 +109,10 @@ void ax_bpe_work_free(struct ax_bpe_work *w);
 int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
 		  struct ax_ids *out, struct ax_err *e);
 
+/* The same for pieces [at[0], at[1]), ..., [at[k - 1], at[k]) of p[0..n), which are not cut further; byte i of p is base + i. */
+int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
+			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e);
+
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);
 

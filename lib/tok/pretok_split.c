@@ -188,17 +188,17 @@ static inline size_t modern(const unsigned char *p, size_t i, size_t n, unsigned
 	return blanks_lines(p, i, n);
 }
 
-static size_t split_llama3(const unsigned char *p, size_t i, size_t n)
+size_t ax_split_llama3(const unsigned char *p, size_t i, size_t n)
 {
 	return modern(p, i, n, C_L, 3);
 }
 
-static size_t split_qwen2(const unsigned char *p, size_t i, size_t n)
+size_t ax_split_qwen2(const unsigned char *p, size_t i, size_t n)
 {
 	return modern(p, i, n, C_L, 1);
 }
 
-static size_t split_qwen35(const unsigned char *p, size_t i, size_t n)
+size_t ax_split_qwen35(const unsigned char *p, size_t i, size_t n)
 {
 	return modern(p, i, n, C_L | C_M, 1);
 }
@@ -258,12 +258,12 @@ static inline size_t cased(const unsigned char *p, size_t i, size_t n, int max, 
 	return blanks_lines(p, i, n);
 }
 
-static size_t split_o200k(const unsigned char *p, size_t i, size_t n)
+size_t ax_split_o200k(const unsigned char *p, size_t i, size_t n)
 {
 	return cased(p, i, n, 3, true);
 }
 
-static size_t split_tekken(const unsigned char *p, size_t i, size_t n)
+size_t ax_split_tekken(const unsigned char *p, size_t i, size_t n)
 {
 	return cased(p, i, n, 1, false);
 }
@@ -305,19 +305,58 @@ static size_t split_digits1(const unsigned char *p, size_t i, size_t n)
 	return digits(p, i, n, 1);
 }
 
-/* [一-龥぀-ゟ゠-ヿ]+ : U+4E00..9FA5, U+3040..30FF */
+
+/* [一-龥぀-ゟ゠-ヿ] : U+4E00..9FA5, U+3040..30FF */
+static inline bool is_cjk(const unsigned char *p)
+{
+	size_t len;
+	uint32_t c;
+
+	if (p[0] < 0xE3 || p[0] > 0xE9)
+		return false;
+	c = ax_utf8_get(p, &len);
+	return (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
+}
+
 static size_t split_cjk(const unsigned char *p, size_t i, size_t n)
+{
+	while (i < n && is_cjk(p + i))
+		i += 3;
+	return i;
+}
+
+/* The first number or character of the second pattern from i on: between them the third pattern sees a text of its own. */
+static size_t dsv3_border(const unsigned char *p, size_t i, size_t n)
 {
 	size_t len;
 
-	while (i < n && p[i] >= 0xE3 && p[i] <= 0xE9) {
-		uint32_t c = ax_utf8_get(p + i, &len);
-
-		if (!((c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF)))
-			break;
+	while (i < n && !(cls(p, i, n, &len) & C_N) && !is_cjk(p + i))
 		i += len;
-	}
 	return i;
+}
+
+size_t ax_split_dsv3(const unsigned char *p, size_t i, size_t n, size_t *border)
+{
+	size_t len, to;
+
+	if (cls(p, i, n, &len) & C_N)
+		return digits(p, i, n, 3);
+	if (is_cjk(p + i))
+		return split_cjk(p, i, n);
+	if (i >= *border)
+		*border = dsv3_border(p, i, n);
+	to = split_dsv3(p, i, *border);
+	if (to > i)
+		return to;
+	do /* what does not match stays together */
+		i += ax_utf8_len(p[i]);
+	while (i < *border && split_dsv3(p, i, *border) == i);
+	return i;
+}
+
+bool ax_split_is_dsv3(ax_split_fn first, ax_split_fn second, ax_split_fn third)
+{
+	return first == split_digits3 && second == split_cjk && third == split_dsv3;
 }
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -330,14 +369,14 @@ static const struct {
 	ax_split_fn fn;
 } known[] = {
 	{ "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+" TAIL, ax_split_gpt2 },
-	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, split_llama3 },
-	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]" TAIL, split_llama3 },
-	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, split_qwen2 },
-	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, split_qwen35 },
+	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, ax_split_llama3 },
+	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]" TAIL, ax_split_llama3 },
+	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, ax_split_qwen2 },
+	{ CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" TAIL, ax_split_qwen35 },
 	{ "[^\\r\\n\\p{L}\\p{N}]?" O200K_U "*" O200K_L "+" CONTRACTIONS "?|[^\\r\\n\\p{L}\\p{N}]?" O200K_U "+" O200K_L "*" CONTRACTIONS
-	  "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+" TAIL, split_o200k },
+	  "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+" TAIL, ax_split_o200k },
 	{ "[^\\r\\n\\p{L}\\p{N}]?" O200K_U "*" O200K_L "+|[^\\r\\n\\p{L}\\p{N}]?" O200K_U "+" O200K_L
-	  "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+" TAIL, split_tekken },
+	  "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+" TAIL, ax_split_tekken },
 	{ "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+" TAIL,
 	  split_dsv3 },
 	{ "\\p{N}{1,3}", split_digits3 },

@@ -5,6 +5,7 @@
 #ifndef AX_TOK_PRETOK_SPLIT_H
 #define AX_TOK_PRETOK_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,8 +16,20 @@ typedef size_t (*ax_split_fn)(const unsigned char *p, size_t i, size_t n);
 
 /* The splitter for a pattern's text, or NULL if there is none. */
 ax_split_fn ax_split_find(const char *pattern, size_t n);
-/* GPT-2's pattern, which ByteLevel uses. */
+/* GPT-2's pattern, which ByteLevel uses; and the other families'. Each matches at every character. */
 size_t ax_split_gpt2(const unsigned char *p, size_t i, size_t n);
+size_t ax_split_llama3(const unsigned char *p, size_t i, size_t n);
+size_t ax_split_qwen2(const unsigned char *p, size_t i, size_t n);
+size_t ax_split_qwen35(const unsigned char *p, size_t i, size_t n);
+size_t ax_split_o200k(const unsigned char *p, size_t i, size_t n);
+size_t ax_split_tekken(const unsigned char *p, size_t i, size_t n);
+/*
+ * The end of the piece at i that DeepSeek-V3's three patterns leave, one after the other. *border, 0 at first, remembers
+ * from call to call, with i ascending, how far the third one sees.
+ */
+size_t ax_split_dsv3(const unsigned char *p, size_t i, size_t n, size_t *border);
+
+bool ax_split_is_dsv3(ax_split_fn first, ax_split_fn second, ax_split_fn third);
 
 /* The i-th known pattern, for tests; NULL at the end. */
 const char *ax_split_pattern(size_t i);

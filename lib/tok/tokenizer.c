@@ -4,6 +4,7 @@
 
 #include "tok/tokenizer_impl.h"
 
+#define CUT_MAX	    192
 #define APART_DEPTH 64 /* a part is shorter than the guarded token whose cut it begins behind */
 
 struct ax_tok_scratch {
@@ -260,8 +261,31 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 	return done < t->n ? rest(j, ax_ntext_slice(*t, done, t->n), e) : 0;
 }
 
+/* Ranges of a text that a normalizer wrote, from entry `from` on: back to the input. */
+static void map_back(struct ax_ids *o, size_t from, const struct ax_ntext *t)
+{
+	for (size_t i = from; i < o->n; i++)
+		ax_ntext_range(t, o->begin[i], o->end[i], &o->begin[i], &o->end[i]);
+}
+
+/* A known pre-tokenizer: many pieces at a time, straight to the model. */
+static int encode_cut(struct job *j, const struct ax_ntext *t, struct ax_err *e)
+{
+	struct ax_cutter c = {(const unsigned char *)t->p, t->n, 0, 0, j->t->cut_kind};
+	uint32_t at[CUT_MAX + AX_CUT_SPARE], base = t->begin ? 0 : t->base;
+	size_t from = j->out->n, k;
+
+	while ((k = j->t->cut(&c, at, CUT_MAX)))
+		AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, t->p, t->n, at, k, j->track, base, j->out, e));
+	if (j->track && t->begin)
+		map_back(j->out, from, t);
+	return 0;
+}
+
 static int pretokenize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
+	if (j->t->cut && !j->apart)
+		return encode_cut(j, &t, e);
 	return ax_pretok_run(&j->t->pre, &j->s->pre, t, j->track, model, j, e);
 }
 

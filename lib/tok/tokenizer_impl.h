@@ -5,6 +5,7 @@
 #define AX_TOK_TOKENIZER_IMPL_H
 
 #include "tok/bpe.h"
+#include "tok/cut.h"
 #include "tok/normalize.h"
 #include "tok/pretok.h"
 #include "tok/tokenizer.h"
@@ -23,6 +24,8 @@ struct ax_tokenizer {
 	bool spaces; /* pieces write a space as ▁ */
 	bool origins; /* ids depend on where in the input a piece begins, behind a step that changes text */
 	bool merges_special; /* a special or guarded token is `merged` */
+	ax_cut_fn cut; /* the whole pre-tokenizer, of this kind; NULL: none is known */
+	enum ax_cut_kind cut_kind;
 	uint64_t parts_hash; /* of normalizer and pre-tokenizer */
 };
 

@@ -301,6 +301,25 @@ static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_er
 	return 0;
 }
 
+/* A pre-tokenizer that is one known pattern, or DeepSeek-V3's three, behind which bytes go to the model. */
+static enum ax_cut_kind known_cut(const struct ax_tokenizer *t)
+{
+	const struct ax_pre_stage *s = t->pre.stage, *last = s + t->pre.n - 1;
+
+	if (!t->bpe.byte_level || !t->pre.byte_level || last->prefix_space)
+		return AX_CUT_NONE;
+	for (const struct ax_pre_stage *x = s; x < last; x++)
+		if (x->kind != AX_PRE_SPLIT || x->behavior != AX_PRE_ISOLATED)
+			return AX_CUT_NONE;
+	if (t->pre.n == 1)
+		return last->use_regex ? AX_CUT_GPT2 : AX_CUT_NONE;
+	if (last->use_regex)
+		return AX_CUT_NONE;
+	if (t->pre.n == 2)
+		return ax_cut_kind_of(s[0].fn);
+	return t->pre.n == 4 && ax_split_is_dsv3(s[0].fn, s[1].fn, s[2].fn) ? AX_CUT_DSV3 : AX_CUT_NONE;
+}
+
 static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,
 		 struct ax_err *e)
 {
@@ -321,6 +340,8 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(ax_bpe_finish(&t->bpe, &f.raw, t->pre.byte_level, e));
 	if (t->bpe.byte_level)
 		t->pre.stage[t->pre.n - 1].spell = false;
+	t->cut_kind = known_cut(t);
+	t->cut = ax_cut_fn_of(t->cut_kind, AX_CUT_BEST);
 	t->spaces = writes_spaces(t);
 	t->origins = needs_origins(t);
 	AX_GOTO(load_added(t, f.added, e));

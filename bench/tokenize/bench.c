@@ -1,0 +1,217 @@
+/*
+ * Plain text to ids in memory: how fast, and how long a tokenizer takes to load.
+ * usage: bench [-n BYTES] [-d BYTES] [-o] [-t THREADS] [-r REPEATS] MODEL TEXT
+ *	-n	take so much of the text (default: all)
+ *	-d	size of a document, cut behind the next empty line (default 10000; 0: the text is one document)
+ *	-o	with the byte range of each token
+ *	-t	threads that take documents in turn (default 1)
+ *	-r	repeat, each time with a fresh scratch, so cold (default 1); the fastest counts
+ * Prints one line: name, milliseconds to load, bytes, MB/s, cycles a byte, ids, a checksum of the ids (from each document's CRC-32). Time is that of the
+ * thread on a core, so that other programs count little; with more than one thread, that on the wall.
+ */
+#define _GNU_SOURCE /* memmem */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "tok/tokenizer.h"
+
+#define MAX_THREADS 64
+
+struct settings {
+	size_t bytes, doc;
+	unsigned flags;
+	int threads, repeats;
+};
+
+struct doc {
+	size_t from, to;
+	unsigned long crc;
+};
+
+struct work {
+	const struct ax_tokenizer *tok;
+	const char *text;
+	struct doc *doc;
+	size_t n_doc;
+	unsigned flags;
+	bool check; /* the checksum too: outside the measured run */
+	atomic_size_t next;
+	atomic_size_t ids;
+	atomic_int failed;
+};
+
+static double now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Cycles a second of this core now: a chain of additions, one a cycle. */
+static double frequency(void)
+{
+	double best = 0;
+
+	for (int k = 0; k < 5; k++) {
+		double t = now(CLOCK_THREAD_CPUTIME_ID);
+		volatile unsigned long n = 20 * 1000 * 1000;
+		unsigned long x = n;
+
+		for (unsigned long i = n; i; i--)
+			__asm__ volatile("" : "+r"(x));
+		t = now(CLOCK_THREAD_CPUTIME_ID) - t;
+		if ((double)n / t > best)
+			best = (double)n / t;
+	}
+	return best;
+}
+
+static void *run(void *arg)
+{
+	struct work *w = arg;
+	struct ax_tok_scratch *s = NULL;
+	struct ax_ids ids = AX_IDS_INIT;
+	struct ax_err e = {0};
+	size_t i, n = 0;
+
+	if (ax_tok_scratch_new(&s, w->tok, &e))
+		goto out;
+	while ((i = atomic_fetch_add(&w->next, 1)) < w->n_doc) {
+		struct doc *d = &w->doc[i];
+		size_t from = ids.n;
+
+		if (ax_tokenizer_encode(w->tok, w->text + d->from, d->to - d->from, w->flags, &ids, s, &e))
+			goto out;
+		if (w->check)
+			d->crc = crc32(0, (const unsigned char *)(ids.id + from), (unsigned)((ids.n - from) * 4));
+	}
+out:
+	n = ids.n;
+	if (e.msg[0]) {
+		fprintf(stderr, "bench: %s\n", e.msg);
+		atomic_store(&w->failed, 1);
+	}
+	atomic_fetch_add(&w->ids, n);
+	ax_tok_scratch_free(s);
+	ax_ids_release(&ids);
+	return NULL;
+}
+
+/* Seconds of one run over all documents. */
+static double measure(struct work *w, int threads)
+{
+	pthread_t id[MAX_THREADS];
+	clockid_t clock = threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
+	double t = now(clock);
+
+	atomic_store(&w->next, 0);
+	atomic_store(&w->ids, 0);
+	if (threads <= 1) {
+		run(w);
+		return now(clock) - t;
+	}
+	for (int i = 0; i < threads; i++)
+		if (pthread_create(&id[i], NULL, run, w))
+			exit(4);
+	for (int i = 0; i < threads; i++)
+		pthread_join(id[i], NULL);
+	return now(clock) - t;
+}
+
+static struct doc *cut(const char *p, size_t n, size_t size, size_t *n_doc)
+{
+	struct doc *doc = ax_calloc(size ? n / size + 2 : 1, sizeof(*doc));
+
+	*n_doc = 0;
+	for (size_t from = 0, to; doc && from < n; from = to) {
+		const char *q = NULL;
+
+		if (size && n - from > size)
+			q = memmem(p + from + size, n - from - size, "\n\n", 2);
+		to = q ? (size_t)(q - p) + 2 : n;
+		doc[(*n_doc)++] = (struct doc){from, to, 0};
+	}
+	return doc;
+}
+
+static int bench(const char *model, const char *path, const struct settings *set, struct ax_err *e)
+{
+	struct work w = {.flags = set->flags};
+	struct ax_tokenizer *tok = NULL;
+	struct ax_map m = {NULL, 0};
+	double load = now(CLOCK_THREAD_CPUTIME_ID), best = 1e9, hz = frequency();
+	unsigned long crc = 0;
+	size_t n;
+	int rc;
+
+	load = now(CLOCK_THREAD_CPUTIME_ID);
+	AX_GOTO(ax_tokenizer_open(&tok, model, e));
+	load = now(CLOCK_THREAD_CPUTIME_ID) - load;
+	AX_GOTO(ax_map_open(&m, path, e));
+	n = set->bytes && set->bytes < m.n ? set->bytes : m.n;
+	while (n < m.n && ((unsigned char)m.p[n] & 0xC0) == 0x80)
+		n++;
+	w.tok = tok;
+	w.text = (const char *)m.p;
+	w.doc = cut(w.text, n, set->doc, &w.n_doc);
+	if (!w.doc) {
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+		goto out;
+	}
+	for (int i = 0; i < set->repeats && !atomic_load(&w.failed); i++) {
+		double t = measure(&w, set->threads);
+
+		best = t < best ? t : best;
+	}
+	w.check = true;
+	measure(&w, 1);
+	for (size_t i = 0; i < w.n_doc; i++)
+		crc = (crc * 31 + w.doc[i].crc) & 0xFFFFFFFF;
+	printf("%s\tload %.0f ms\t%zu bytes\t%.1f MB/s\t%.2f c/B\t%zu ids\t%08lx\n", model, load * 1e3, n,
+	       (double)n / best / 1e6, best * hz / (double)n, atomic_load(&w.ids), crc);
+	rc = atomic_load(&w.failed) ? AX_EDATA : 0;
+out:
+	ax_free(w.doc);
+	ax_map_close(&m);
+	ax_tokenizer_free(tok);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings set = {.doc = 10000, .threads = 1, .repeats = 1};
+	struct ax_err e = {0};
+	int c, rc;
+
+	while ((c = getopt(argc, argv, "n:d:ot:r:")) != -1) {
+		if (c == 'n')
+			set.bytes = strtoull(optarg, NULL, 10);
+		else if (c == 'd')
+			set.doc = strtoull(optarg, NULL, 10);
+		else if (c == 'o')
+			set.flags |= AX_TOK_OFFSETS;
+		else if (c == 't')
+			set.threads = atoi(optarg);
+		else if (c == 'r')
+			set.repeats = atoi(optarg);
+		else
+			return 2;
+	}
+	if (argc - optind != 2 || set.threads < 1 || set.threads > MAX_THREADS || set.repeats < 1) {
+		fprintf(stderr, "usage: bench [-n BYTES] [-d BYTES] [-o] [-t THREADS] [-r REPEATS] MODEL TEXT\n");
+		return 2;
+	}
+	rc = bench(argv[optind], argv[optind + 1], &set, &e);
+	if (rc)
+		fprintf(stderr, "bench: %s\n", e.msg);
+	return rc;
+}
