@@ -63,12 +63,23 @@ const char *cudaGetErrorString(cudaError_t e)
 
 /* --- devices --------------------------------------------------------------------------------------------- */
 
-/* All devices are alike, and a process works on the one it chose first: memory and streams do not know theirs. */
+/*
+ * All devices are alike, and a process works on the one it chose first: memory and streams do not know theirs. Each thread
+ * begins with device 0 and must choose that one too.
+ */
 static int device = -1;
+static thread_local int device_here;
 
 static int current_device(void)
 {
-	return device < 0 ? 0 : device;
+	return device_here;
+}
+
+void sim_require_device(const char *what)
+{
+	if (device >= 0 && device_here != device)
+		cudasim_die("%s in a thread that works on device %d: cudaSetDevice(%d) holds for the thread that called it", what, device_here,
+			    device);
 }
 
 cudaError_t cudaGetDeviceCount(int *count)
@@ -85,7 +96,7 @@ cudaError_t cudaSetDevice(int d)
 		return sim_set_error(cudaErrorInvalidDevice);
 	if (device >= 0 && device != d)
 		cudasim_die("cudaSetDevice(%d) after cudaSetDevice(%d): one device a process is simulated", d, device);
-	device = d;
+	device = device_here = d;
 	return cudaSuccess;
 }
 
@@ -196,6 +207,7 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 static cudaError_t allocate(void **p, size_t bytes, block_kind kind)
 {
 	*p = nullptr;
+	sim_require_device("an allocation");
 	if (!bytes)
 		return cudaSuccess;
 	mem_block *b = heap_alloc(kind, bytes);
@@ -406,7 +418,7 @@ cudaError_t cudaStreamQuery(cudaStream_t s)
 	sim_require_stream(s, "cudaStreamQuery");
 	if (cudaError_t e = sim_refuse_in_capture("cudaStreamQuery"))
 		return e;
-	return sim_is_done(s, s->n_enqueued) ? cudaSuccess : cudaErrorNotReady;
+	return sim_set_error(sim_is_done(s, s->n_enqueued) ? cudaSuccess : cudaErrorNotReady);
 }
 
 cudaError_t cudaDeviceSynchronize(void)
@@ -493,7 +505,7 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
 		return sim_set_error(cudaErrorCapturedEvent);
 	if (cudaError_t error = sim_refuse_in_capture("cudaEventQuery"))
 		return error;
-	return !e->point.stream || sim_is_done(e->point.stream, e->point.seq) ? cudaSuccess : cudaErrorNotReady;
+	return sim_set_error(!e->point.stream || sim_is_done(e->point.stream, e->point.seq) ? cudaSuccess : cudaErrorNotReady);
 }
 
 /* Time means nothing here: it is what passed on the host between the two calls. */
@@ -505,7 +517,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 	if (!from->timing || !to->timing || !from->point.stream || !to->point.stream)
 		return sim_set_error(cudaErrorInvalidResourceHandle);
 	if (to->point.stream->n_done < to->point.seq || from->point.stream->n_done < from->point.seq)
-		return cudaErrorNotReady;
+		return sim_set_error(cudaErrorNotReady);
 	*ms = static_cast<float>((to->host_s - from->host_s) * 1e3);
 	return cudaSuccess;
 }

@@ -2,7 +2,8 @@
  * cuBLASLt. Descriptors are plain structs; a product is an operation with a copy of all of them. Results are computed in
  * f32 and rounded once.
  *
- * Algorithms: id 0 sums over k in one go, ids 1 and 2 in 2 and 4 parts (split-k), which need workspace for the parts.
+ * Algorithms: id 0 sums over k in one go, ids 1 and 2 in 2 and 4 parts (split-k), which need workspace for the parts. No
+ * algorithm is promised for every shape: here products with k = 1 have none, so that callers show what they do then.
  */
 #include <cublasLt.h>
 
@@ -272,6 +273,13 @@ static cublasStatus_t fits(const cublasLtMatmulDescOpaque &t, const layout &a, c
 	return CUBLAS_STATUS_SUCCESS;
 }
 
+/* Epilogues read it in vectors of 16 bytes, and choices are made by the alignment that it has when they are made. */
+static void require_bias(const cublasLtMatmulDescOpaque &t)
+{
+	if (t.epilogue == CUBLASLT_EPILOGUE_BIAS && reinterpret_cast<uintptr_t>(t.bias) % 16)
+		cudasim_die("cuBLASLt: the bias at %p is not aligned to 16 bytes", t.bias);
+}
+
 /* --- algorithms ------------------------------------------------------------------------------------------ */
 
 static size_t workspace_needed(const layout &d, int n_split)
@@ -307,6 +315,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
 		return CUBLAS_STATUS_INVALID_VALUE;
 	if (cublasStatus_t bad = fits(*d, *a, *b, *c, *out))
 		return bad;
+	require_bias(*d);
+	if (op_cols(*a, d->trans_a) == 1)
+		return CUBLAS_STATUS_NOT_SUPPORTED;
 	for (unsigned id = 0; id < N_ALGO && *n < wanted; id++) {
 		const cublasLtMatmulAlgo_t algo = make_algo(id, p->align);
 		const size_t bytes = workspace_needed(*out, splits[id]);
@@ -507,6 +518,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const 
 		return CUBLAS_STATUS_INVALID_VALUE;
 	if (x.workspace_bytes)
 		heap_require(workspace, x.workspace_bytes, BLOCK_DEVICE, "cublasLtMatmul: workspace");
+	if (reinterpret_cast<uintptr_t>(workspace) % 256)
+		cudasim_die("cublasLtMatmul: the workspace at %p is not aligned to 256 bytes", workspace);
+	require_bias(*d);
 	require_matrix(pa, *a, chosen.data[2], "A");
 	require_matrix(pb, *b, chosen.data[3], "B");
 	require_matrix(pc, *c, chosen.data[4], "C");

@@ -142,6 +142,7 @@ void sim_enqueue(cudaStream_t s, op_kind kind, const char *name, cudasim_place a
 	sim_enqueue_bytes(s, kind, name, at, run, &data, sizeof data);
 }
 void sim_require_stream(cudaStream_t s, const char *what);
+void sim_require_device(const char *what); /* this thread works on the process's device */
 bool sim_capturing(cudaStream_t s);
 cudaError_t sim_refuse_in_capture(const char *what); /* cudaSuccess unless some stream is being captured */
 cudaError_t sim_set_error(cudaError_t e); /* remembers it for cudaGetLastError and returns it */

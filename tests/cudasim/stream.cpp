@@ -43,6 +43,7 @@ void sim_require_stream(cudaStream_t s, const char *what)
 		cudasim_die(
 			"%s on the default stream: it waits for other streams or they for it; use a stream of your own",
 			what);
+	sim_require_device(what);
 	for (cudaStream_t known : streams)
 		if (known == s)
 			return;

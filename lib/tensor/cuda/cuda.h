@@ -130,6 +130,8 @@ struct ax_cuda_product {
 };
 
 void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product *p, void *out, const void *a, const void *b, const void *bias);
+/* product.cu: the same without the library, slowly: what ax_cuda_mm does where the library cannot. No empty matrices. */
+void ax_cuda_plain_mm(struct ax_cuda *c, const struct ax_cuda_product *p, void *out, const void *a, const void *b, const void *bias);
 
 /* --- the parts, a file each ----------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 int ax_cuda_lt_open(struct ax_cuda *c, const char *gpu, bool measure, struct ax_err *e)
@@ -169,6 +170,11 @@ static struct ax_lt_plan *plan_of(struct ax_cuda *c, const struct ax_tuning_key 
 		if (!memcmp(&lt->plan[i].key, k, sizeof(*k)))
 			return &lt->plan[i];
 	*rc = AX_GROW(lt->plan, lt->n_plan, lt->cap_plan) ? make_plan(c, &p, x, bias) : CUBLAS_STATUS_ALLOC_FAILED;
+	if (*rc == CUBLAS_STATUS_NOT_SUPPORTED) {
+		ax_warn("GPU %d: cuBLASLt has no algorithm for a product of %d x %d x %d: a plain kernel does it, slowly", c->device, k->m, k->n, k->k);
+		p.none = true;
+		*rc = CUBLAS_STATUS_SUCCESS;
+	}
 	if (*rc) {
 		close_plan(&p);
 		return NULL;
@@ -177,20 +183,31 @@ static struct ax_lt_plan *plan_of(struct ax_cuda *c, const struct ax_tuning_key 
 	return &lt->plan[lt->n_plan++];
 }
 
+/* Epilogues read the bias in 16-byte accesses: parameters are aligned so. */
+#define BIAS_ALIGN 16
+
+static cublasStatus_t by_library(struct ax_cuda *c, const struct ax_lt_plan *p, const struct ax_lt_args *x, const void *bias)
+{
+	cublasStatus_t rc = bias ? cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias)) : CUBLAS_STATUS_SUCCESS;
+
+	return rc ? rc : ax_lt_run(c, p, &p->algo, x);
+}
+
 void ax_cuda_mm(struct ax_cuda *c, const char *op, const struct ax_cuda_product *p, void *out, const void *a, const void *b, const void *bias)
 {
 	struct ax_lt_args x = { a, b, out, p->alpha, p->beta };
 	struct ax_tuning_key k = key_of(p, &x, bias != NULL);
-	struct ax_lt_plan *plan;
-	cublasStatus_t rc;
+	struct ax_lt_plan *plan = NULL;
+	cublasStatus_t rc = CUBLAS_STATUS_SUCCESS;
 
 	if (!p->m || !p->n || (!p->k && p->beta == 1.0f)) /* the library takes no empty matrices */
 		return;
-	plan = plan_of(c, &k, &x, bias, &rc);
-	if (!rc && bias)
-		rc = cublasLtMatmulDescSetAttribute(plan->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias));
-	if (!rc)
-		rc = ax_lt_run(c, plan, &plan->algo, &x);
+	if ((uintptr_t)bias % BIAS_ALIGN == 0)
+		plan = plan_of(c, &k, &x, bias, &rc);
+	if (!rc && (!plan || plan->none))
+		ax_cuda_plain_mm(c, p, out, a, b, bias);
+	else if (!rc)
+		rc = by_library(c, plan, &x, bias);
 	if (rc)
 		ax_cuda_fail(c, op, "a product of %d x %d x %d: cuBLASLt: %s", p->m, p->n, p->k, cublasLtGetStatusString(rc));
 	ax_cuda_done(c, op);

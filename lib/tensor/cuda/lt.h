@@ -19,6 +19,7 @@ struct ax_lt_plan {
 	cublasLtMatmulDesc_t desc;
 	cublasLtMatrixLayout_t a, b, out; /* in cuBLAS's order: its A is our B */
 	cublasLtMatmulAlgo_t algo;
+	bool none; /* the library proposes nothing for it: ax_cuda_plain_mm() */
 };
 
 struct ax_cuda_lt {

@@ -86,10 +86,10 @@ static double time_runs(struct ax_cuda *c, const struct ax_lt_plan *p, const cub
 	return (double)ms * 1000 / n;
 }
 
-/* The shortest of two rounds after a first run that warms up. */
+/* The shortest of two rounds. Before anything is timed it runs once: a kernel's code is loaded when it is first launched. */
 static double time_algo(struct ax_cuda *c, const struct ax_lt_plan *p, const cublasLtMatmulAlgo_t *algo, const struct ax_lt_args *x, const struct stopwatch *w, double best)
 {
-	double us = time_runs(c, p, algo, x, w, 1), round[2];
+	double us = ax_lt_run(c, p, algo, x) ? -1 : time_runs(c, p, algo, x, w, 1), round[2];
 	int n;
 
 	if (us < 0 || (best > 0 && us > 4 * best))
@@ -213,6 +213,7 @@ static void follow_table(struct ax_cuda *c)
 		if (!ax_lt_fits(c, p, &algo))
 			continue;
 		p->algo = algo;
+		p->none = false;
 		changed = true;
 	}
 	if (changed)

@@ -1,6 +1,9 @@
 /* Kernels and host code with planted bugs (bugs.h). */
 #include "bugs.h"
 
+#include <cublasLt.h>
+#include <thread>
+
 #include "help.h"
 
 enum { N = 256 };
@@ -638,6 +641,56 @@ static bool wrong_direction(bool bug)
 	return true;
 }
 
+/* --- libraries and threads --------------------------------------------------------------------------------- */
+
+static void fine(cublasStatus_t rc)
+{
+	if (rc) {
+		fprintf(stderr, "%s\n", cublasLtGetStatusString(rc));
+		exit(70);
+	}
+}
+
+/* A 4 x 4 product of zeros with a bias. */
+static bool misaligned_bias(bool bug)
+{
+	stream s;
+	device_array x(64), y(64), bias(64);
+	const int e = CUBLASLT_EPILOGUE_BIAS;
+	const float one = 1, zero = 0, *from = floats(bias) + (bug ? 1 : 0);
+	cublasLtHandle_t h;
+	cublasLtMatmulDesc_t d;
+	cublasLtMatrixLayout_t l;
+	upload(x.p, std::vector<float>(16), s);
+	upload(bias.p, counting(16), s);
+	fine(cublasLtCreate(&h));
+	fine(cublasLtMatmulDescCreate(&d, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+	fine(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e));
+	fine(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &from, sizeof from));
+	fine(cublasLtMatrixLayoutCreate(&l, CUDA_R_32F, 4, 4, 4));
+	fine(cublasLtMatmul(h, d, &one, x.p, l, x.p, l, &zero, y.p, l, y.p, l, nullptr, nullptr, 0, s));
+	const std::vector<float> got = download<float>(y.p, 16, s);
+	fine(cublasLtMatrixLayoutDestroy(l));
+	fine(cublasLtMatmulDescDestroy(d));
+	fine(cublasLtDestroy(h));
+	return got[3] == 3 && got[7] == 3;
+}
+
+static bool thread_without_device(bool bug)
+{
+	must(cudaSetDevice(1));
+	stream s;
+	device_array x(64);
+	std::thread other([&] {
+		if (!bug)
+			must(cudaSetDevice(1));
+		must(cudaMemsetAsync(x.p, 0, 64, s));
+		must(cudaStreamSynchronize(s));
+	});
+	other.join();
+	return true;
+}
+
 const bug_case bug_cases[] = {
 	{"barrier missing between write and read", read_after_write, 'f', 'f', "race: read"},
 	{"barrier missing between read and write, in a loop", write_after_read, 'f', 'f',
@@ -677,5 +730,7 @@ const bug_case bug_cases[] = {
 	{"more shared memory than allowed", shared_without_attribute, 'f', 'f', "dynamic shared memory"},
 	{"copy past the end of an allocation", copy_past_end, 'f', 'f', "of allocation"},
 	{"copy in the wrong direction", wrong_direction, 'f', 'f', "wrong direction"},
+	{"bias of a product at an odd address", misaligned_bias, 'f', 'f', "not aligned to 16 bytes"},
+	{"thread that has not chosen its device", thread_without_device, 'f', 'f', "in a thread that works on device 0"},
 };
 const int n_bug_cases = sizeof bug_cases / sizeof bug_cases[0];
