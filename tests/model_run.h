@@ -90,7 +90,7 @@ static int run_release(void *ctx, int unit, struct ax_err *e)
 	return 0;
 }
 
-static int run_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
+static int run_grad_acquire(void *ctx, int unit, void **g, struct ax_err *e)
 {
 	struct run_hooks *h = ctx;
 

@@ -46,17 +46,17 @@ int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t byt
 	return located(c, r, c->ops->all_gather(c, dst, src, bytes, r, e), e);
 }
 
-int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
+int ax_comm_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate,
 			   struct ax_comm_req *r, struct ax_err *e)
 {
 	begin(c, r, "reduce scatter");
-	return located(c, r, c->ops->reduce_scatter(c, dst, src, n, accumulate, r, e), e);
+	return located(c, r, c->ops->reduce_scatter(c, dst, src, n, t, accumulate, r, e), e);
 }
 
-int ax_comm_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+int ax_comm_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
 	begin(c, r, "all reduce");
-	return located(c, r, c->ops->all_reduce(c, x, n, r, e), e);
+	return located(c, r, c->ops->all_reduce(c, x, n, t, r, e), e);
 }
 
 int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)
@@ -219,15 +219,15 @@ int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, s
 	return 0;
 }
 
-size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n)
+size_t ax_comm_scratch_bytes(size_t largest, enum ax_sum_type t, int n_rank, int n)
 {
-	size_t piece = AX_COMM_PIECE / sizeof(float);
+	size_t piece = AX_COMM_PIECE / ax_sum_bytes(t);
 
 	if (n_rank <= 1)
 		return 0;
 	if (largest / (size_t)n_rank + SLICE_ROUND < piece)
 		piece = largest / (size_t)n_rank + SLICE_ROUND;
-	return (size_t)n * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * sizeof(float);
+	return (size_t)n * AX_COMM_WINDOW * (size_t)(n_rank - 1) * piece * ax_sum_bytes(t);
 }
 
 void ax_comm_give_up(struct ax_comm *c)

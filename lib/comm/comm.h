@@ -16,6 +16,10 @@
  * own order, the same in every run on the same machines. Messages go out in pieces below 1 GiB. One thread a process
  * communicates.
  *
+ * What is bf16 travels as such. Our sums of it are rounded to nearest even once, at the end; what is then added to what is
+ * there is rounded again. NCCL rounds more: its rings and trees add two bf16 to one at each of up to n-1 ranks, but for what
+ * the switch adds (NVLink SHARP), in f32.
+ *
  * Callers use the functions below, never `ops`: the functions number the collectives and tell the watchdog where this
  * rank is (comm/watchdog.h).
  */
@@ -38,13 +42,21 @@ struct ax_comm_req {
 struct ax_comm;
 struct ax_watchdog;
 
+/* Elements of a sum. */
+enum ax_sum_type { AX_SUM_F32, AX_SUM_BF16 };
+
+static inline size_t ax_sum_bytes(enum ax_sum_type t)
+{
+	return t == AX_SUM_F32 ? 4 : 2;
+}
+
 /* What an implementation provides. A start fills r->impl, or leaves it NULL if the collective is already complete. */
 struct ax_comm_ops {
 	int (*all_gather)(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 			  struct ax_err *e);
-	int (*reduce_scatter)(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
+	int (*reduce_scatter)(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate,
 			      struct ax_comm_req *r, struct ax_err *e);
-	int (*all_reduce)(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);
+	int (*all_reduce)(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e);
 	int (*broadcast)(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e);
 	/* Move everything that is in flight; never blocks. */
 	int (*progress)(struct ax_comm *c, struct ax_err *e);
@@ -113,10 +125,10 @@ int ax_comm_all_gather(struct ax_comm *c, void *dst, const void *src, size_t byt
  * dst (n elements) = or, with accumulate, += the sum over ranks of their src[rank * n .. rank * n + n). Afterwards src may
  * hold anything.
  */
-int ax_comm_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
+int ax_comm_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate,
 			   struct ax_comm_req *r, struct ax_err *e);
 /* x (n elements) = sum over ranks, in place. */
-int ax_comm_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e);
+int ax_comm_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e);
 int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e);
 int ax_comm_progress(struct ax_comm *c, struct ax_err *e);
 int ax_comm_test(struct ax_comm *c, struct ax_comm_req *r, bool *done, struct ax_err *e);
@@ -143,10 +155,10 @@ int ax_comm_split(struct ax_comm *c, int color, int key, struct ax_comm **out, s
 #define AX_COMM_WINDOW 2
 
 /*
- * Bytes that an implementation takes for sums, when `largest` f32 elements are reduced over n_rank ranks and n such
+ * Bytes that an implementation takes for sums, when `largest` elements are reduced over n_rank ranks and n such
  * reductions are in flight: a bound.
  */
-size_t ax_comm_scratch_bytes(size_t largest, int n_rank, int n);
+size_t ax_comm_scratch_bytes(size_t largest, enum ax_sum_type t, int n_rank, int n);
 
 /* This rank is alive though it communicates with nobody (writes a checkpoint, reads data): call it now and then. */
 void ax_comm_tick(struct ax_comm *c);

@@ -19,8 +19,8 @@
 
 #include "base/mem.h"
 #include "comm/plugin.h"
+#include "comm/sum.h"
 
-#define PIECE_ELEMS (AX_COMM_PIECE / sizeof(float))
 #define PLAIN_PIECE ((size_t)256 << 20) /* bytes of one message that needs no scratch */
 #define N_TAG 16384                     /* collectives that can be in flight; tags stay below 32767 */
 #define N_SPARE 3                       /* sums in flight that reuse their scratch */
@@ -39,11 +39,13 @@ struct op {
 	MPI_Status *status;
 	int n_req, n_send, n_pending;
 	/* Sums. Slice k of src belongs to rank k: elements [k * stride, k * stride + len of k). */
-	const float *src;
-	float *dst;
+	const char *src;
+	char *dst;
+	enum ax_sum_type type;
+	size_t size; /* of an element */
 	size_t stride, n_elem, own_len;
 	bool accumulate;
-	float *scratch; /* window x (n - 1) pieces */
+	char *scratch; /* window x (n - 1) pieces */
 	size_t scratch_bytes;
 	size_t n_chunk, n_summed, n_posted, chunk_elems;
 	int missing[AX_COMM_WINDOW];
@@ -55,7 +57,7 @@ struct mpi {
 	uint64_t n_started;
 	bool world;
 	struct {
-		float *p;
+		char *p;
 		size_t bytes;
 	} spare[N_SPARE]; /* scratch of the last sums, kept for the next */
 };
@@ -256,11 +258,11 @@ static size_t chunk_len(const struct op *o, size_t chunk, size_t slice)
 }
 
 /* Where rank k's copy of a chunk lands. */
-static float *landing(const struct ax_comm *c, const struct op *o, size_t chunk, int k)
+static char *landing(const struct ax_comm *c, const struct op *o, size_t chunk, int k)
 {
 	size_t others = (size_t)(c->n_rank - 1), slot = (size_t)(k < c->rank ? k : k - 1);
 
-	return o->scratch + ((chunk % AX_COMM_WINDOW) * others + slot) * o->chunk_elems;
+	return o->scratch + ((chunk % AX_COMM_WINDOW) * others + slot) * o->chunk_elems * o->size;
 }
 
 static int post_chunk(struct ax_comm *c, struct op *o, size_t chunk, struct ax_err *e)
@@ -271,7 +273,7 @@ static int post_chunk(struct ax_comm *c, struct op *o, size_t chunk, struct ax_e
 		if (k == c->rank)
 			continue;
 		AX_TRY(post_recv(c, o, o->n_send + w * others + (k < c->rank ? k : k - 1), landing(c, o, chunk, k),
-				 chunk_len(o, chunk, o->own_len) * sizeof(float), k, e));
+				 chunk_len(o, chunk, o->own_len) * o->size, k, e));
 	}
 	o->missing[w] = others;
 	o->n_posted++;
@@ -282,32 +284,29 @@ static int post_chunk(struct ax_comm *c, struct op *o, size_t chunk, struct ax_e
 static void sum_chunk(const struct ax_comm *c, struct op *o, size_t chunk)
 {
 	size_t n = chunk_len(o, chunk, o->own_len), at = chunk * o->chunk_elems;
-	const float *own = o->src + (size_t)c->rank * o->stride + at;
-	float *dst = o->dst + at, sum[SUM_BLOCK];
+	const char *own = o->src + ((size_t)c->rank * o->stride + at) * o->size;
+	char *dst = o->dst + at * o->size;
+	float sum[SUM_BLOCK];
 
 	for (size_t b = 0; b < n; b += SUM_BLOCK) {
 		size_t m = n - b < SUM_BLOCK ? n - b : SUM_BLOCK;
 
-		for (int k = 0; k < c->n_rank; k++) {
-			const float *x = (k == c->rank ? own : landing(c, o, chunk, k)) + b;
+		for (int k = 0; k < c->n_rank; k++)
+			ax_sums_take(sum, (k == c->rank ? own : landing(c, o, chunk, k)) + b * o->size, o->type, m, k > 0);
+		if (o->accumulate) {
+			char rounded[SUM_BLOCK * sizeof(*sum)];
 
-			if (k == 0)
-				memcpy(sum, x, m * sizeof(*sum));
-			else
-				for (size_t i = 0; i < m; i++)
-					sum[i] += x[i];
+			ax_sums_put(rounded, o->type, sum, m);
+			ax_sums_add(dst + b * o->size, rounded, o->type, m);
+		} else {
+			ax_sums_put(dst + b * o->size, o->type, sum, m);
 		}
-		if (o->accumulate)
-			for (size_t i = 0; i < m; i++)
-				dst[b + i] += sum[i];
-		else
-			memcpy(dst + b, sum, m * sizeof(*sum));
 	}
 }
 
 static size_t scratch_bytes(const struct ax_comm *c, const struct op *o)
 {
-	return AX_COMM_WINDOW * (size_t)(c->n_rank - 1) * o->chunk_elems * sizeof(float);
+	return AX_COMM_WINDOW * (size_t)(c->n_rank - 1) * o->chunk_elems * o->size;
 }
 
 static int scratch_take(struct ax_comm *c, struct op *o, struct ax_err *e)
@@ -342,9 +341,9 @@ static void scratch_give(struct ax_comm *c, struct op *o)
 
 static int post_sum(struct ax_comm *c, struct op *o, struct ax_err *e)
 {
-	size_t others = (size_t)(c->n_rank - 1), chunks = n_pieces(o->stride, PIECE_ELEMS);
+	size_t others = (size_t)(c->n_rank - 1), piece = AX_COMM_PIECE / o->size, chunks = n_pieces(o->stride, piece);
 
-	o->chunk_elems = o->stride < PIECE_ELEMS ? o->stride : PIECE_ELEMS;
+	o->chunk_elems = o->stride < piece ? o->stride : piece;
 	o->own_len = slice_len(o, c->rank);
 	o->n_chunk = n_pieces(o->own_len, o->chunk_elems ? o->chunk_elems : 1);
 	AX_TRY(op_room(o, (chunks + AX_COMM_WINDOW) * others + 1, e));
@@ -355,8 +354,8 @@ static int post_sum(struct ax_comm *c, struct op *o, struct ax_err *e)
 			size_t n = chunk_len(o, chunk, slice_len(o, to));
 
 			if (n)
-				AX_TRY(post_send(c, o, o->src + (size_t)to * o->stride + chunk * o->chunk_elems,
-						 n * sizeof(float), to, e));
+				AX_TRY(post_send(c, o, o->src + ((size_t)to * o->stride + chunk * o->chunk_elems) * o->size,
+						 n * o->size, to, e));
 		}
 	o->n_send = o->n_req;
 	for (size_t i = 0; i < AX_COMM_WINDOW * others; i++)
@@ -366,7 +365,7 @@ static int post_sum(struct ax_comm *c, struct op *o, struct ax_err *e)
 	return 0;
 }
 
-static int start_sum(struct ax_comm *c, enum kind kind, float *dst, const float *src, size_t stride, size_t n_elem,
+static int start_sum(struct ax_comm *c, enum kind kind, void *dst, const void *src, enum ax_sum_type t, size_t stride, size_t n_elem,
 		     bool accumulate, struct ax_comm_req *r, struct ax_err *e)
 {
 	struct op *o = NULL;
@@ -375,6 +374,8 @@ static int start_sum(struct ax_comm *c, enum kind kind, float *dst, const float 
 	AX_TRY(op_new(c, kind, &o, e));
 	o->src = src;
 	o->dst = dst;
+	o->type = t;
+	o->size = ax_sum_bytes(t);
 	o->stride = stride;
 	o->n_elem = n_elem;
 	o->accumulate = accumulate;
@@ -386,23 +387,22 @@ static int start_sum(struct ax_comm *c, enum kind kind, float *dst, const float 
 	return rc;
 }
 
-static int mpi_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
+static int mpi_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate,
 			      struct ax_comm_req *r, struct ax_err *e)
 {
 	size_t total;
 
 	if (!ax_mul_size(n, (size_t)c->n_rank, &total))
 		return ax_fail(e, AX_EMEM, "%zu elements for each of %d ranks: too many", n, c->n_rank);
-	return start_sum(c, REDUCE, dst, src, n, total, accumulate, r, e);
+	return start_sum(c, REDUCE, dst, src, t, n, total, accumulate, r, e);
 }
 
-static int mpi_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+static int mpi_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
-	size_t stride = n / (size_t)c->n_rank + (n % (size_t)c->n_rank != 0);
+	size_t stride = n / (size_t)c->n_rank + (n % (size_t)c->n_rank != 0), at = (size_t)c->rank * stride;
 
 	/* The own slice may lie behind the end; then nothing is summed and dst is not used. */
-	return start_sum(c, ALL_REDUCE, (size_t)c->rank * stride < n ? x + (size_t)c->rank * stride : x, x, stride, n,
-			 false, r, e);
+	return start_sum(c, ALL_REDUCE, (char *)x + (at < n ? at : 0) * ax_sum_bytes(t), x, t, stride, n, false, r, e);
 }
 
 /* Requests that finished: count them, add up what became complete, post what follows. */
@@ -425,8 +425,7 @@ static int op_finish(struct ax_comm *c, struct op *o, struct ax_err *e)
 		scratch_give(c, o);
 		o->gathering = true;
 		o->n_req = o->n_send = 0;
-		return post_gather(c, o, (char *)(uintptr_t)o->src, o->stride * sizeof(float),
-				   o->n_elem * sizeof(float), e);
+		return post_gather(c, o, (char *)(uintptr_t)o->src, o->stride * o->size, o->n_elem * o->size, e);
 	}
 	scratch_give(c, o);
 	o->done = true;

@@ -48,6 +48,7 @@ struct op {
 	void *dst;
 	const void *src;
 	size_t n; /* bytes; elements of a sum */
+	enum ax_sum_type type;
 	int root;
 	bool accumulate;
 	uint64_t step, id;
@@ -172,30 +173,34 @@ static void op_reached(struct nccl *w, struct lane *l, struct op *o)
 	}
 }
 
+/* A sum is made in place: it lands in the own part of src, which needs no other memory before it is added to dst. */
+static char *own_part(const struct nccl *w, const struct op *o)
+{
+	return (char *)(uintptr_t)o->src + (size_t)w->comm->rank * o->n * ax_sum_bytes(o->type);
+}
+
 static ncclResult_t call(const struct nccl *w, const struct lane *l, const struct op *o)
 {
-	float *own;
+	ncclDataType_t t = o->type == AX_SUM_F32 ? ncclFloat32 : ncclBfloat16;
 
 	switch (o->kind) {
 	case ALL_GATHER:
 		return ncclAllGather(o->src, o->dst, o->n, ncclInt8, l->nccl, l->stream);
 	case ALL_REDUCE:
-		return ncclAllReduce(o->src, o->dst, o->n, ncclFloat32, ncclSum, l->nccl, l->stream);
+		return ncclAllReduce(o->src, o->dst, o->n, t, ncclSum, l->nccl, l->stream);
 	case BROADCAST:
 		return ncclBroadcast(o->src, o->dst, o->n, ncclInt8, o->root, l->nccl, l->stream);
 	case REDUCE_SCATTER:
 		break;
 	}
-	/* in place: the sum lands in the own part of src, which needs no other memory before it is added to dst */
-	own = (float *)(uintptr_t)o->src + (size_t)w->comm->rank * o->n;
-	return ncclReduceScatter(o->src, o->accumulate ? own : o->dst, o->n, ncclFloat32, ncclSum, l->nccl, l->stream);
+	return ncclReduceScatter(o->src, o->accumulate ? own_part(w, o) : o->dst, o->n, t, ncclSum, l->nccl, l->stream);
 }
 
 /* NCCL has put it on the stream: what belongs behind it. */
 static int finish(struct nccl *w, struct lane *l, struct op *o, struct ax_err *e)
 {
 	if (o->accumulate)
-		ax_wire_add(w->dev, l->stream, o->dst, (const float *)o->src + (size_t)w->comm->rank * o->n, o->n);
+		ax_wire_add(w->dev, l->stream, o->dst, own_part(w, o), o->n, o->type);
 	o->state = ISSUED;
 	return cuda_check(w, cudaEventRecord(o->done, l->stream), e);
 }
@@ -395,14 +400,14 @@ static int nccl_all_gather(struct ax_comm *c, void *dst, const void *src, size_t
 	return start(c, GATHER, &(struct op){.kind = ALL_GATHER, .dst = dst, .src = src, .n = bytes}, r, e);
 }
 
-static int nccl_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
+static int nccl_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, REDUCE, &(struct op){.kind = REDUCE_SCATTER, .dst = dst, .src = src, .n = n, .accumulate = accumulate}, r, e);
+	return start(c, REDUCE, &(struct op){.kind = REDUCE_SCATTER, .dst = dst, .src = src, .n = n, .type = t, .accumulate = accumulate}, r, e);
 }
 
-static int nccl_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+static int nccl_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, REDUCE, &(struct op){.kind = ALL_REDUCE, .dst = x, .src = x, .n = n}, r, e);
+	return start(c, REDUCE, &(struct op){.kind = ALL_REDUCE, .dst = x, .src = x, .n = n, .type = t}, r, e);
 }
 
 static int nccl_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)

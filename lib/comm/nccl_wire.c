@@ -24,14 +24,19 @@ struct ax_comm *ax_wire_new(const struct ax_comm *host, struct ax_err *e)
 	return c;
 }
 
-void ax_wire_add(struct ax_dev *d, cudaStream_t s, float *x, const float *y, size_t n)
+static enum ax_dtype dtype_of(enum ax_sum_type t)
+{
+	return t == AX_SUM_F32 ? AX_F32 : AX_BF16;
+}
+
+void ax_wire_add(struct ax_dev *d, cudaStream_t s, void *x, const void *y, size_t n, enum ax_sum_type t)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	cudaStream_t compute = c->compute;
 
 	/* axpy takes no scratch, so that it may run beside any other op */
 	c->compute = s;
-	c->ops.axpy(d, x, AX_F32, y, AX_F32, 1.0f, n);
+	c->ops.axpy(d, x, dtype_of(t), y, dtype_of(t), 1.0f, n);
 	c->compute = compute;
 }
 
@@ -60,16 +65,16 @@ static int alone_all_gather(struct ax_comm *c, void *dst, const void *src, size_
 	return 0;
 }
 
-static int alone_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
+static int alone_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
 {
 	if (accumulate)
-		dev_of(c)->ops->axpy(dev_of(c), dst, AX_F32, src, AX_F32, 1.0f, n);
+		dev_of(c)->ops->axpy(dev_of(c), dst, dtype_of(t), src, dtype_of(t), 1.0f, n);
 	else
-		dev_of(c)->ops->copy(dev_of(c), dst, src, n * sizeof(*dst));
+		dev_of(c)->ops->copy(dev_of(c), dst, src, n * ax_sum_bytes(t));
 	return 0;
 }
 
-static int alone_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+static int alone_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "comm/sum.h"
 
 static int self_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r,
 			   struct ax_err *e)
@@ -14,18 +15,17 @@ static int self_all_gather(struct ax_comm *c, void *dst, const void *src, size_t
 	return 0;
 }
 
-static int self_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate,
+static int self_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate,
 			       struct ax_comm_req *r, struct ax_err *e)
 {
 	if (accumulate)
-		for (size_t i = 0; i < n; i++)
-			dst[i] += src[i];
+		ax_sums_add(dst, src, t, n);
 	else if (dst != src)
-		memcpy(dst, src, n * sizeof(*dst));
+		memcpy(dst, src, n * ax_sum_bytes(t));
 	return 0;
 }
 
-static int self_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+static int self_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
 	return 0;
 }

@@ -24,6 +24,7 @@ struct op {
 	enum kind kind;
 	char *dst, *src;
 	size_t bytes; /* of one rank's part */
+	enum ax_sum_type type;
 	int root;
 	bool accumulate;
 	size_t begun, ended; /* bytes of chunks that came down, and that went up */
@@ -95,16 +96,16 @@ static int come_down(struct staged *w, struct slot *s, struct ax_err *e)
 	return check(w, cudaEventRecord(s->down, w->down), e);
 }
 
-static float *sum_of(const struct staged *w, const struct slot *s)
+static char *sum_of(const struct staged *w, const struct slot *s)
 {
-	return (float *)(void *)(s->p + (size_t)w->comm->n_rank * s->len);
+	return s->p + (size_t)w->comm->n_rank * s->len;
 }
 
 static int exchange(struct staged *w, struct slot *s, struct ax_err *e)
 {
 	struct ax_comm *in = w->inner;
-	size_t n = s->len / sizeof(float);
-	float *x = (float *)(void *)s->p;
+	enum ax_sum_type t = s->op->type;
+	size_t n = s->len / ax_sum_bytes(t);
 
 	s->stage = HOST;
 	s->req.impl = NULL;
@@ -112,9 +113,9 @@ static int exchange(struct staged *w, struct slot *s, struct ax_err *e)
 	case ALL_GATHER:
 		return in->ops->all_gather(in, s->p, s->p + (size_t)w->comm->rank * s->len, s->len, &s->req, e);
 	case REDUCE_SCATTER:
-		return in->ops->reduce_scatter(in, sum_of(w, s), x, n, false, &s->req, e);
+		return in->ops->reduce_scatter(in, sum_of(w, s), s->p, n, t, false, &s->req, e);
 	case ALL_REDUCE:
-		return in->ops->all_reduce(in, x, n, &s->req, e);
+		return in->ops->all_reduce(in, s->p, n, t, &s->req, e);
 	case BROADCAST:
 		break;
 	}
@@ -132,12 +133,12 @@ static int go_up(struct staged *w, struct slot *s, struct ax_err *e)
 		if (k != rank || o->dst + k * o->bytes != o->src)
 			AX_TRY(put(w, o->dst + k * o->bytes + off, s->p + k * s->len, s->len, e));
 	if (o->kind == REDUCE_SCATTER)
-		AX_TRY(put(w, sum + off, (const char *)sum_of(w, s), s->len, e));
+		AX_TRY(put(w, sum + off, sum_of(w, s), s->len, e));
 	if (o->kind == ALL_REDUCE || (o->kind == BROADCAST && w->comm->rank != o->root))
 		AX_TRY(put(w, o->dst + off, s->p, s->len, e));
 	AX_TRY(check(w, cudaEventRecord(s->up, w->up), e));
 	if (o->accumulate)
-		ax_wire_add(w->dev, w->up, (float *)(void *)(o->dst + off), (const float *)(const void *)(sum + off), s->len / sizeof(float));
+		ax_wire_add(w->dev, w->up, o->dst + off, sum + off, s->len / ax_sum_bytes(o->type), o->type);
 	o->ended += s->len;
 	return o->ended < o->bytes ? 0 : check(w, cudaEventRecord(o->done, w->up), e);
 }
@@ -272,17 +273,17 @@ static int staged_all_gather(struct ax_comm *c, void *dst, const void *src, size
 	return start(c, &(struct op){.kind = ALL_GATHER, .dst = dst, .src = (char *)(uintptr_t)src, .bytes = bytes}, r, e);
 }
 
-static int staged_reduce_scatter(struct ax_comm *c, float *dst, float *src, size_t n, bool accumulate, struct ax_comm_req *r,
+static int staged_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate, struct ax_comm_req *r,
 				 struct ax_err *e)
 {
-	struct op o = {.kind = REDUCE_SCATTER, .dst = (char *)dst, .src = (char *)src, .bytes = n * sizeof(float), .accumulate = accumulate};
+	struct op o = {.kind = REDUCE_SCATTER, .dst = dst, .src = src, .bytes = n * ax_sum_bytes(t), .type = t, .accumulate = accumulate};
 
 	return start(c, &o, r, e);
 }
 
-static int staged_all_reduce(struct ax_comm *c, float *x, size_t n, struct ax_comm_req *r, struct ax_err *e)
+static int staged_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, &(struct op){.kind = ALL_REDUCE, .dst = (char *)x, .src = (char *)x, .bytes = n * sizeof(float)}, r, e);
+	return start(c, &(struct op){.kind = ALL_REDUCE, .dst = x, .src = x, .bytes = n * ax_sum_bytes(t), .type = t}, r, e);
 }
 
 static int staged_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)

@@ -22,8 +22,8 @@ int ax_staged_open(struct ax_comm **out, struct ax_dev *d, struct ax_comm *host,
 /* A communicator that stands where `host` does: rank, size, place, watchdog, limits. Its ops and impl are the caller's. */
 struct ax_comm *ax_wire_new(const struct ax_comm *host, struct ax_err *e);
 
-/* x (n f32) += y, on stream s instead of the compute stream. */
-void ax_wire_add(struct ax_dev *d, cudaStream_t s, float *x, const float *y, size_t n);
+/* x (n elements of type t) += y, on stream s instead of the compute stream. */
+void ax_wire_add(struct ax_dev *d, cudaStream_t s, void *x, const void *y, size_t n, enum ax_sum_type t);
 
 /* Has it been reached? Failures of the device are for sync(): they count as reached. */
 bool ax_wire_reached(struct ax_cuda *c, cudaEvent_t e);

@@ -23,7 +23,7 @@ static int block(struct ax_dist *s, size_t bytes, const char *role, void *out, s
 
 static int slots_make(struct ax_dist *s, struct slots *t, bool weights, size_t bytes, struct ax_err *e)
 {
-	size_t *elems, size = weights ? ax_dtype_size(s->opt.act) : sizeof(float), off = 0;
+	size_t *elems, size = ax_dtype_size(weights ? s->opt.act : s->opt.grads), off = 0;
 
 	if (!bytes)
 		return 0;
@@ -91,8 +91,9 @@ int ax_dist_open(struct ax_dist **out, struct ax_comm *comm, struct ax_comm *wir
 	s->u = u;
 	s->opt = *o;
 	s->how = ax_dist_strategy(o, comm->n_rank);
-	s->type[AX_PART_MASTER] = o->master; /* those of the others: AX_F32 */
+	s->type[AX_PART_MASTER] = o->master; /* those of scales: AX_F32 */
 	s->type[AX_PART_M] = s->type[AX_PART_V] = o->moments;
+	s->type[AX_PART_GRAD] = o->grads;
 	for (int i = 0; i < AX_DIST_IN_FLIGHT; i++)
 		s->flight[i] = -1;
 	AX_GOTO(ax_dist_sizes(u, o, comm->n_rank, &z, e));
@@ -201,7 +202,7 @@ int ax_dist_begin_step(struct ax_dist *s, uint64_t step, struct ax_err *e)
 	s->comm->step = s->wire->step = step;
 	for (int i = 0; i < s->u->n_unit; i++)
 		s->unit[i].reduced = false;
-	s->dev->ops->zero(s->dev, s->part[AX_PART_GRAD], (last->state_off + last->n) * sizeof(float));
+	s->dev->ops->zero(s->dev, s->part[AX_PART_GRAD], (last->state_off + last->n) * ax_dtype_size(s->opt.grads));
 	return 0;
 }
 

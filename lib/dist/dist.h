@@ -22,15 +22,20 @@
  * One mechanism serves all strategies; a table (layout.c) says for each what is sharded and when it is moved:
  *
  *	          masters, moments   gradients                                    weights (compute dtype)
- *	DDP       whole              whole, f32; all-reduced once a step          whole, resident
+ *	DDP       whole              whole; all-reduced once a step               whole, resident
  *	FSDP      1/n                reduce-scattered every micro-batch into      gathered unit by unit before use; two
- *	                             f32 slices                                   buffers, so that the next one overlaps
+ *	                             slices                                       buffers, so that the next one overlaps
  *
  * FSDP without reshard_after_forward keeps what it gathered until the next update. On one rank FSDP is DDP.
  *
  * Precision of the state (struct ax_dist_opt): masters f32, or those of the compute dtype, which then are the weights
  * themselves; moments f32, bf16 or 8-bit codes with a scale for each 256 elements. What is coarser than f32 is rounded
  * stochastically by (seed, update, logical index) (tensor/round.h): the same bits under every strategy and number of ranks.
+ *
+ * Gradients are f32, or bf16 where that is the compute dtype: the sums of micro-batches, what is in flight and what travels, each
+ * sum rounded to nearest (tensor/ops.h says why, comm/comm.h what the wires do). Norm, clipping and update read them as they
+ * are. Where f32 gives nearly the same for any strategy and number of ranks, bf16 does to its own precision: FSDP rounds once a
+ * micro-batch and rank more than DDP.
  *
  * Invariants. All ranks call the same functions and run the same number of micro-batches in a step, in the same order:
  * a rank without a pack runs one that has no segments. (DDP alone would allow to skip it; do not.) Sums over ranks are
@@ -64,20 +69,21 @@ struct ax_dist_opt {
 	bool train;                 /* false: forward only; no moments, no gradients */
 	enum ax_dtype master;       /* AX_F32, or AX_BF16 where act is that: no masters beside the weights */
 	enum ax_dtype moments;      /* AX_F32, AX_BF16 or AX_Q8 */
+	enum ax_dtype grads;        /* AX_F32, or AX_BF16 where act is that; = dev->grad */
 };
 
 /* Bytes on each rank, by role; every rank has the same. */
 struct ax_dist_sizes {
 	size_t master_bytes;      /* masters */
 	size_t moment_bytes;      /* first and second moment, with their scales */
-	size_t grad_bytes;        /* accumulated gradients, f32: whole (DDP) or slices (FSDP) */
+	size_t grad_bytes;        /* accumulated gradients: whole (DDP) or slices (FSDP) */
 	size_t weight_bytes;      /* weights in the compute dtype: whole, or gather buffers; 0 if the masters serve */
-	size_t grad_buffer_bytes; /* FSDP: whole gradients of the units in flight, f32 */
+	size_t grad_buffer_bytes; /* FSDP: whole gradients of the units in flight */
 	size_t comm_bytes;        /* upper bound of what the communicator takes for sums and staging */
 	size_t total_bytes;
 };
 
-/* Pure. AX_EMEM on overflow. */
+/* Pure. AX_EMEM on overflow, AX_EUSAGE for types that do not go together. */
 int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, struct ax_dist_sizes *z,
 		  struct ax_err *e);
 

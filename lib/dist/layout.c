@@ -99,7 +99,7 @@ static bool add_bytes(size_t *sum, size_t n, size_t size)
 static bool slots_bytes(const struct ax_units *u, const struct ax_dist_opt *o, int n_rank, bool weights, size_t *sum)
 {
 	size_t *elems = ax_calloc((size_t)u->n_unit + 3, sizeof(*elems));
-	size_t size = weights ? ax_dtype_size(o->act) : sizeof(float);
+	size_t size = ax_dtype_size(weights ? o->act : o->grads);
 	bool ok = elems != NULL;
 
 	for (int i = 0, n = ok ? ax_dist_slots_shape(u, o, n_rank, weights, elems) : 0; ok && i < n; i++)
@@ -116,6 +116,8 @@ int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_r
 	bool ok = true;
 
 	memset(z, 0, sizeof(*z));
+	if (o->grads != AX_F32 && (o->grads != AX_BF16 || o->act != AX_BF16))
+		return ax_fail(e, AX_EUSAGE, "gradients in %s do not go with computing in %s", ax_dtype_name(o->grads), ax_dtype_name(o->act));
 	for (int i = 0; i < u->n_unit; i++) {
 		ok = ok && ax_add_size(held, ax_dist_held(u, how, i, n_rank), &held);
 		largest = u->unit[i].n_elem > largest ? u->unit[i].n_elem : largest;
@@ -129,10 +131,10 @@ int ax_dist_sizes(const struct ax_units *u, const struct ax_dist_opt *o, int n_r
 		ok = ok && add_bytes(&z->moment_bytes, held, 2 * ax_dtype_size(o->moments));
 		if (o->moments == AX_Q8)
 			ok = ok && add_bytes(&z->moment_bytes, ax_q8_blocks(held), 2 * sizeof(float));
-		ok = ok && add_bytes(&z->grad_bytes, held, sizeof(float));
+		ok = ok && add_bytes(&z->grad_bytes, held, ax_dtype_size(o->grads));
 		if (how->shard_grad)
 			ok = ok && slots_bytes(u, o, n_rank, false, &z->grad_buffer_bytes);
-		z->comm_bytes = ax_comm_scratch_bytes(largest, n_rank, AX_DIST_IN_FLIGHT);
+		z->comm_bytes = ax_comm_scratch_bytes(largest, ax_dist_sum(o), n_rank, AX_DIST_IN_FLIGHT);
 	}
 	ok = ok && add_bytes(&z->total_bytes, z->master_bytes, 1) && add_bytes(&z->total_bytes, z->moment_bytes, 1) &&
 	     add_bytes(&z->total_bytes, z->grad_bytes, 1) && add_bytes(&z->total_bytes, z->weight_bytes, 1) &&

@@ -168,8 +168,8 @@ static int scatter_start(struct ax_dist *s, struct slot *k, struct ax_err *e)
 
 	k->kept = false;
 	s->wire->what = t->reduce_name;
-	s->stats.reduce_bytes += t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
-	return ax_comm_reduce_scatter(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), (float *)(void *)k->p, t->slice,
+	s->stats.reduce_bytes += t->slice * ax_dtype_size(s->opt.grads) * (size_t)(s->wire->n_rank - 1);
+	return ax_comm_reduce_scatter(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), k->p, t->slice, ax_dist_sum(&s->opt),
 				      true, &k->req, e);
 }
 
@@ -183,8 +183,8 @@ static int reduce_whole(struct ax_dist *s, int unit, struct ax_err *e)
 	*place = unit;
 	t->reduced = true;
 	s->wire->what = t->reduce_name;
-	s->stats.reduce_bytes += 2 * t->slice * sizeof(float) * (size_t)(s->wire->n_rank - 1);
-	return ax_comm_all_reduce(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), t->n, &t->reduce, e);
+	s->stats.reduce_bytes += 2 * t->slice * ax_dtype_size(s->opt.grads) * (size_t)(s->wire->n_rank - 1);
+	return ax_comm_all_reduce(s->wire, ax_dist_at(s, AX_PART_GRAD, t->state_off), t->n, ax_dist_sum(&s->opt), &t->reduce, e);
 }
 
 int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e)
@@ -200,7 +200,7 @@ int ax_dist_reduce(struct ax_dist *s, int unit, struct ax_err *e)
 	return s->last_micro && !s->unit[unit].reduced ? reduce_whole(s, unit, e) : 0;
 }
 
-static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
+static int hook_grad_acquire(void *ctx, int unit, void **g, struct ax_err *e)
 {
 	struct ax_dist *s = ctx;
 	const char *name = s->u->unit[unit].name;
@@ -220,12 +220,12 @@ static int hook_grad_acquire(void *ctx, int unit, float **g, struct ax_err *e)
 		if (!k)
 			return ax_fail(e, AX_ECHECK, "gradient of %s wanted, but all buffers are in use", name);
 		AX_TRY(ax_dist_wait(s, &k->req, e));
-		s->dev->ops->zero(s->dev, k->p, s->unit[unit].slice * (size_t)s->wire->n_rank * sizeof(float));
+		s->dev->ops->zero(s->dev, k->p, s->unit[unit].slice * (size_t)s->wire->n_rank * ax_dtype_size(s->opt.grads));
 		slot_use(&s->grad, k, unit);
 		k->kept = true;
 	}
 	k->refs++;
-	*g = (float *)(void *)k->p;
+	*g = k->p;
 	return 0;
 }
 

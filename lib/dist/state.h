@@ -90,6 +90,12 @@ static inline void *ax_dist_at(const struct ax_dist *s, enum ax_part p, size_t s
 	return s->part[p] ? s->part[p] + ax_part_elems(p, state_off) * ax_dtype_size(s->type[p]) : NULL;
 }
 
+/* What gradients are on the wire. */
+static inline enum ax_sum_type ax_dist_sum(const struct ax_dist_opt *o)
+{
+	return o->grads == AX_F32 ? AX_SUM_F32 : AX_SUM_BF16;
+}
+
 /* layout.c: pure. */
 size_t ax_dist_held(const struct ax_units *u, const struct strategy *how, int unit, int n_rank);
 /* Does every unit have a slot of its own, to keep what was gathered for it? */

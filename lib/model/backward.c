@@ -1,26 +1,26 @@
 #include "model/engine.h"
 
 /* dres += d norm(r) / dr (dy), in place. */
-static void norm_bwd(const struct ax_model *m, float *dw, const void *dy, const void *r, const void *rstd, const void *w)
+static void norm_bwd(const struct ax_model *m, void *dw, const void *dy, const void *r, const void *rstd, const void *w)
 {
 	void *dres = temp_of(m, T_DRES);
 
 	m->ops->rmsnorm_bwd(m->dev, dres, dw, dy, dres, r, rstd, w, 0, m->opt.n_token, m->d->width);
 }
 
-void ax_model_head_step(const struct ax_model *m, const void *w, float *g)
+void ax_model_head_step(const struct ax_model *m, const void *w, void *g)
 {
 	const float *weight = m->has_weight ? input_of(m, I_WEIGHT) : NULL;
 	void *dnf = g ? temp_of(m, T_DELTA) : NULL;
 	struct ax_head p = { .softcap = 0, .logit_scale = 1, .n_trained = m->n_trained };
 
-	m->ops->head_loss(m->dev, input_of(m, I_LOSS), dnf, g ? grad_of(g, m->lm_head) : NULL, m->logits, temp_of(m, T_NF), weight_of(m, w, m->lm_head), input_of(m, I_TARGET), weight, input_of(m, I_SCALE), &p, m->opt.n_token, m->d->width, m->d->vocab);
+	m->ops->head_loss(m->dev, input_of(m, I_LOSS), dnf, g ? grad_of(m, g, m->lm_head) : NULL, m->logits, temp_of(m, T_NF), weight_of(m, w, m->lm_head), input_of(m, I_TARGET), weight, input_of(m, I_SCALE), &p, m->opt.n_token, m->d->width, m->d->vocab);
 	if (g)
-		m->ops->rmsnorm_bwd(m->dev, temp_of(m, T_DRES), grad_of(g, m->norm), dnf, NULL, temp_of(m, T_RESF), temp_of(m, T_RSTDF), weight_of(m, w, m->norm), 0, m->opt.n_token, m->d->width);
+		m->ops->rmsnorm_bwd(m->dev, temp_of(m, T_DRES), grad_of(m, g, m->norm), dnf, NULL, temp_of(m, T_RESF), temp_of(m, T_RSTDF), weight_of(m, w, m->norm), 0, m->opt.n_token, m->d->width);
 }
 
 /* The stream's gradient through the MLP. */
-static void mlp_bwd(const struct ax_model *m, int layer, const void *w, float *g)
+static void mlp_bwd(const struct ax_model *m, int layer, const void *w, void *g)
 {
 	void *dres = temp_of(m, T_DRES), *h = field_of(m, layer, F_H), *gu = field_of(m, layer, F_GU), *n2 = field_of(m, layer, F_N2);
 
@@ -29,11 +29,11 @@ static void mlp_bwd(const struct ax_model *m, int layer, const void *w, float *g
 	m->ops->glu_bwd(m->dev, gu, h, gu, m->d->act, m->opt.n_token, m->d->mlp_width);
 	ax_model_join_dw(m, g, gu, n2, &m->slot[P_GATE], &m->slot[P_GATEB], 2);
 	ax_model_join_dx(m, n2, gu, w, &m->slot[P_GATE], 2);
-	norm_bwd(m, grad_of(g, m->slot[P_LN2]), n2, field_of(m, layer, F_RES2), field_of(m, layer, F_RSTD2), weight_of(m, w, m->slot[P_LN2]));
+	norm_bwd(m, grad_of(m, g, m->slot[P_LN2]), n2, field_of(m, layer, F_RES2), field_of(m, layer, F_RSTD2), weight_of(m, w, m->slot[P_LN2]));
 }
 
 /* Gradients of q and k in T_DQKV back through rotary embedding and q/k norm. */
-static void heads_bwd(const struct ax_model *m, int layer, const void *w, float *g)
+static void heads_bwd(const struct ax_model *m, int layer, const void *w, void *g)
 {
 	const struct ax_desc *d = m->d;
 	size_t q = (size_t)d->n_head * (size_t)d->head_dim, ld = q + 2 * (size_t)d->n_kv * (size_t)d->head_dim;
@@ -44,12 +44,12 @@ static void heads_bwd(const struct ax_model *m, int layer, const void *w, float 
 		m->ops->rope(m->dev, dq, ld, input_of(m, I_POS), input_of(m, I_ROPE), N, d->n_head + d->n_kv, d->head_dim, d->head_dim, true);
 	if (!d->qk_norm)
 		return;
-	m->ops->headnorm_bwd(m->dev, dq, ld, grad_of(g, m->slot[P_QN]), field_of(m, layer, F_QPRE), field_of(m, layer, F_RSTDQ), weight_of(m, w, m->slot[P_QN]), 0, N, d->n_head, d->head_dim);
-	m->ops->headnorm_bwd(m->dev, dk, ld, grad_of(g, m->slot[P_KN]), field_of(m, layer, F_KPRE), field_of(m, layer, F_RSTDK), weight_of(m, w, m->slot[P_KN]), 0, N, d->n_kv, d->head_dim);
+	m->ops->headnorm_bwd(m->dev, dq, ld, grad_of(m, g, m->slot[P_QN]), field_of(m, layer, F_QPRE), field_of(m, layer, F_RSTDQ), weight_of(m, w, m->slot[P_QN]), 0, N, d->n_head, d->head_dim);
+	m->ops->headnorm_bwd(m->dev, dk, ld, grad_of(m, g, m->slot[P_KN]), field_of(m, layer, F_KPRE), field_of(m, layer, F_RSTDK), weight_of(m, w, m->slot[P_KN]), 0, N, d->n_kv, d->head_dim);
 }
 
 /* The stream's gradient through attention. */
-static void attention_bwd(const struct ax_model *m, int layer, const void *w, float *g)
+static void attention_bwd(const struct ax_model *m, int layer, const void *w, void *g)
 {
 	const struct ax_desc *d = m->d;
 	size_t q = (size_t)d->n_head * (size_t)d->head_dim, kv = (size_t)d->n_kv * (size_t)d->head_dim, ld = q + 2 * kv;
@@ -65,17 +65,17 @@ static void attention_bwd(const struct ax_model *m, int layer, const void *w, fl
 	heads_bwd(m, layer, w, g);
 	ax_model_join_dw(m, g, dqkv, n1, &m->slot[P_Q], &m->slot[P_QB], 3);
 	ax_model_join_dx(m, n1, dqkv, w, &m->slot[P_Q], 3);
-	norm_bwd(m, grad_of(g, m->slot[P_LN1]), n1, field_of(m, layer, F_RES1), field_of(m, layer, F_RSTD1), weight_of(m, w, m->slot[P_LN1]));
+	norm_bwd(m, grad_of(m, g, m->slot[P_LN1]), n1, field_of(m, layer, F_RES1), field_of(m, layer, F_RSTD1), weight_of(m, w, m->slot[P_LN1]));
 }
 
-void ax_model_layer_bwd(const struct ax_model *m, int layer, const void *w, float *g)
+void ax_model_layer_bwd(const struct ax_model *m, int layer, const void *w, void *g)
 {
 	ax_model_layer_restore(m, layer, w);
 	mlp_bwd(m, layer, w, g);
 	attention_bwd(m, layer, w, g);
 }
 
-void ax_model_embed_bwd(const struct ax_model *m, float *g)
+void ax_model_embed_bwd(const struct ax_model *m, void *g)
 {
-	m->ops->embed_bwd(m->dev, grad_of(g, m->embed), temp_of(m, T_DRES), input_of(m, I_ID), 1, m->opt.n_token, m->d->width, m->d->vocab);
+	m->ops->embed_bwd(m->dev, grad_of(m, g, m->embed), temp_of(m, T_DRES), input_of(m, I_ID), 1, m->opt.n_token, m->d->width, m->d->vocab);
 }

@@ -50,7 +50,7 @@ struct ax_model {
 	const struct ax_units *u;
 	struct ax_model_opt opt;
 	struct layout at;
-	size_t act_size;
+	size_t act_size, grad_size;
 	char *activation, *scratch, *input;
 	int head;                     /* unit of final norm and output head */
 	const struct ax_param *slot[N_SLOT]; /* of the first layer; all layers have the same offsets */
@@ -81,15 +81,15 @@ static inline void *input_of(const struct ax_model *m, enum input i)
 	return m->input + m->at.input[i];
 }
 
-/* Parameter p inside its unit's weights (compute dtype) or gradient (f32). NULL for a parameter that is not there. */
+/* Parameter p inside its unit's weights (compute dtype) or gradient (dev->grad). NULL for a parameter that is not there. */
 static inline const void *weight_of(const struct ax_model *m, const void *unit, const struct ax_param *p)
 {
 	return p ? (const char *)unit + p->off * m->act_size : NULL;
 }
 
-static inline float *grad_of(float *unit, const struct ax_param *p)
+static inline void *grad_of(const struct ax_model *m, void *unit, const struct ax_param *p)
 {
-	return p ? unit + p->off : NULL;
+	return p ? (char *)unit + p->off * m->grad_size : NULL;
 }
 
 /*
@@ -97,7 +97,7 @@ static inline float *grad_of(float *unit, const struct ax_param *p)
  * NULL. One op if the weights lie without gaps, else one an operand.
  */
 void ax_model_join_fwd(const struct ax_model *m, void *y, const void *x, const void *unit, const struct ax_param *const *w, const struct ax_param *const *b, int n);
-void ax_model_join_dw(const struct ax_model *m, float *gunit, const void *dy, const void *x, const struct ax_param *const *w, const struct ax_param *const *b, int n);
+void ax_model_join_dw(const struct ax_model *m, void *gunit, const void *dy, const void *x, const struct ax_param *const *w, const struct ax_param *const *b, int n);
 void ax_model_join_dx(const struct ax_model *m, void *dx, const void *dy, const void *unit, const struct ax_param *const *w, int n);
 
 /* How a layer's forward ops are run: whole, or again for what the backward pass misses. */
@@ -113,8 +113,8 @@ void ax_model_attn(const struct ax_model *m, int layer, struct ax_attn *p);
 void ax_model_layer_restore(const struct ax_model *m, int layer, const void *w);
 
 /* Loss and, with g, the gradients of head and final norm; T_DRES is the gradient of the stream afterwards. */
-void ax_model_head_step(const struct ax_model *m, const void *w, float *g);
-void ax_model_layer_bwd(const struct ax_model *m, int layer, const void *w, float *g);
-void ax_model_embed_bwd(const struct ax_model *m, float *g);
+void ax_model_head_step(const struct ax_model *m, const void *w, void *g);
+void ax_model_layer_bwd(const struct ax_model *m, int layer, const void *w, void *g);
+void ax_model_embed_bwd(const struct ax_model *m, void *g);
 
 #endif

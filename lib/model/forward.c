@@ -46,21 +46,21 @@ void ax_model_join_fwd(const struct ax_model *m, void *y, const void *x, const v
 	}
 }
 
-void ax_model_join_dw(const struct ax_model *m, float *gunit, const void *dy, const void *x, const struct ax_param *const *w, const struct ax_param *const *b, int n)
+void ax_model_join_dw(const struct ax_model *m, void *gunit, const void *dy, const void *x, const struct ax_param *const *w, const struct ax_param *const *b, int n)
 {
 	int I = (int)w[0]->dim[1], O = join_width(w, n), N = m->opt.n_token;
 	bool one = joined(w, n);
 	const char *from = dy;
 
 	if (one)
-		m->ops->linear_dw(m->dev, grad_of(gunit, w[0]), dy, (size_t)O, x, (size_t)I, N, I, O);
+		m->ops->linear_dw(m->dev, grad_of(m, gunit, w[0]), dy, (size_t)O, x, (size_t)I, N, I, O);
 	for (int i = 0; i < n; i++) {
 		int o = (int)w[i]->dim[0];
 
 		if (!one)
-			m->ops->linear_dw(m->dev, grad_of(gunit, w[i]), from, (size_t)O, x, (size_t)I, N, I, o);
+			m->ops->linear_dw(m->dev, grad_of(m, gunit, w[i]), from, (size_t)O, x, (size_t)I, N, I, o);
 		if (b[i])
-			m->ops->bias_grad(m->dev, grad_of(gunit, b[i]), from, (size_t)O, N, o);
+			m->ops->bias_grad(m->dev, grad_of(m, gunit, b[i]), from, (size_t)O, N, o);
 		from += (size_t)o * m->act_size;
 	}
 }

@@ -115,6 +115,7 @@ int ax_model_open(struct ax_model **out, struct ax_dev *dev, const struct ax_des
 	if (m->opt.max_pos == 0)
 		m->opt.max_pos = o->n_token;
 	m->act_size = ax_dtype_size(dev->act);
+	m->grad_size = ax_dtype_size(dev->grad);
 	m->attn_scale = (float)(1.0 / sqrt((double)d->head_dim));
 	rc = open_blocks(m, e);
 	if (rc) {

@@ -78,7 +78,7 @@ static void upload(struct ax_model *m, const struct ax_micro *mb, float grad_sca
 enum segment { SEG_MICRO, SEG_EMBED, SEG_LAYER, SEG_HEAD, SEG_LAYER_BWD, SEG_EMBED_BWD };
 
 /* What a segment launches depends on the model and on these alone. */
-static uint64_t record_key(const struct ax_model *m, enum segment s, int layer, const void *w, const float *g)
+static uint64_t record_key(const struct ax_model *m, enum segment s, int layer, const void *w, const void *g)
 {
 	const bool head = s == SEG_MICRO || s == SEG_HEAD;
 	const uint64_t what[6] = { (uintptr_t)m, s, (uint64_t)layer, (uintptr_t)w, (uintptr_t)g, head ? (uint64_t)m->n_trained * 2 + m->has_weight : 0 };
@@ -87,7 +87,7 @@ static uint64_t record_key(const struct ax_model *m, enum segment s, int layer, 
 }
 
 /* Are a segment's ops to be enqueued? Not where there is nothing to compute, or where the device knew them by heart. */
-static bool begin(const struct ax_model *m, enum segment s, int layer, const void *w, const float *g)
+static bool begin(const struct ax_model *m, enum segment s, int layer, const void *w, const void *g)
 {
 	if (!m->n_seg)
 		return false;
@@ -131,7 +131,7 @@ static int forward(const struct ax_model *m, const struct ax_unit_hooks *h, stru
 }
 
 /* Final norm, head and loss; with `train` their gradients. The root unit's gradient stays acquired: *g. */
-static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool train, float **g, struct ax_err *e)
+static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool train, void **g, struct ax_err *e)
 {
 	const void *w;
 
@@ -148,10 +148,10 @@ static int head(const struct ax_model *m, const struct ax_unit_hooks *h, bool tr
 	return train && !m->d->tied ? h->grad_release(h->ctx, m->head, e) : 0;
 }
 
-static int backward(const struct ax_model *m, const struct ax_unit_hooks *h, float *root, struct ax_err *e)
+static int backward(const struct ax_model *m, const struct ax_unit_hooks *h, void *root, struct ax_err *e)
 {
 	const void *w;
-	float *g;
+	void *g;
 
 	for (int i = m->d->n_layer - 1; i >= 0; i--) {
 		AX_TRY(acquire(h, i + 1, i > 0 ? i : -1, &w, e));
@@ -185,7 +185,7 @@ int ax_model_loss(struct ax_model *m, double *loss, struct ax_err *e)
 
 static int forward_backward(struct ax_model *m, const struct ax_unit_hooks *h, struct ax_err *e)
 {
-	float *g;
+	void *g;
 
 	AX_TRY(forward(m, h, e));
 	AX_TRY(head(m, h, true, &g, e));
@@ -220,7 +220,7 @@ int ax_model_step(struct ax_model *m, const struct ax_micro *mb, const struct ax
 
 static int eval(struct ax_model *m, const struct ax_unit_hooks *h, double *loss, struct ax_err *e)
 {
-	float *g;
+	void *g;
 
 	AX_TRY(forward(m, h, e));
 	AX_TRY(head(m, h, false, &g, e));

@@ -82,7 +82,7 @@ struct ax_unit_hooks {
 	int (*prefetch)(void *ctx, int unit, struct ax_err *e);
 	int (*acquire)(void *ctx, int unit, const void **w, struct ax_err *e); /* compute dtype, whole unit, until release */
 	int (*release)(void *ctx, int unit, struct ax_err *e);
-	int (*grad_acquire)(void *ctx, int unit, float **g, struct ax_err *e); /* f32, whole unit, to accumulate into */
+	int (*grad_acquire)(void *ctx, int unit, void **g, struct ax_err *e); /* dev->grad, whole unit, to accumulate into */
 	int (*grad_release)(void *ctx, int unit, struct ax_err *e);
 	/*
 	 * NULL, or: is this a micro-batch whose hooks give the same addresses as in every other one of this kind, and start

@@ -26,7 +26,7 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, bool *missing
 	return p->open(d, o, e);
 }
 
-int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e)
+static int open_any(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e)
 {
 	const char *name = o->device ? o->device : "auto";
 	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda"), missing;
@@ -47,6 +47,16 @@ int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], str
 			snprintf(why, 256, "%.200s: using the CPU", no.msg);
 	}
 	return ax_cpu_open(d, o->act, o->n_thread, 0, e);
+}
+
+int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e)
+{
+	AX_TRY(open_any(d, o, why, e));
+	d->grad = o->grad;
+	if (o->grad == AX_F32 || (o->grad == AX_BF16 && o->act == AX_BF16))
+		return 0;
+	ax_dev_close(d);
+	return ax_fail(e, AX_EUSAGE, "gradients in %s do not go with computing in %s", ax_dtype_name(o->grad), ax_dtype_name(o->act));
 }
 
 void ax_dev_close(struct ax_dev *d)

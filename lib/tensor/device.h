@@ -18,6 +18,7 @@
 struct ax_dev_opt {
 	const char *device;         /* "auto" (also NULL): a GPU where there is one, else the CPU; "cpu"; "cuda" */
 	enum ax_dtype act;
+	enum ax_dtype grad;         /* of gradients of weights: AX_F32, or AX_BF16 where act is that */
 	int n_thread;               /* of the CPU device */
 	int local_rank, n_local;    /* of this host: which of its GPUs is ours */
 	bool deterministic;         /* on a GPU: no kernel whose result depends on timing */

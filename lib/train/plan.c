@@ -51,6 +51,7 @@ static int plan_batches(const struct ax_train_env *env, const struct ax_train_op
 struct ax_dist_opt ax_train_dist_opt(const struct ax_train_env *env, const struct ax_train_opt *o)
 {
 	return (struct ax_dist_opt){.strategy = o->strategy, .act = env->dev->act, .master = o->masters, .moments = o->moments,
+				    .grads = env->dev->grad,
 				    .reshard_after_forward = o->reshard_after_forward, .train = env->outdir != NULL};
 }
 

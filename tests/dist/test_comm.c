@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "tensor/ops.h"
 
 static float value(int rank, size_t i)
 {
@@ -58,7 +59,7 @@ static void check_reduce_scatter(struct ax_comm *c, size_t n, bool accumulate)
 	for (size_t i = 0; i < n; i++)
 		dst[i] = 1000;
 	c->what = "reduce test";
-	RUN(ax_comm_reduce_scatter(c, dst, src, n, accumulate, &r, e));
+	RUN(ax_comm_reduce_scatter(c, dst, src, n, AX_SUM_F32, accumulate, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
 	for (size_t i = 0; i < n; i++)
 		CHECK(dst[i] == (accumulate ? 1000.0f : 0.0f) + expected_sum(c->n_rank, (size_t)c->rank * n + i));
@@ -73,10 +74,45 @@ static void check_all_reduce(struct ax_comm *c, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		x[i] = value(c->rank, i);
-	RUN(ax_comm_all_reduce(c, x, n, &r, e));
+	RUN(ax_comm_all_reduce(c, x, n, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
 	for (size_t i = 0; i < n; i++)
 		CHECK(x[i] == expected_sum(c->n_rank, i));
+	ax_free(x);
+}
+
+/* The sum of all ranks' bf16 values, in f32 and rank order and rounded once. */
+static float expected_bf16(int n_rank, size_t i)
+{
+	float sum = 0;
+
+	for (int k = 0; k < n_rank; k++)
+		sum += ax_bf16_to_f32(ax_f32_to_bf16(value(k, i)));
+	return ax_bf16_to_f32(ax_f32_to_bf16(sum));
+}
+
+static void check_bf16(struct ax_comm *c, size_t n, bool accumulate)
+{
+	size_t total = n * (size_t)c->n_rank;
+	uint16_t *src = buffer(total * 2), *dst = buffer(n * 2), *x = buffer(n * 2);
+	struct ax_comm_req r;
+
+	for (size_t i = 0; i < total; i++)
+		src[i] = ax_f32_to_bf16(value(c->rank, i));
+	for (size_t i = 0; i < n; i++) {
+		x[i] = src[i];
+		dst[i] = ax_f32_to_bf16(1000);
+	}
+	RUN(ax_comm_reduce_scatter(c, dst, src, n, AX_SUM_BF16, accumulate, &r, e));
+	RUN(ax_comm_wait(c, &r, e));
+	RUN(ax_comm_all_reduce(c, x, n, AX_SUM_BF16, &r, e));
+	RUN(ax_comm_wait(c, &r, e));
+	for (size_t i = 0; i < n; i++) {
+		CHECK(dst[i] == ax_f32_to_bf16((accumulate ? 1000.0f : 0.0f) + expected_bf16(c->n_rank, (size_t)c->rank * n + i)));
+		CHECK(ax_bf16_to_f32(x[i]) == expected_bf16(c->n_rank, i));
+	}
+	ax_free(src);
+	ax_free(dst);
 	ax_free(x);
 }
 
@@ -102,7 +138,7 @@ static void check_order(struct ax_comm *c)
 		want += k == 0 ? 1e8f : 3.0f;
 	for (int i = 0; i < 5; i++)
 		x[i] = c->rank == 0 ? 1e8f : 3.0f;
-	RUN(ax_comm_all_reduce(c, x, 5, &r, e));
+	RUN(ax_comm_all_reduce(c, x, 5, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
 	for (int i = 0; i < 5; i++)
 		CHECK(x[i] == want);
@@ -117,6 +153,7 @@ static int exact(void)
 		check_all_gather(c, sizes[s] / 2, s % 2);
 		check_reduce_scatter(c, sizes[s] < 2000000 ? sizes[s] : sizes[s] / 2, s % 2);
 		check_all_reduce(c, sizes[s]);
+		check_bf16(c, sizes[s] < 2000000 ? sizes[s] : sizes[s] / 2, s % 2);
 		check_broadcast(c, sizes[s] / 2, (int)s % c->n_rank);
 	}
 	check_order(c);
@@ -142,9 +179,9 @@ static int in_flight(void)
 		for (size_t k = 0; k < n[i] * (size_t)c->n_rank; k++)
 			x[i][k] = value(c->rank, k + i);
 		if (i % 2)
-			RUN(ax_comm_reduce_scatter(c, y[i], x[i], n[i], false, &r[i], e));
+			RUN(ax_comm_reduce_scatter(c, y[i], x[i], n[i], AX_SUM_F32, false, &r[i], e));
 		else
-			RUN(ax_comm_all_reduce(c, x[i], n[i], &r[i], e));
+			RUN(ax_comm_all_reduce(c, x[i], n[i], AX_SUM_F32, &r[i], e));
 		nanosleep(&nap, NULL);
 		RUN(ax_comm_progress(c, e));
 	}

@@ -1,7 +1,7 @@
 /*
  * The real decoder under the strategies: losses and gradient norms of 1, 2, 3 and 4 ranks for the same global batches,
- * tied and untied, with empty micro-batches where the batch does not divide; on the CPU, and on the simulated GPU, there
- * with and without recordings, which must give the same bits.
+ * tied and untied, with empty micro-batches where the batch does not divide, with gradients in f32 and in bf16; on the CPU, and
+ * on the simulated GPU, there with and without recordings, which must give the same bits.
  */
 #include "sim_dev.h"
 
@@ -13,7 +13,7 @@
 #include "model/init.h"
 #include "model/model.h"
 
-enum { N_STEP = 4, BATCH = 5, N_TOKEN = 48, MAX_LINE = 64 };
+enum { N_STEP = 4, BATCH = 5, N_TOKEN = 48, MAX_LINE = 80 };
 
 static const char *const configs[] = {"tests/golden/models/qwen3-tied/config.json",
 				      "tests/golden/models/llama-bias/config.json"};
@@ -125,11 +125,11 @@ static void check_recordings(bool record)
 	CHECK(record ? n_replayed >= 2 * N_STEP && 3 * n_replayed >= 2 * n_run : !n_run && !n_replayed);
 }
 
-static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum ax_strategy how, bool reshard,
-		  enum device sim, FILE *out)
+static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum ax_dtype grad, enum ax_strategy how,
+		  bool reshard, enum device sim, FILE *out)
 {
 	struct ax_model_opt mo = {.n_token = N_TOKEN, .max_seg = 2, .recompute = AX_RECOMPUTE_NONE, .train = true};
-	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
+	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32, grad};
 	struct source src;
 	struct ax_desc d;
 	struct ax_units u;
@@ -149,6 +149,7 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 	} else {
 		RUN(ax_cpu_open(&dev, act, 1, 0, e));
 	}
+	dev.grad = grad;
 	RUN(ax_model_open(&m, &dev, &d, &u, &mo, e));
 	RUN(ax_dist_open(&s, c, wire, &dev, &u, &o, e));
 	src = (struct source){&d, &u};
@@ -166,17 +167,18 @@ static void train(struct ax_comm *c, const char *config, enum ax_dtype act, enum
 		ax_cpu_close(&dev);
 }
 
-/* N_STEP lines each of: f32 then bf16; for each config; DDP, FSDP, FSDP that keeps its weights. */
+/* N_STEP lines each of: f32, bf16, bf16 with bf16 gradients; for each config; DDP, FSDP, FSDP that keeps its weights. */
 static int train_all(const char *path, enum device sim)
 {
 	struct ax_comm *c = world(0, 0);
 	FILE *out = c->rank == 0 ? fopen(path, "w") : NULL;
 
 	CHECK(out || c->rank);
-	for (int act = 0; act < 2; act++)
+	for (int mode = 0; mode < 3; mode++)
 		for (int i = 0; i < 2; i++)
 			for (int k = 0; k < 3; k++)
-				train(c, configs[i], act ? AX_BF16 : AX_F32, k ? AX_FSDP : AX_DDP, k == 1, sim, out);
+				train(c, configs[i], mode ? AX_BF16 : AX_F32, mode == 2 ? AX_BF16 : AX_F32, k ? AX_FSDP : AX_DDP,
+				      k == 1, sim, out);
 	if (out)
 		fclose(out);
 	ax_comm_close(c);
@@ -195,8 +197,11 @@ static int read_lines(const char *path, double v[MAX_LINE][3])
 	return n;
 }
 
-/* Largest relative difference of lines [from, to) of `got` to what one rank gave with DDP; inf: some are missing. */
-static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, int from, int to)
+/*
+ * Largest relative difference of lines [from, to) of `got` to what one rank gave with DDP, `back` lines before; inf: some are
+ * missing.
+ */
+static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, int from, int to, int back)
 {
 	double worst = 0, d;
 
@@ -204,7 +209,7 @@ static double compare(double one[MAX_LINE][3], double got[MAX_LINE][3], int n, i
 		return HUGE_VAL;
 	for (int i = from; i < to; i++)
 		for (int k = 0; k < 3; k++) {
-			int base = i / (3 * N_STEP) * (3 * N_STEP) + i % N_STEP; /* the DDP run of that model */
+			int base = i / (3 * N_STEP) * (3 * N_STEP) + i % N_STEP - back; /* the DDP run of that model */
 
 			d = fabs(got[i][k] - one[base][k]) / fabs(one[base][k]);
 			worst = d <= worst ? worst : isfinite(d) ? d : HUGE_VAL;
@@ -224,12 +229,14 @@ static bool same_file(const char *a, const char *b)
 
 static void compare_file(const char *path, const char *what, int n_rank)
 {
-	const int half = 2 * 3 * N_STEP;
+	const int mode = 2 * 3 * N_STEP;
 	int n = read_lines(path, got);
-	double f32 = compare(one, got, n, 0, half), bf16 = compare(one, got, n, half, 2 * half);
+	double f32 = compare(one, got, n, 0, mode, 0), bf16 = compare(one, got, n, mode, 2 * mode, 0);
+	double grad = compare(one, got, n, 2 * mode, 3 * mode, mode);
 
 	ok(f32 < 1e-5, "f32: losses, norms and evaluations of %d %s, DDP and FSDP (%.1e)", n_rank, what, f32);
 	ok(bf16 < 2e-2, "bf16: the same (%.1e)", bf16);
+	ok(grad > 0 && grad < 2e-2, "bf16 gradients: nearly that of f32 gradients, but not the same (%.1e)", grad);
 }
 
 static bool run_sim(const char *path, int n, enum device how)

@@ -1,6 +1,6 @@
 /*
  * The state of the optimizer in every precision: the same bits under every strategy and number of ranks, given the same
- * gradients (multiples of 1/128 here: their sums over ranks are exact); also after it went out and in again. On the CPU and on
+ * gradients (multiples of 1/16 here: their sums over ranks are exact, in bf16 too); also after it went out and in again. On the CPU and on
  * the simulated GPU.
  */
 #include "sim_dev.h"
@@ -10,7 +10,7 @@
 #include "dist/dist.h"
 #include "tensor/round.h"
 
-enum { N_STEP = 6, BATCH = 7, N_PARAM = 5, N_MODE = 6 };
+enum { N_STEP = 6, BATCH = 7, N_PARAM = 5, N_MODE = 8 };
 
 static const struct {
 	size_t n;
@@ -18,9 +18,10 @@ static const struct {
 	bool decay, trainable;
 } shape[N_PARAM] = {{5003, 0, true, true}, {33, 0, false, true}, {1025, 1, true, true}, {300, 2, true, true}, {7, 2, false, false}};
 
-static const enum ax_dtype modes[N_MODE][3] = { /* compute, masters, moments */
-	{AX_F32, AX_F32, AX_F32}, {AX_F32, AX_F32, AX_Q8}, {AX_BF16, AX_F32, AX_BF16},
-	{AX_BF16, AX_BF16, AX_F32}, {AX_BF16, AX_BF16, AX_BF16}, {AX_BF16, AX_BF16, AX_Q8},
+static const enum ax_dtype modes[N_MODE][4] = { /* compute, masters, moments, gradients */
+	{AX_F32, AX_F32, AX_F32, AX_F32},   {AX_F32, AX_F32, AX_Q8, AX_F32},   {AX_BF16, AX_F32, AX_BF16, AX_F32},
+	{AX_BF16, AX_BF16, AX_F32, AX_F32}, {AX_BF16, AX_BF16, AX_BF16, AX_F32}, {AX_BF16, AX_BF16, AX_Q8, AX_F32},
+	{AX_BF16, AX_F32, AX_F32, AX_BF16}, {AX_BF16, AX_BF16, AX_BF16, AX_BF16},
 };
 
 static struct {
@@ -102,28 +103,40 @@ static void collect(struct ax_comm *c, struct ax_dist *s, enum ax_part part, flo
 	memset(out, 0, m.u.n_elem * sizeof(*out));
 	for (size_t k = 0; k < n_box; k++)
 		unpack(&b[k], part, out + m.first[b[k].param] + b[k].off);
-	RUN(ax_comm_all_reduce(c, out, m.u.n_elem, &r, e));
+	RUN(ax_comm_all_reduce(c, out, m.u.n_elem, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
+}
+
+/* n elements of a gradient at `at` += those of a parameter and sample. */
+static void add_sample(char *at, int sample, int param, size_t n)
+{
+	static float f32[5003];
+	static uint16_t bf16[5003];
+	void *raw = dev.grad == AX_F32 ? (void *)f32 : bf16;
+
+	dev.ops->download(&dev, raw, at, n * ax_dtype_size(dev.grad));
+	for (size_t i = 0; i < n; i++) {
+		float d = (float)((sample * 31 + param * 17 + (int)(i % 1000) * 7) % 33) / 16.0f - 1.0f;
+
+		if (dev.grad == AX_F32)
+			f32[i] += d;
+		else
+			bf16[i] = ax_f32_to_bf16(ax_bf16_to_f32(bf16[i]) + d);
+	}
+	dev.ops->upload(&dev, at, raw, n * ax_dtype_size(dev.grad));
 }
 
 /* Gradients of one sample (< 0: none), into every unit. */
 static void micro(const struct ax_unit_hooks *h, int sample)
 {
-	static float grad[5003];
 	const void *w;
-	float *g;
+	void *g;
 
 	for (int u = 2; u >= 0; u--) {
 		RUN(h->acquire(h->ctx, u, &w, e));
 		RUN(h->grad_acquire(h->ctx, u, &g, e));
-		for (int p = m.unit[u].first_param; sample >= 0 && p < m.unit[u].first_param + m.unit[u].n_param; p++) {
-			float *at = g + m.param[p].off;
-
-			dev.ops->download(&dev, grad, at, m.param[p].n_elem * sizeof(*grad));
-			for (size_t i = 0; i < m.param[p].n_elem; i++)
-				grad[i] += (float)((sample * 31 + p * 17 + (int)(i % 1000) * 7) % 257) / 128.0f - 1.0f;
-			dev.ops->upload(&dev, at, grad, m.param[p].n_elem * sizeof(*grad));
-		}
+		for (int p = m.unit[u].first_param; sample >= 0 && p < m.unit[u].first_param + m.unit[u].n_param; p++)
+			add_sample((char *)g + m.param[p].off * ax_dtype_size(dev.grad), sample, p, m.param[p].n_elem);
 		RUN(h->grad_release(h->ctx, u, e));
 		RUN(h->release(h->ctx, u, e));
 	}
@@ -168,7 +181,8 @@ static void run(struct ax_comm *c, struct ax_comm *wire, struct ax_dist_opt o, F
 		}
 	}
 	if (c->rank == 0)
-		fprintf(out, "%s %s %s %016llx\n", ax_dtype_name(o.act), ax_dtype_name(o.master), ax_dtype_name(o.moments), (unsigned long long)hash);
+		fprintf(out, "%s %s %s %s %016llx\n", ax_dtype_name(o.act), ax_dtype_name(o.master), ax_dtype_name(o.moments), ax_dtype_name(o.grads),
+			(unsigned long long)hash);
 	ax_free(full);
 	ax_dist_close(s);
 }
@@ -185,8 +199,10 @@ static int run_all(const char *path, bool sim)
 			sim_open(&dev, c, modes[i][0], &wire);
 		else
 			RUN(ax_cpu_open(&dev, modes[i][0], 1, 0, e));
+		dev.grad = modes[i][3];
 		for (int how = 0; how < 3; how++) /* ddp, fsdp with and without resharding */
-			run(c, wire, (struct ax_dist_opt){how ? AX_FSDP : AX_DDP, modes[i][0], how < 2, true, modes[i][1], modes[i][2]}, out);
+			run(c, wire, (struct ax_dist_opt){how ? AX_FSDP : AX_DDP, modes[i][0], how < 2, true, modes[i][1], modes[i][2],
+						    modes[i][3]}, out);
 		if (sim)
 			sim_close(&dev, wire);
 		else
@@ -222,7 +238,7 @@ static bool equal_files(const char *a, const char *b)
 	return system(cmd) == 0;
 }
 
-/* 1 to n_most ranks: six results, and always the same. */
+/* 1 to n_most ranks: eight results, and always the same. */
 static void compare(const char *dir, const char *name, bool sim, int n_most)
 {
 	char one[128], many[128], args[160];

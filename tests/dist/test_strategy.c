@@ -124,7 +124,7 @@ static void micro(const struct model *m, const struct ax_unit_hooks *h, enum ax_
 {
 	int last = m->u.n_unit - 1;
 	const void *w;
-	float *g;
+	void *g;
 
 	for (int u = 0; u <= last; u++) {
 		RUN(h->acquire(h->ctx, u, &w, e));
@@ -174,9 +174,9 @@ static void collect(struct ax_comm *c, struct ax_dist *s, const struct model *m,
 		for (size_t i = 0; i < b[k].n; i++)
 			count[first[b[k].param] + b[k].off + i] += 1;
 	}
-	RUN(ax_comm_all_reduce(c, out, m->u.n_elem, &r, e));
+	RUN(ax_comm_all_reduce(c, out, m->u.n_elem, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
-	RUN(ax_comm_all_reduce(c, count, m->u.n_elem, &r, e));
+	RUN(ax_comm_all_reduce(c, count, m->u.n_elem, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(c, &r, e));
 	for (size_t i = 0; i < m->u.n_elem; i++)
 		CHECK(count[i] == 1);
@@ -240,7 +240,7 @@ static void step(struct ax_comm *c, struct ax_dist *s, const struct model *m, en
 static void train(struct ax_comm *c, struct ax_comm *wire, bool tied, enum ax_dtype act, enum ax_strategy how,
 		  bool reshard, FILE *out)
 {
-	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32};
+	struct ax_dist_opt o = {how, act, reshard, true, AX_F32, AX_F32, AX_F32};
 	struct ax_dist_sizes z;
 	struct ax_dist *s;
 	struct model m;
@@ -276,7 +276,7 @@ static void train(struct ax_comm *c, struct ax_comm *wire, bool tied, enum ax_dt
 /* Forward only: the loss of the same weights, no state for training, and gradients refused. */
 static void evaluate(struct ax_comm *c, struct ax_comm *wire, enum ax_strategy how)
 {
-	struct ax_dist_opt o = {how, AX_F32, true, false, AX_F32, AX_F32}, training = {how, AX_F32, true, true, AX_F32, AX_F32};
+	struct ax_dist_opt o = {how, AX_F32, true, false, AX_F32, AX_F32, AX_F32}, training = o;
 	struct ax_dist_sizes z, zt;
 	struct ax_unit_hooks h;
 	struct ax_err why;
@@ -284,8 +284,10 @@ static void evaluate(struct ax_comm *c, struct ax_comm *wire, enum ax_strategy h
 	struct model m;
 	double loss = 0, want = 0;
 	size_t asked = 0, n_box;
-	float *g, x;
+	void *g;
+	float x;
 
+	training.train = true;
 	model_init(&m, true);
 	RUN(ax_dist_sizes(&m.u, &o, c->n_rank, &z, e));
 	RUN(ax_dist_sizes(&m.u, &training, c->n_rank, &zt, e));

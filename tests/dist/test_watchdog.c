@@ -69,8 +69,8 @@ static int work(const char *fate, int victim)
 			pause_for(SILENT_S + 1);
 		memset(x, 0, sizeof(x));
 		c->what = "reduce layer 7";
-		RUN(ax_comm_all_reduce(c, x, 1000, &r, e));
-		RUN(ax_comm_all_reduce(c, y, 10, &ahead, e));
+		RUN(ax_comm_all_reduce(c, x, 1000, AX_SUM_F32, &r, e));
+		RUN(ax_comm_all_reduce(c, y, 10, AX_SUM_F32, &ahead, e));
 		RUN(ax_comm_wait(c, &r, e));
 		RUN(ax_comm_wait(c, &ahead, e));
 		nap(0.02);

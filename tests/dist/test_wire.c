@@ -107,7 +107,7 @@ static void check_reduce_scatter(size_t n, bool accumulate)
 	for (int turn = 0; turn < 2; turn++) {
 		fill(src, 0, total);
 		wire->what = "reduce test";
-		RUN(ax_comm_reduce_scatter(wire, dst, src, n, accumulate, &r, e));
+		RUN(ax_comm_reduce_scatter(wire, dst, src, n, AX_SUM_F32, accumulate, &r, e));
 		RUN(ax_comm_wait(wire, &r, e));
 		dev.ops->zero(&dev, src, total * sizeof(*x)); /* ours again */
 	}
@@ -126,13 +126,63 @@ static void check_all_reduce(size_t n)
 	struct ax_comm_req r;
 
 	fill(p, 0, n);
-	RUN(ax_comm_all_reduce(wire, p, n, &r, e));
+	RUN(ax_comm_all_reduce(wire, p, n, AX_SUM_F32, &r, e));
 	RUN(ax_comm_wait(wire, &r, e));
 	x = fetch(p, n);
 	for (size_t i = 0; i < n; i++)
 		CHECK(x[i] == expected_sum(wire->n_rank, i));
 	ax_free(x);
 	dev.ops->free(&dev, p);
+}
+
+/* Small integers: their sums are exact in bf16 in any order. */
+static float small(int rank, size_t i)
+{
+	return (float)((i * 7 + (size_t)rank * 131) % 41) - 20.0f;
+}
+
+static float small_sum(size_t i)
+{
+	float sum = 0;
+
+	for (int k = 0; k < wire->n_rank; k++)
+		sum += small(k, i);
+	return sum;
+}
+
+/* An array of n bf16 values on the device. */
+static void *small_array(size_t n)
+{
+	float *p = device_array(n), *x = host_array(n);
+	uint16_t *h = (uint16_t *)(void *)x;
+
+	for (size_t i = 0; i < n; i++)
+		h[i] = ax_f32_to_bf16(small(wire->rank, i));
+	dev.ops->upload(&dev, p, h, n * sizeof(*h));
+	ax_free(x);
+	return p;
+}
+
+static void check_bf16(size_t n, bool accumulate)
+{
+	void *src = small_array(n * (size_t)wire->n_rank), *dst = small_array(n), *all = small_array(n);
+	uint16_t *x = (uint16_t *)(void *)host_array(n);
+	struct ax_comm_req r;
+
+	RUN(ax_comm_reduce_scatter(wire, dst, src, n, AX_SUM_BF16, accumulate, &r, e));
+	RUN(ax_comm_wait(wire, &r, e));
+	RUN(ax_comm_all_reduce(wire, all, n, AX_SUM_BF16, &r, e));
+	RUN(ax_comm_wait(wire, &r, e));
+	dev.ops->download(&dev, x, dst, n * sizeof(*x));
+	for (size_t i = 0; i < n; i++)
+		CHECK(ax_bf16_to_f32(x[i]) == (accumulate ? small(wire->rank, i) : 0.0f) + small_sum((size_t)wire->rank * n + i));
+	dev.ops->download(&dev, x, all, n * sizeof(*x));
+	for (size_t i = 0; i < n; i++)
+		CHECK(ax_bf16_to_f32(x[i]) == small_sum(i));
+	ax_free(x);
+	dev.ops->free(&dev, src);
+	dev.ops->free(&dev, dst);
+	dev.ops->free(&dev, all);
 }
 
 static void check_broadcast(size_t n, int root)
@@ -157,6 +207,7 @@ static int exact(void)
 		check_all_gather(sizes[s] / 2, s % 2);
 		check_reduce_scatter(sizes[s] / 2, s % 2);
 		check_all_reduce(sizes[s]);
+		check_bf16(sizes[s] / 2, s % 2);
 		check_broadcast(sizes[s] / 2, (int)s % wire->n_rank);
 	}
 	return world_close();
@@ -184,9 +235,9 @@ static int in_flight(void)
 		if (i % 3 == 0)
 			RUN(ax_comm_all_gather(wire, y[i], x[i], n[i] * sizeof(float), &r[i], e));
 		else if (i % 3 == 1)
-			RUN(ax_comm_reduce_scatter(wire, y[i], x[i], n[i], true, &r[i], e));
+			RUN(ax_comm_reduce_scatter(wire, y[i], x[i], n[i], AX_SUM_F32, true, &r[i], e));
 		else
-			RUN(ax_comm_all_reduce(wire, x[i], n[i], &r[i], e));
+			RUN(ax_comm_all_reduce(wire, x[i], n[i], AX_SUM_F32, &r[i], e));
 		dev.ops->scale(&dev, other, 2, 5000);
 		nanosleep(&nap, NULL);
 		RUN(ax_comm_progress(wire, e));
@@ -243,7 +294,7 @@ static int trouble(void)
 	for (int i = 0; i < 6 && !rc; i++) {
 		fill(p, 0, 1000);
 		wire->what = "sum of layer 3";
-		rc = ax_comm_all_reduce(wire, p, 1000, &r, &err);
+		rc = ax_comm_all_reduce(wire, p, 1000, AX_SUM_F32, &r, &err);
 		if (!rc)
 			rc = ax_comm_wait(wire, &r, &err);
 		if (!rc)

@@ -56,7 +56,7 @@ int tool_device(struct tool *t, struct ax_err *e)
 			       .plan = ax_conf_opt_flag(&t->conf, "plan"), .plan_memory = ax_conf_opt_size(&t->conf, "device-memory", 0)};
 	char warning[256], why[256];
 
-	AX_TRY(tool_dtype(t, &o.act, e));
+	AX_TRY(tool_dtype(t, &o.act, &o.grad, e));
 	AX_TRY(ax_dist_threads(t->comm, (int)ax_conf_opt_int(&t->conf, "threads", 0), &o.n_thread, warning, e));
 	if (warning[0])
 		ax_warn("%s", warning);

@@ -46,7 +46,8 @@ static void print_memory(FILE *f, struct tool *t, const struct ax_train_plan *p,
 	row(f, name, p->dist.master_bytes);
 	snprintf(name, sizeof(name), "moments (%s)", ax_dtype_name(t->opt.moments));
 	row(f, name, p->dist.moment_bytes);
-	row(f, "gradients (f32)", p->dist.grad_bytes);
+	snprintf(name, sizeof(name), "gradients (%s)", ax_dtype_name(t->dev.grad));
+	row(f, name, p->dist.grad_bytes);
 	row(f, "weights in compute precision", p->dist.weight_bytes);
 	row(f, "gradient buffers", p->dist.grad_buffer_bytes);
 	row(f, "communication", p->dist.comm_bytes);
@@ -115,17 +116,30 @@ int tool_print_plan(struct tool *t, struct ax_err *e)
 /* "masters, moments and gradients f32", or what is kept in less. */
 static const char *state_name(const struct tool *t, char *text, size_t n)
 {
-	const char *moments = ax_dtype_name(t->opt.moments);
+	const char *moments = ax_dtype_name(t->opt.moments), *grads = ax_dtype_name(t->dev.grad);
+	bool same = t->dev.grad == AX_F32;
 
 	if (t->opt.masters == AX_F32 && t->opt.moments == AX_F32)
-		snprintf(text, n, "masters, moments and gradients f32");
+		snprintf(text, n, "%s", same ? "masters, moments and gradients f32" : "masters and moments f32, gradients bf16");
 	else if (t->opt.masters == AX_F32)
-		snprintf(text, n, "masters and gradients f32, moments %s with stochastic rounding", moments);
+		snprintf(text, n, "masters %sf32, moments %s with stochastic rounding%s", same ? "and gradients " : "", moments, same ? "" : ", gradients bf16");
 	else if (t->opt.moments == AX_F32)
-		snprintf(text, n, "no masters: weights with stochastic rounding; moments and gradients f32");
+		snprintf(text, n, "no masters: weights with stochastic rounding; moments %sf32%s", same ? "and gradients " : "", same ? "" : ", gradients bf16");
 	else
-		snprintf(text, n, "no masters: weights and moments (%s) with stochastic rounding; gradients f32", moments);
+		snprintf(text, n, "no masters: weights and moments (%s) with stochastic rounding; gradients %s", moments, grads);
 	return text;
+}
+
+/* Sums that each micro-batch adds to: when the last ones are below half of a sum's last place (tensor/ops.h). */
+#define MOST_BF16_SUMS 256
+
+static void warn_sums(const struct tool *t, const struct ax_train_plan *p)
+{
+	int64_t at_once = (int64_t)t->opt.micro_batch * t->comm->n_rank, n = (p->global_batch + at_once - 1) / at_once;
+
+	if (t->dev.grad == AX_BF16 && n > MOST_BF16_SUMS)
+		ax_warn("%" PRId64 " micro-batches a step are added up in bf16, which loses some of what the last ones add: a larger micro_batch_size or --gradients f32",
+			n);
 }
 
 void tool_say_start(struct tool *t, const struct ax_train_plan *p)
@@ -138,6 +152,7 @@ void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 		many ? "s" : "", ax_strategy_name(t->opt.strategy), many ? ", communication: " : "", many ? t->wire->name : "");
 	ax_info("device: %s; compute %s, %s; recomputation %s; %s", t->dev.name, ax_dtype_name(t->dev.act),
 		state_name(t, state, sizeof(state)), recompute_name(t->opt.recompute), t->dev.deterministic ? "deterministic" : "not deterministic");
+	warn_sums(t, p);
 	if (!p->n_eval && (t->opt.eval_steps > 0 || t->opt.evals_per_epoch > 0))
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
 	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; %s planned for a rank: %s", p->n_pack, p->global_batch,

@@ -14,6 +14,7 @@ static const struct ax_opt options[] = {
 	{"strategy", 0, AX_OPT_STR, "NAME", NULL, "ddp or fsdp; default: from fsdp_config and deepspeed"},
 	{"moments", 0, AX_OPT_STR, "TYPE", "f32", "AdamW's moments in f32, bf16 or 8bit, rounded stochastically"},
 	{"masters", 0, AX_OPT_STR, "TYPE", "f32", "f32: weights are updated in f32 and copied; none: bf16 is all there is, rounded stochastically"},
+	{"gradients", 0, AX_OPT_STR, "TYPE", "f32", "sums of gradients in f32 or bf16, in memory and between ranks"},
 	{"recompute", 0, AX_OPT_STR, "MODE", NULL, "none, selective or full; default: from gradient_checkpointing"},
 	{"overwrite", 0, AX_OPT_FLAG, NULL, NULL, "start afresh in an output_dir that holds checkpoints, removing them (those after the one to resume from)"},
 	{"on-nonfinite", 0, AX_OPT_STR, "WHAT", "stop", "stop or skip a step whose loss or gradient is not finite"},
@@ -51,14 +52,20 @@ static bool is_true(struct tool *t, const char *key)
 	return v && ((v->type == AX_BOOL && v->u.b) || ax_val_is(v, "true"));
 }
 
-int tool_dtype(struct tool *t, enum ax_dtype *act, struct ax_err *e)
+int tool_dtype(struct tool *t, enum ax_dtype *act, enum ax_dtype *grad, struct ax_err *e)
 {
+	const char *gradients = ax_conf_opt_str(&t->conf, "gradients");
 	const struct ax_val *bf16 = ax_conf_get(&t->conf, "bf16");
 	bool off = bf16 && bf16->type == AX_BOOL && !bf16->u.b;
 
 	if (is_true(t, "fp16") || is_true(t, "float16"))
 		return ax_fail(e, AX_EUSAGE, "fp16: training in float16 is not supported; use bf16: true, or bf16: false for float32");
 	*act = is_true(t, "float32") || (off && !is_true(t, "bfloat16")) ? AX_F32 : AX_BF16;
+	*grad = gradients && !strcmp(gradients, "bf16") ? AX_BF16 : AX_F32;
+	if (*grad == AX_F32 && gradients && strcmp(gradients, "f32"))
+		return ax_fail(e, AX_EUSAGE, "--gradients %s: f32 or bf16", gradients);
+	if (*grad == AX_BF16 && *act == AX_F32)
+		return ax_fail(e, AX_EUSAGE, "--gradients bf16 goes with bf16; with bf16: false products are computed in f32, and so are gradients");
 	return 0;
 }
 
@@ -288,7 +295,7 @@ static int parallel(struct tool *t, struct ax_err *e)
 static int precision(struct tool *t, struct ax_err *e)
 {
 	const char *moments = ax_conf_opt_str(&t->conf, "moments"), *masters = ax_conf_opt_str(&t->conf, "masters");
-	enum ax_dtype act;
+	enum ax_dtype act, grad;
 
 	if (moments && !strcmp(moments, "bf16"))
 		t->opt.moments = AX_BF16;
@@ -296,11 +303,11 @@ static int precision(struct tool *t, struct ax_err *e)
 		t->opt.moments = AX_Q8;
 	else if (moments && strcmp(moments, "f32"))
 		return ax_fail(e, AX_EUSAGE, "--moments %s: f32, bf16 or 8bit", moments);
+	AX_TRY(tool_dtype(t, &act, &grad, e));
 	if (!masters || !strcmp(masters, "f32"))
 		return 0;
 	if (strcmp(masters, "none"))
 		return ax_fail(e, AX_EUSAGE, "--masters %s: f32 or none", masters);
-	AX_TRY(tool_dtype(t, &act, e));
 	if (act != AX_BF16)
 		return ax_fail(e, AX_EUSAGE, "--masters none goes with bf16; with bf16: false the weights are f32 and have no masters beside them");
 	t->opt.masters = AX_BF16;

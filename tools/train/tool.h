@@ -54,8 +54,8 @@ int64_t tool_sequence_len(struct tool *t);
 int tool_device(struct tool *t, struct ax_err *e);
 /* settings.c: keys and options -> opt; what the engine cannot do is refused here. */
 int tool_settings(struct tool *t, struct ax_err *e);
-/* settings.c: bf16, fp16, float32 -> compute dtype. */
-int tool_dtype(struct tool *t, enum ax_dtype *act, struct ax_err *e);
+/* settings.c: bf16, fp16, float32 -> compute dtype; --gradients. */
+int tool_dtype(struct tool *t, enum ax_dtype *act, enum ax_dtype *grad, struct ax_err *e);
 /* model.c: base_model, config.json, tokenizer, units; weights unless `plan`. */
 int tool_model(struct tool *t, bool plan, struct ax_err *e);
 /* model.c: an ax_train_opt.extra: config.json and tokenizer files. */
