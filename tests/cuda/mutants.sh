@@ -1,63 +1,160 @@
 #!/bin/sh
-# Each barrier and each wait of the kernels is removed in turn; the op suite in the checker's build must notice. One that
-# nobody misses is redundant or untested: it fails here unless tests/cuda/mutants.known lists it with the reason.
-# usage: AX_LONG=1 BUILD=build sh tests/cuda/mutants.sh [file...]     about 10 s a mutant; in make check-long
+# Each barrier and each wait of the kernels, and each event and wait of the host's code, is removed in turn; a test on the
+# checker's build must notice. One that nobody misses is redundant or untested: it fails here, unless mutants.known has a
+# line "FILE: TEXT before NEXT LINE: why".
+# usage: AX_LONG=1 BUILD=build sh tests/cuda/mutants.sh [FILE[:LINE]...]     AX_MUTANT_JOBS: at a time (default 2)
 : "${BUILD:=build}"
 [ "$AX_LONG" ] || { echo "ok 1 - mutants # SKIP only in make check-long"; exit 0; }
 [ -f "$BUILD/sim-mutant/flags" ] || { echo "ok 1 - mutants # SKIP not in this build"; exit 0; }
-. "$BUILD/sim-mutant/flags" # SIM_COMPILE, SIM_LINK, SIM_OBJECTS, SIM_LIBS
-dir=$BUILD/sim-mutant
-known=tests/cuda/mutants.known
-pattern='(__syncthreads|__syncwarp|ax_cp_wait<[^>]*>) *\([^()]*\);'
-n=0 bad=0
-mkdir -p "$dir/src" "$dir/lib/ax"
+. "$BUILD/sim-mutant/flags" # SIM_CXX, SIM_CC, SIM_VERSION, SIM_LINK, SIM_OBJECTS, SIM_LIBS
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+all=$BUILD/sim-mutant known=tests/cuda/mutants.known
+kernel='(__syncthreads|__syncwarp|__threadfence|ax_cp_wait<[^>]*>|ax_cp_commit) *\(([A-Z_0-9]*)\);'
+host='(cuda(StreamWaitEvent|EventRecord|EventSynchronize|StreamSynchronize|DeviceSynchronize)|ax_cuda_wait)\([^()]*\)'
+asked='ax_wire_reached\([^()]*\)'
+# a lane's twin and the definitions themselves are no barriers
+definition='^(AX_DEVICE|static|bool|cudaError_t)|^ ?\*|^/\*'
 
-tests_for() { # tests_for FILE: those most likely to notice first
-	for t in "$BUILD"/tests/op/test_*; do case $t in *.o | *.d) ;; *) echo "$t" ;; esac; done |
-		awk -v name="$(basename "$1" | sed 's/[_.].*//')" '{ print (index($0, name) ? 0 : 1) " " $0 }' | sort | cut -d' ' -f2
+# lines FILE: numbers of the lines with something to remove
+lines() {
+	case $1 in
+	*.c) grep -nE "$host|$asked" "$1" ;;
+	*) grep -nE "$kernel" "$1" ;;
+	esac | grep -vE "^[0-9]+:($definition)" | cut -d: -f1
 }
 
-objects_with() { # objects_with FILE: the plugin's, that one replaced by the mutant's
-	for o in $SIM_OBJECTS; do
-		case $o in */"$1.o") echo "$dir/mutant.o" ;; *) echo "$o" ;; esac
-	done
+remove() { # remove FILE LINE: the mutant's text
+	case $1 in
+	*.c) sed -E -e "$2s/$host/cudaSuccess/" -e "$2s/$asked/true/" "$1" ;;
+	*) sed -E "$2s/$kernel/;/" "$1" ;;
+	esac
 }
 
-# build MUTANT FILE: the plugin with MUTANT in place of FILE
+# Tests, those first that are quick and most likely to notice (the first line): TEST[:CASE][@ORDER OF STREAMS].
+tests_for() { # tests_for FILE
+	case $1 in
+	*/attn*) echo op/test_attn:differences op/test_attn:tiles ;;
+	*/nccl.c | */staged.c) echo dist/test_wire:in_flight@lazy dist/test_wire:in_flight@ahead dist/test_wire:exact@random dist/test_wire ;;
+	*/lt*) echo op/test_tuning op/test_tuning@lazy op/test_linear@random ;;
+	*.c) echo op/test_device op/test_device@lazy op/test_device@ahead dist/test_wire:in_flight@lazy dist/test_wire:exact@random ;;
+	*/norm*) echo op/test_linear op/test_threads ;;
+	*/embed*) echo op/test_elem ;;
+	*/*) (cd "$BUILD/tests" && ls op/test_"$(basename "$1" | sed 's/[_.].*//')" 2>/dev/null) ;;
+	esac
+	case $1 in
+	*/comm/*) return ;; # what several ranks do, the ops do not
+	*.c) echo op/test_tuning op/test_elem op/test_linear op/test_empty ;;
+	*)
+		echo op/test_device op/test_tuning op/test_elem op/test_linear op/test_empty op/test_head op/test_adamw op/test_threads op/test_attn
+		(cd "$BUILD/tests" && ls op/test_* | grep -v '\.') # and any that this list has not
+		;;
+	esac
+}
+
+# build FILE LINE: the plugin with the mutant in place of FILE, or of all that include it
 build() {
-	eval "$SIM_COMPILE" -w -x c++ -c -o "$dir/mutant.o" "$1" &&
-		eval "$SIM_LINK" -o "$dir/lib/ax/libax-cuda.so" $(objects_with "$2") "$SIM_LIBS"
+	rm -rf "$dir/src" "$dir"/*.o
+	mkdir -p "$dir/src/$(dirname "${1#lib/}")" "$dir/lib/ax"
+	remove "$1" "$2" >"$dir/src/${1#lib/}"
+	cmp -s "$1" "$dir/src/${1#lib/}" && { echo "nothing was removed"; return 1; }
+	objects=
+	for o in $SIM_OBJECTS; do
+		source=${o#"$BUILD/cudasim/check/"}
+		source=${source%.o}
+		[ -e "$source" ] || source=$source.c
+		new=$dir/$(basename "$o")
+		if [ "$source" = "$1" ]; then
+			compile "$dir/src/${1#lib/}" "$new" || return 1
+			o=$new
+		elif grep -qF " $1" "${o%.o}.d"; then
+			compile "$source" "$new" || return 1
+			o=$new
+		fi
+		objects="$objects $o"
+	done
+	eval "$SIM_LINK" -o "$dir/lib/ax/libax-cuda.so" "$objects" "$SIM_LIBS"
 }
 
-noticed() { # noticed FILE: does some test fail?
-	for t in $(tests_for "$1"); do
-		AX_TEST_DEVICE=sim-mutant timeout 300 "$t" >"$dir/out" 2>&1 || { by=$(basename "$t"); return 0; }
+compile() { # compile FILE OBJECT
+	case $1 in
+	*.c) eval "$SIM_CC -DAX_VERSION='\"$SIM_VERSION\"'" -w -iquote "$dir/src" -c -o "$2" "$1" ;;
+	*) eval "$SIM_CXX" -w -iquote "$dir/src" -x c++ -c -o "$2" "$1" ;;
+	esac
+}
+
+run_test() { # run_test TEST[:CASE][@ORDER]
+	order=${1#*@} t=${1%@*}
+	[ "$order" = "$1" ] && order=eager
+	only=${t#*:} t=${t%:*}
+	set -- "$BUILD/tests/$t"
+	case $t:$only in
+	dist/*:dist/*) ;;
+	dist/*) set -- ${AX_MPIRUN:-mpirun --oversubscribe --bind-to none} -n 2 "$@" "$only" ;;
+	op/*:op/*) ;;
+	op/*) set -- env AX_TEST_ONLY="$only" "$@" ;;
+	esac
+	AX_TEST_DEVICE="$(basename "$dir")" CUDASIM_STREAMS=$order CUDASIM_STOP=1 CUDASIM_TIMEOUT=20 timeout 600 "$@" >"$dir/out" 2>&1
+}
+
+# noticed TEST...: does some test fail? Of a mutant that hangs, the time limit is the notice.
+noticed() {
+	seen=
+	for one; do
+		case " $seen " in *" $one "*) continue ;; esac
+		seen="$seen $one"
+		run_test "$one" && continue
+		by=$(basename "$one")
+		grep -q '^cudasim: ' "$dir/out" && by="$by, the simulator"
+		return 0
 	done
 	return 1
 }
 
-mutate() { # mutate FILE LINE
-	text=$(sed -n "$2{s/^[ 	]*//;p}" "$1")
-	n=$((n + 1))
-	sed -E "$2s/$pattern/;/" "$1" >"$dir/src/mutant.cu"
-	if ! build "$dir/src/mutant.cu" "$1" >"$dir/log" 2>&1; then
-		bad=1
-		echo "not ok $n - $1:$2 without \"$text\" does not compile"
+mutate() { # mutate NUMBER FILE LINE
+	text=$(sed -n "$3{s/^[ 	]*//;s/[ 	]*\/\*.*//;p;q}" "$2")
+	next=$(sed -n "$(($3 + 1)){s/^[ 	]*//;p;q}" "$2")
+	case $2 in */staged*) export AX_WIRE=staged ;; *) unset AX_WIRE ;; esac
+	name="$2:$3 without \"$text\"" start=$(date +%s)
+	if ! build "$2" "$3" >"$dir/log" 2>&1; then
+		echo "not ok $1 - $name does not compile"
 		sed 's/^/# /' "$dir/log" | head -5
-	elif noticed "$1"; then
-		echo "ok $n - $1:$2 without \"$text\": $by"
-	elif grep -qF "$(basename "$1"): $text" "$known" 2>/dev/null; then
-		echo "ok $n - $1:$2 without \"$text\": known to be silent"
+	elif grep -qF "$(basename "$2"): $text before $next: " "$known" 2>/dev/null; then
+		# shellcheck disable=SC2046
+		if noticed $(tests_for "$2" | head -n 1); then
+			echo "not ok $1 - $name is noticed by $by: no longer for $known"
+		else
+			echo "ok $1 - $name: known to be silent ($(($(date +%s) - start)) s)"
+		fi
+	# shellcheck disable=SC2046
+	elif noticed $(tests_for "$2"); then
+		echo "ok $1 - $name: $by ($(($(date +%s) - start)) s)"
 	else
-		bad=1
-		echo "not ok $n - $1:$2 without \"$text\": nobody noticed"
+		echo "not ok $1 - $name: nobody noticed"
 	fi
 }
 
-for f in ${*:-lib/tensor/cuda/*.cu}; do
-	for line in $(grep -nE "$pattern" "$f" | cut -d: -f1); do
-		mutate "$f" "$line"
+if [ "$1" = --job ]; then # --job NUMBER OF
+	dir=$all-$2
+	mkdir -p "$dir"
+	awk -v k="$2" -v of="$3" 'NR % of == k % of { print NR, $0 }' "$all/list" | while read -r number file line; do
+		mutate "$number" "$file" "$line" </dev/null
 	done
+	rm -rf "$dir"
+	exit 0
+fi
+
+jobs=${AX_MUTANT_JOBS:-2}
+mkdir -p "$all"
+for f in ${*:-lib/tensor/cuda/*.cu lib/tensor/cuda/*.h lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged.c}; do
+	case $f in
+	*:*) echo "${f%:*} ${f#*:}" ;;
+	*) for line in $(lines "$f"); do echo "$f $line"; done ;;
+	esac
+done >"$all/list"
+[ -s "$all/list" ] || { echo "not ok 1 - there is nothing to remove"; exit 1; }
+k=0
+while [ $k -lt "$jobs" ]; do
+	k=$((k + 1))
+	AX_LONG=1 sh "$0" --job $k "$jobs" &
 done
-[ $n -gt 0 ] || echo "ok 1 - no barriers to remove"
-exit $bad
+wait

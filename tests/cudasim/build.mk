@@ -71,14 +71,16 @@ $(call sim_root,$(1))/lib/ax/libax-mpi.so $(call sim_root,$(1))/bin/ax-train: $(
 endef
 $(foreach f,$(SIM_FLAVOURS),$(eval $(call sim_rules,$(f))))
 
-# The self-tests in all flavours and the plain plugin are for make check, the other plugins for make check-long.
+# The self-tests in all flavours, the plain plugin and the checker's are for make check, all else for make check-long.
 sim_plugin = $(foreach p,lib/ax/libax-cuda.so bin/ax-train $(if $(filter 1,$(MPI)),lib/ax/libax-mpi.so),$(call sim_root,$(1))/$(p))
-SIM_BIN := $(call sim_plugin,plain) $(foreach f,plain asan check,$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
+SIM_BIN := $(call sim_plugin,plain) $(call sim_root,check)/lib/ax/libax-cuda.so $(foreach f,plain asan check,$(SIM_TEST_SRC:tests/cudasim/self/%.cpp=$(B)/cudasim/$(f)/%))
 SIM_LONG_BIN := $(B)/sim-mutant/flags $(call sim_plugin,asan) $(call sim_plugin,check) $(addprefix $(B)/cudasim/portable/,test_bugs test_sample test_layouts)
 # what tests/cuda/mutants.sh builds its mutants with
 $(B)/sim-mutant/flags: Makefile tests/cudasim/build.mk $(CUDA_SRC)
 	@mkdir -p $(@D)
-	$(Q){ echo "SIM_COMPILE='$(CXX) $(filter-out -DAX_VERSION=%,$(SIM_CPPFLAGS)) $(SIM_CXXFLAGS) $(SIM_check)'"; \
+	$(Q){ echo "SIM_CXX='$(CXX) $(filter-out -DAX_VERSION=%,$(SIM_CPPFLAGS)) $(SIM_CXXFLAGS) $(SIM_check)'"; \
+		echo "SIM_CC='$(CC) $(filter-out -DAX_VERSION=%,$(SIM_CPPFLAGS)) $(SIM_CFLAGS) $(SIM_check)'"; \
+		echo "SIM_VERSION='$(VERSION)'"; \
 		echo "SIM_LINK='$(SIM_CXX) -shared -pthread -Wl,--as-needed,-Bsymbolic,--exclude-libs,ALL'"; \
 		echo "SIM_OBJECTS='$(CUDA_OBJ_NAMES:%=$(B)/cudasim/check/%)'"; \
 		echo "SIM_LIBS='$(B)/cudasim/check/libcudasim.a $(LIB) -lxxhash -ldl'"; } >$@

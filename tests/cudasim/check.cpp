@@ -95,6 +95,8 @@ static void report(const char *what, const void *p, const void *pc, const visit 
 	print_address(p);
 	if (before)
 		print_access(before_what, *before);
+	if (sim_settings().stop)
+		end_with_failure();
 }
 
 /* --- where things lie ------------------------------------------------------------------------------------ */

@@ -48,6 +48,7 @@ static settings read_settings(void)
 	s.n_sm = static_cast<int>(number("CUDASIM_SMS", 4, 1, 1024));
 	s.memory_bytes = number("CUDASIM_MEMORY", uint64_t(4) << 30, 0, uint64_t(1) << 40);
 	s.trace = number("CUDASIM_TRACE", 0, 0, 1) != 0;
+	s.stop = number("CUDASIM_STOP", 0, 0, 1) != 0;
 	sim_thread_random.state = s.seed * 2 + 1;
 	sim_stream_random.state = s.seed * 0x9e3779b97f4a7c15u + 0x1234567;
 	sim_install_fault_handler();

@@ -37,6 +37,7 @@ struct settings {
 	int n_device, n_sm;
 	size_t memory_bytes;
 	bool trace; /* print each operation as it runs */
+	bool stop;  /* the checker ends the process at its first report */
 };
 const settings &sim_settings(void);
 

@@ -1,4 +1,7 @@
-/* For tests of several ranks: the CUDA device of BUILD/sim (tests/cudasim), its memory and its wire. */
+/*
+ * For tests of several ranks: the CUDA device of BUILD/sim (tests/cudasim), its memory and its wire. AX_TEST_DEVICE names
+ * another build of it, as for the op tests.
+ */
 #ifndef TESTS_DIST_SIM_DEV_H
 #define TESTS_DIST_SIM_DEV_H
 
@@ -8,10 +11,10 @@
 static inline const char *sim_dir(void)
 {
 	static char dir[4300];
-	const char *lib = plugin_dir();
+	const char *lib = plugin_dir(), *build = getenv("AX_TEST_DEVICE");
 
 	/* BUILD/lib/ax -> BUILD/sim/lib/ax */
-	snprintf(dir, sizeof(dir), "%.*s/sim/lib/ax", (int)(strlen(lib) - strlen("/lib/ax")), lib);
+	snprintf(dir, sizeof(dir), "%.*s/%.20s/lib/ax", (int)(strlen(lib) - strlen("/lib/ax")), lib, build ? build : "sim");
 	return dir;
 }
 

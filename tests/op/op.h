@@ -3,7 +3,7 @@
  *
  * The devices are the CPU's variants and the simulated GPU (the CUDA plugin in BUILD/sim), if this build has it. With
  * AX_TEST_DEVICE=cuda it is a GPU alone, with sim, sim-asan or sim-check that flavour of the simulated one alone.
- * An op that the plugin does not have is skipped and reported (RUNS).
+ * An op that the plugin does not have is skipped and reported (RUNS). AX_TEST_ONLY=pattern runs the tests of that name alone.
  *
  * A tensor is device memory with a mirror on the host. tensor_get and tensor_set work on the mirror; dp() is the
  * device's pointer, for ops; what is newer is copied to the other side when that is used.
@@ -63,6 +63,12 @@ static const struct variant variants[] = {
 /* CUDA devices stay open: opening one takes its time, on hardware and simulated. */
 static struct ax_dev cuda_dev[2];
 static bool cuda_absent;
+
+__attribute__((constructor)) static void only_tests(void)
+{
+	if (getenv("AX_TEST_ONLY"))
+		cmocka_set_test_filter(getenv("AX_TEST_ONLY"));
+}
 
 static inline const char *only_device(void)
 {
