@@ -110,23 +110,24 @@ noticed() {
 	return 1
 }
 
+# shellcheck disable=SC2086
 mutate() { # mutate NUMBER FILE LINE
 	text=$(sed -n "$3{s/^[ 	]*//;s/[ 	]*\/\*.*//;p;q}" "$2")
 	next=$(sed -n "$(($3 + 1)){s/^[ 	]*//;p;q}" "$2")
 	case $2 in */staged*) export AX_WIRE=staged ;; *) unset AX_WIRE ;; esac
+	tests=$(tests_for "$2")
 	name="$2:$3 without \"$text\"" start=$(date +%s)
 	if ! build "$2" "$3" >"$dir/log" 2>&1; then
 		echo "not ok $1 - $name does not compile"
 		sed 's/^/# /' "$dir/log" | head -5
 	elif grep -qF "$(basename "$2"): $text before $next: " "$known" 2>/dev/null; then
 		# shellcheck disable=SC2046
-		if noticed $(tests_for "$2" | head -n 1); then
+		if noticed $(echo "$tests" | head -n 1); then
 			echo "not ok $1 - $name is noticed by $by: no longer for $known"
 		else
 			echo "ok $1 - $name: known to be silent ($(($(date +%s) - start)) s)"
 		fi
-	# shellcheck disable=SC2046
-	elif noticed $(tests_for "$2"); then
+	elif noticed $tests; then
 		echo "ok $1 - $name: $by ($(($(date +%s) - start)) s)"
 	else
 		echo "not ok $1 - $name: nobody noticed"
