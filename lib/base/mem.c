@@ -57,7 +57,7 @@ void *ax_malloc_aligned(size_t align, size_t n)
 	return p;
 }
 
-void *ax_calloc_huge(size_t count, size_t size)
+void *ax_malloc_huge(size_t count, size_t size)
 {
 	const size_t page = (size_t)2 << 20;
 	size_t n;
@@ -72,7 +72,14 @@ void *ax_calloc_huge(size_t count, size_t size)
 	if (n >= page)
 		madvise(p, n, MADV_HUGEPAGE); /* a wish, made before the first touch */
 #endif
-	return memset(p, 0, n);
+	return p;
+}
+
+void *ax_calloc_huge(size_t count, size_t size)
+{
+	void *p = ax_malloc_huge(count, size);
+
+	return p ? memset(p, 0, count * size) : NULL;
 }
 
 char *ax_strndup(const char *s, size_t n)

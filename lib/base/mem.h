@@ -25,7 +25,11 @@ void *ax_realloc(void *p, size_t n);
 void *ax_realloc_array(void *p, size_t count, size_t size);
 /* Aligned to `align` (a power of two >= sizeof(void *)); free with ax_free. Contents are not cleared. */
 void *ax_malloc_aligned(size_t align, size_t n);
-/* Zeros, of which much is used at random places: in large pages of memory where the system has them. Free with ax_free. */
+/*
+ * Memory that is used at random places: in large pages where the system has them. Of zeros, or not cleared. Free with
+ * ax_free.
+ */
+void *ax_malloc_huge(size_t count, size_t size);
 void *ax_calloc_huge(size_t count, size_t size);
 char *ax_strdup(const char *s);
 char *ax_strndup(const char *s, size_t n);

@@ -62,22 +62,26 @@ static size_t one(const unsigned char *p, size_t n, size_t *bad)
 	return want;
 }
 
+/* The first byte from i on that is not ASCII, or n. */
+static inline size_t skip_ascii(const unsigned char *p, size_t i, size_t n)
+{
+	for (uint64_t w[4]; i + sizeof(w) <= n; i += sizeof(w)) {
+		memcpy(w, p + i, sizeof(w));
+		if ((w[0] | w[1] | w[2] | w[3]) & UINT64_C(0x8080808080808080))
+			break;
+	}
+	while (i < n && p[i] < 0x80)
+		i++;
+	return i;
+}
+
 size_t ax_utf8_check(const char *text, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	size_t i = 0, bad;
 
 	while (i < n) {
-		uint64_t w;
-
-		while (i + 8 <= n) {
-			memcpy(&w, p + i, 8);
-			if (w & UINT64_C(0x8080808080808080))
-				break;
-			i += 8;
-		}
-		while (i < n && p[i] < 0x80)
-			i++;
+		i = skip_ascii(p, i, n);
 		while (i < n && p[i] >= 0x80) {
 			size_t len = one(p + i, n - i, &bad);
 
@@ -179,7 +183,8 @@ bool ax_uni_dirty(const char *text, size_t n, enum ax_uni_form form, size_t *pos
 		if (p[i] < 0x80) { /* ASCII never changes, and nothing composes across it but onto it */
 			if (found)
 				break;
-			last = i++;
+			i = skip_ascii(p, i, n);
+			last = i - 1;
 			continue;
 		}
 		f = ax_uni(ax_utf8_get(p + i, &len));

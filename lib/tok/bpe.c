@@ -52,16 +52,6 @@ static void push_symbol(struct ax_words *w, uint32_t id, size_t begin, size_t en
 	w->end[w->n++] = (uint32_t)end;
 }
 
-static uint32_t char_id(const struct ax_bpe *m, uint32_t c)
-{
-	if (c < 128)
-		return m->byte_id[c];
-	for (size_t i = c * 0x9E3779B1u & (m->n_char_slot - 1); m->chars[i]; i = (i + 1) & (m->n_char_slot - 1))
-		if (m->chars[i] >> 32 == c)
-			return (uint32_t)m->chars[i] - 1;
-	return AX_TOK_NONE;
-}
-
 /* Id of the first symbol at p[i..i + len), and in *spelled its string where a prefix or suffix was put on. */
 static uint32_t symbol_id(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, size_t i, size_t *len,
 			  struct ax_slice *spelled)
@@ -78,7 +68,7 @@ static uint32_t symbol_id(const struct ax_bpe *m, struct ax_words *w, const char
 	last = i + *len == n;
 	*spelled = (struct ax_slice){p + i, *len};
 	if ((first || !m->prefix) && (!last || !m->suffix))
-		return char_id(m, c);
+		return ax_bpe_char(m, c);
 	ax_buf_reset(&w->spelled);
 	if (!first && m->prefix)
 		ax_buf_adds(&w->spelled, m->prefix);
@@ -289,24 +279,22 @@ static int merge_by_heap(const struct ax_bpe *m, struct ax_words *w, struct ax_e
 }
 
 /* The whole piece as one token: what ignore_merges asks first. */
-static uint32_t whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n)
+uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n)
 {
-	char c[4];
-
 	if (n > m->longest)
 		return AX_TOK_NONE;
 	if (!m->byte_level)
 		return ax_vocab_find(&m->vocab, p, n);
 	ax_buf_reset(&w->spelled);
 	for (size_t i = 0; i < n; i++)
-		ax_buf_add(&w->spelled, c, ax_utf8_put(ax_char_of_byte((unsigned char)p[i]), c));
+		ax_buf_add(&w->spelled, m->spell[(unsigned char)p[i]], m->spell[(unsigned char)p[i]][1] ? 2 : 1);
 	return w->spelled.oom ? AX_TOK_NONE : ax_vocab_find(&m->vocab, w->spelled.p, w->spelled.n);
 }
 
 int ax_bpe_word(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
 {
 	if (m->ignore_merges) {
-		uint32_t id = whole(m, w, p, n);
+		uint32_t id = ax_bpe_whole_long(m, w, p, n);
 
 		if (id != AX_TOK_NONE) {
 			w->n = 0;

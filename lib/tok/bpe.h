@@ -40,17 +40,28 @@ uint64_t ax_vocab_hash(const char *p, size_t n);
 void ax_vocab_touch(const struct ax_vocab *v, uint64_t hash, int step);
 uint32_t ax_vocab_find_hashed(const struct ax_vocab *v, const char *p, size_t n, uint64_t hash);
 
+/* Up to 15 bytes, zeros, and their number in the last byte: how tables of short pieces know them. */
+#define AX_KEY_BYTES 15
+
+struct ax_key {
+	uint64_t a, b;
+};
+
+struct ax_whole {
+	struct ax_key key; /* key.b == 0: a free slot */
+	uint32_t id;
+};
+
 struct ax_merge {
-	uint32_t left, right; /* left == AX_TOK_NONE: a free slot */
+	uint32_t left, right; /* left == AX_TOK_NONE: the pair is listed again with a later rank */
 	uint32_t rank, id;
 };
 
 struct ax_bpe {
 	struct ax_vocab vocab;
-	struct ax_merge *merge; /* open addressing */
-	size_t n_merge_slot;
-	unsigned merge_shift;
-	size_t n_merge;
+	struct ax_merge *merge; /* by rank */
+	uint64_t *merge_slot;   /* open addressing: 32 bits of the pair's hash << 32 | rank + 1; 0: free */
+	size_t n_merge, n_merge_slot;
 
 	bool byte_level;      /* text is raw bytes */
 	bool byte_fallback, fuse_unk, ignore_merges;
@@ -70,6 +81,18 @@ struct ax_bpe {
 	 * filter of the pairs (last character of a merge's left side, first of its right side); a clear bit is certain.
 	 */
 	uint64_t *joins; /* NULL: never cut */
+
+	/*
+	 * For words at speed: the merge of two symbols of one byte by their bytes, rank << 32 | id; and for ignore_merges
+	 * the strings of up to 15 bytes of text.
+	 */
+	uint64_t *pair; /* NULL: no such words */
+	struct ax_whole *whole;
+	size_t whole_mask;
+	unsigned whole_shift;
+	uint64_t *whole_long; /* a filter of the longer ones: a clear bit of ax_piece_hash is certain */
+	char spell[256][2]; /* byte-level: a byte as the vocabulary writes it; one byte where the second is NUL */
+	bool spaces; /* the text holds a space where the model has ▁ */
 };
 
 /* What reading leaves for finishing: the merges in the order of their ranks, and parts of the text to read again. */
@@ -91,6 +114,8 @@ void ax_bpe_raw_release(struct ax_bpe_raw *raw);
 /* Parts of these two: the list of merges, and the table of them. */
 int ax_bpe_read_merges(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e);
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e);
+/* Of finishing the last part. */
+int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e);
 void ax_bpe_release(struct ax_bpe *m);
 
 /* The byte that a character of the byte-level spelling stands for, or -1; and the other way round. */
@@ -116,23 +141,53 @@ int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const ch
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);
 
-/* Where the search for a pair starts. */
-static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint32_t left, uint32_t right)
+static inline uint64_t ax_bpe_pair_hash(uint32_t left, uint32_t right)
 {
-	return (size_t)((((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15)) >> m->merge_shift);
+	return ((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+/* Where the search for a pair starts. */
+static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint64_t hash)
+{
+	return (size_t)((hash >> 32) * m->n_merge_slot >> 32);
+}
+
+/* Bits 12 to 43: of them the highest are not those of the slot alone. */
+static inline uint32_t ax_bpe_pair_tag(uint64_t hash)
+{
+	return (uint32_t)(hash >> 12);
 }
 
 /* The merge of a pair, or NULL. */
 static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	for (size_t i = ax_bpe_merge_slot(m, left, right);; i = (i + 1) & (m->n_merge_slot - 1)) {
-		const struct ax_merge *g = &m->merge[i];
+	uint64_t h = ax_bpe_pair_hash(left, right), s;
 
-		if (g->left == left && g->right == right)
-			return g;
-		if (g->left == AX_TOK_NONE)
-			return NULL;
-	}
+	for (size_t i = ax_bpe_merge_slot(m, h); (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0)
+		if (s >> 32 == ax_bpe_pair_tag(h)) {
+			const struct ax_merge *g = &m->merge[(uint32_t)s - 1];
+
+			if (g->left == left && g->right == right)
+				return g;
+		}
+	return NULL;
+}
+
+/* Ask for the memory of a search to come. */
+static inline void ax_bpe_merge_touch(const struct ax_bpe *m, uint32_t left, uint32_t right)
+{
+	__builtin_prefetch(&m->merge_slot[ax_bpe_merge_slot(m, ax_bpe_pair_hash(left, right))]);
+}
+
+/* Id of the string of one character, or AX_TOK_NONE; not of byte-level models. */
+static inline uint32_t ax_bpe_char(const struct ax_bpe *m, uint32_t c)
+{
+	if (c < 128)
+		return m->byte_id[c];
+	for (size_t i = c * 0x9E3779B1u & (m->n_char_slot - 1); m->chars[i]; i = (i + 1) & (m->n_char_slot - 1))
+		if (m->chars[i] >> 32 == c)
+			return (uint32_t)m->chars[i] - 1;
+	return AX_TOK_NONE;
 }
 
 /* May a merge join character x with character y that follows it? False is certain. */

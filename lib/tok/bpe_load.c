@@ -36,12 +36,16 @@ void ax_bpe_release(struct ax_bpe *m)
 {
 	ax_vocab_release(&m->vocab);
 	ax_free(m->merge);
+	ax_free(m->merge_slot);
 	ax_free(m->prefix);
 	ax_free(m->suffix);
 	ax_free(m->unk_token);
 	ax_free(m->chars);
 	ax_free(m->len);
 	ax_free(m->joins);
+	ax_free(m->pair);
+	ax_free(m->whole);
+	ax_free(m->whole_long);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -127,6 +131,8 @@ static int build_symbols(struct ax_bpe *m, struct ax_err *e)
 		static const char hex[] = "0123456789ABCDEF";
 		uint32_t c = m->byte_level ? ax_char_of_byte((unsigned char)b) : (uint32_t)b;
 
+		if (m->byte_level)
+			ax_utf8_put(c, m->spell[b]);
 		m->byte_id[b] = m->byte_level || b < 128 ? ax_vocab_find(v, name, ax_utf8_put(c, name)) : AX_TOK_NONE;
 		memcpy(name, "<0x00>", 6);
 		name[3] = hex[b >> 4];
@@ -304,7 +310,8 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, str
 	AX_TRY(ax_bpe_build_merges(m, raw, e));
 	AX_TRY(build_symbols(m, e));
 	AX_TRY(build_lengths(m, e));
-	return build_joins(m, raw, e);
+	AX_TRY(build_joins(m, raw, e));
+	return ax_bpe_build_quick(m, e);
 }
 
 void ax_bpe_raw_release(struct ax_bpe_raw *raw)

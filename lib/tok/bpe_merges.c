@@ -150,31 +150,37 @@ out:
 }
 
 /* Of a pair that is listed twice the last rank counts. */
+static void put(struct ax_bpe *m, uint32_t rank)
+{
+	struct ax_merge *x = &m->merge[rank];
+	uint64_t h = ax_bpe_pair_hash(x->left, x->right), s;
+	size_t i;
+
+	for (i = ax_bpe_merge_slot(m, h); (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0) {
+		struct ax_merge *y = &m->merge[(uint32_t)s - 1];
+
+		if (s >> 32 == ax_bpe_pair_tag(h) && y->left == x->left && y->right == x->right) {
+			y->left = AX_TOK_NONE;
+			break;
+		}
+	}
+	m->merge_slot[i] = (uint64_t)ax_bpe_pair_tag(h) << 32 | (rank + 1);
+}
+
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e)
 {
-	size_t slots = 16;
-	unsigned bits = 4;
-
-	for (; slots < raw->n + raw->n / 2 + 1; slots *= 2)
-		bits++;
-	m->merge = ax_malloc(slots * sizeof(*m->merge));
-	if (!m->merge)
+	m->n_merge = raw->n;
+	m->n_merge_slot = raw->n + raw->n * 2 / 3 + 16;
+	m->merge = ax_malloc_huge(raw->n + 1, sizeof(*m->merge));
+	m->merge_slot = ax_calloc_huge(m->n_merge_slot, sizeof(*m->merge_slot));
+	if (!m->merge || !m->merge_slot)
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
-	memset(m->merge, 0xFF, slots * sizeof(*m->merge));
-	m->n_merge_slot = slots;
-	m->merge_shift = 64 - bits;
+	if (raw->n)
+		memcpy(m->merge, raw->merge, raw->n * sizeof(*m->merge));
 	for (size_t k = 0; k < raw->n; k++) {
-		const struct ax_merge *x = &raw->merge[k];
-		size_t i = ax_bpe_merge_slot(m, x->left, x->right);
-
 		if (k + 16 < raw->n)
-			__builtin_prefetch(
-			    &m->merge[ax_bpe_merge_slot(m, raw->merge[k + 16].left, raw->merge[k + 16].right)], 1);
-		while (m->merge[i].left != AX_TOK_NONE &&
-		       (m->merge[i].left != x->left || m->merge[i].right != x->right))
-			i = (i + 1) & (slots - 1);
-		m->n_merge += m->merge[i].left == AX_TOK_NONE;
-		m->merge[i] = *x;
+			ax_bpe_merge_touch(m, m->merge[k + 16].left, m->merge[k + 16].right);
+		put(m, (uint32_t)k);
 	}
 	return 0;
 }

@@ -4,9 +4,12 @@
 #ifndef AX_TOK_BPE_WORK_H
 #define AX_TOK_BPE_WORK_H
 
+#include <string.h>
+
 #include "tok/bpe.h"
 
 struct heap_item;
+struct ax_words;
 
 /* The symbols of one word: id, where it begins and ends in the word; links for the heap. */
 struct ax_words {
@@ -17,7 +20,71 @@ struct ax_words {
 	struct ax_buf spelled;
 };
 
+static inline uint64_t ax_key_hash(struct ax_key k)
+{
+	return (k.a ^ (k.b << 29 | k.b >> 35)) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static inline bool ax_key_same(struct ax_key x, struct ax_key y)
+{
+	return !((x.a ^ y.a) | (x.b ^ y.b));
+}
+
+/* Of n <= 15 bytes, where 16 can be read. */
+static inline struct ax_key ax_key_of(const char *p, size_t n)
+{
+	static const unsigned char keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+	struct ax_key k, m;
+
+	memcpy(&k, p, sizeof(k));
+	memcpy(&m, keep + 16 - n, sizeof(m));
+	k.a &= m.a;
+	k.b &= m.b;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	k.b |= n;
+#else
+	k.b |= (uint64_t)n << 56;
+#endif
+	return k;
+}
+
+/* The same where fewer can be read. */
+static inline struct ax_key ax_key_at_end(const char *p, size_t n)
+{
+	char all[16] = {0};
+
+	memcpy(all, p, n);
+	return ax_key_of(all, n);
+}
+
+#define AX_QUICK_MAX 48 /* bytes of a word that ax_bpe_quick takes */
+
+/*
+ * Encode a word of which every character has a token into id[AX_QUICK_MAX] by merges alone: how many tokens, which lie end
+ * to end; 0: it is none.
+ */
+size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *id);
+/* The token that is the whole piece, or AX_TOK_NONE; k is the key of a short one. Only with m->whole. */
+uint32_t ax_bpe_whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_key k);
+/* The same for any length, from the vocabulary. */
+uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n);
+
 void ax_words_release(struct ax_words *w);
+
+/* Longer pieces and their ids (bpe_long.c). Starts from zeros. */
+struct ax_long {
+	uint64_t *slot; /* hash's high half << 32 | place in the store + 1; 0: free */
+	size_t n_slot, n;
+	uint32_t *store;
+	size_t store_n, store_cap;
+};
+
+uint64_t ax_piece_hash(const char *p, size_t n);
+/* The ids of a piece, valid until the next put; NULL: not there. */
+const uint32_t *ax_long_find(const struct ax_long *c, const char *p, size_t n, size_t *count);
+/* Put in a piece that is not there; may do nothing. */
+void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id, size_t count);
+void ax_long_release(struct ax_long *c);
 
 /* Encode p[0..n) into w's arrays. */
 int ax_bpe_word(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e);

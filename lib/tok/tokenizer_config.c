@@ -118,7 +118,7 @@ bool ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 	uint64_t merges = 0;
 	bool ok;
 
-	for (size_t i = 0; i < m->n_merge_slot; i++) /* a sum: the order in the table means nothing */
+	for (size_t i = 0; i < m->n_merge; i++) /* a sum: their order means nothing */
 		if (m->merge[i].left != AX_TOK_NONE)
 			merges +=
 			    ax_mix64(ax_mix64((uint64_t)m->merge[i].left << 32 | m->merge[i].right) ^ m->merge[i].rank);

@@ -85,6 +85,7 @@ int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, stru
 	}
 	if (t->value[node] == AX_TOK_NONE)
 		t->value[node] = value;
+	t->only = t->n_node == 1 + n || t->only == u[0] ? u[0] : -1;
 	t->first[u[0] >> 6] |= (uint64_t)1 << (u[0] & 63);
 	for (unsigned b = 0; b < 256; b++)
 		if (n == 1 || b == u[1])
@@ -103,6 +104,13 @@ bool ax_trie_find(const struct ax_trie *t, const char *text, size_t n, size_t *b
 		uint32_t node = 0;
 		bool found = false;
 
+		if (t->only >= 0) {
+			const unsigned char *q = memchr(p + i, t->only, n - i);
+
+			if (!q)
+				return false;
+			i = (size_t)(q - p);
+		}
 		if (!(t->first[p[i] >> 6] >> (p[i] & 63) & 1))
 			continue;
 		if (i + 1 < n && !(t->pair[(p[i] << 2) + (p[i + 1] >> 6)] >> (p[i + 1] & 63) & 1))

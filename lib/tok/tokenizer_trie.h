@@ -16,6 +16,7 @@ struct ax_trie {
 	uint32_t *value;  /* by node: AX_TOK_NONE, or what the pattern that ends here was added with */
 	size_t n_node, cap_node;
 	uint64_t first[4];       /* bytes that start a pattern */
+	int only;                /* the one byte that starts all patterns, or -1 */
 	uint64_t pair[1024];     /* first two bytes of patterns, and all pairs of one-byte patterns */
 };
 
