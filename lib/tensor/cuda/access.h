@@ -1,7 +1,8 @@
 /*
- * Eight elements at a time: how the elementwise kernels read and write. With VEC the pointers and the distances between
- * rows are multiples of 16 bytes and whole groups of eight go in 16-byte accesses; without it, and at the end of a row, one
- * by one. Elements past the end read as zero and are not written.
+ * Eight elements at a time: how the elementwise kernels read and write. With VEC a row is a whole number of eights, and pointers
+ * and the distances between rows are multiples of 16 bytes: one or two 16-byte accesses, or nothing past the end of the row.
+ * There is no other way beside that one, so that nvcc makes one straight piece of several reads and all are under way at once.
+ * Without VEC one by one. Elements past the end read as zero and are not written.
  */
 #ifndef AX_TENSOR_CUDA_ACCESS_H
 #define AX_TENSOR_CUDA_ACCESS_H
@@ -11,24 +12,22 @@
 /* x = p[i .. i+8) of n. */
 template <bool VEC, class T> AX_DEVICE void ax_read8(float (&x)[8], const T *p, size_t i, size_t n)
 {
-	if (VEC && i + 8 <= n) {
+	if (VEC && i < n) {
 		ax_ld8(x, p + i);
 		return;
 	}
 	AX_UNROLL
 	for (size_t k = 0; k < 8; k++)
-		x[k] = i + k < n ? ax_to_f32(p[i + k]) : 0.0f;
+		x[k] = !VEC && i + k < n ? ax_to_f32(p[i + k]) : 0.0f;
 }
 
 template <bool VEC, class T> AX_DEVICE void ax_write8(T *p, const float (&x)[8], size_t i, size_t n)
 {
-	if (VEC && i + 8 <= n) {
+	if (VEC && i < n)
 		ax_st8(p + i, x);
-		return;
-	}
 	AX_UNROLL
 	for (size_t k = 0; k < 8; k++)
-		if (i + k < n)
+		if (!VEC && i + k < n)
 			p[i + k] = ax_from_f32<T>(x[k]);
 }
 
@@ -38,6 +37,12 @@ template <bool VEC, class T> AX_DEVICE void ax_write8(T *p, const float (&x)[8],
 template <class T> static inline bool ax_aligned16(const void *p, size_t ld)
 {
 	return reinterpret_cast<uintptr_t>(p) % 16 == 0 && ld * sizeof(T) % 16 == 0;
+}
+
+/* Are rows of n elements whole eights? */
+static inline bool ax_eights(size_t n)
+{
+	return n % 8 == 0;
 }
 
 /* Threads of a block that give each group of eight of a row of n its own thread, up to `most`: a multiple of 32. */

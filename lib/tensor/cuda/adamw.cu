@@ -48,6 +48,8 @@ template <class W, bool VEC> static __global__ void adamw_kernel(float *p, float
 	const size_t i = (static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x) * 8;
 	float p8[8], m8[8], v8[8], g8[8];
 
+	if (i >= n)
+		return;
 	ax_read8<VEC>(p8, p, i, n);
 	ax_read8<VEC>(m8, m, i, n);
 	ax_read8<VEC>(v8, v, i, n);
@@ -65,7 +67,7 @@ template <class W> static void run(struct ax_cuda *c, float *p, float *m, float 
 {
 	const unsigned threads = 256, blocks = static_cast<unsigned>((n + 8 * threads - 1) / (8 * threads));
 	const bool vec = ax_aligned16<float>(p, 0) && ax_aligned16<float>(m, 0) && ax_aligned16<float>(v, 0) && ax_aligned16<float>(grad, 0) &&
-			 ax_aligned16<float>(w, 0);
+			 ax_aligned16<float>(w, 0) && ax_eights(n);
 
 	if (vec)
 		AX_LAUNCH((adamw_kernel<W, true>), blocks, threads, 0, c->compute, p, m, v, grad, static_cast<W *>(w), u, n);
@@ -233,7 +235,7 @@ template <class M, bool MASTERS> static void run_round(struct ax_cuda *c, const 
 template <class M> static void run_moments(struct ax_cuda *c, const struct ax_adamw_mem *x, const update &u, const key &k, size_t n)
 {
 	const bool vec = ax_aligned16<float>(x->p, 0) && ax_aligned16<float>(x->m, 0) && ax_aligned16<float>(x->v, 0) &&
-			 ax_aligned16<float>(x->grad, 0) && ax_aligned16<float>(x->w, 0);
+			 ax_aligned16<float>(x->grad, 0) && ax_aligned16<float>(x->w, 0) && ax_eights(n);
 
 	if (x->p)
 		run_round<M, true>(c, x, u, k, vec, n);

@@ -34,6 +34,8 @@ template <class Ty, class Tx, bool VEC> static __global__ void cast_kernel(Ty *y
 	const size_t i = first_of_thread();
 	float v[8];
 
+	if (i >= n)
+		return;
 	ax_read8<VEC>(v, x, i, n);
 	ax_write8<VEC>(y, v, i, n);
 }
@@ -52,7 +54,7 @@ template <class Ty, class Tx> static void cast_run(struct ax_cuda *c, void *y, c
 	Ty *to = static_cast<Ty *>(y);
 	const Tx *from = static_cast<const Tx *>(x);
 
-	if (ax_aligned16<Ty>(y, 0) && ax_aligned16<Tx>(x, 0))
+	if (ax_aligned16<Ty>(y, 0) && ax_aligned16<Tx>(x, 0) && ax_eights(n))
 		AX_LAUNCH((cast_kernel<Ty, Tx, true>), blocks_of(n), THREADS, 0, c->compute, to, from, n);
 	else
 		AX_LAUNCH((cast_kernel<Ty, Tx, false>), blocks_of(n), THREADS, 0, c->compute, to, from, n);
@@ -86,6 +88,8 @@ template <class Ty, class Tx, bool VEC> static __global__ void axpy_kernel(Ty *y
 	const size_t i = first_of_thread();
 	float a[8], b[8];
 
+	if (i >= n)
+		return;
 	ax_read8<VEC>(a, x, i, n);
 	ax_read8<VEC>(b, y, i, n);
 	AX_UNROLL
@@ -107,7 +111,7 @@ template <class Ty, bool VEC> static void axpy_run(struct ax_cuda *c, void *y, c
 static void axpy(struct ax_dev *d, void *y, enum ax_dtype ty, const void *x, enum ax_dtype tx, float alpha, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
-	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(x, 0);
+	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(x, 0) && ax_eights(n);
 
 	if (n)
 		AX_DISPATCH_TYPE(ty, vec, axpy_run, c, y, x, tx, alpha, n);
@@ -119,6 +123,8 @@ template <bool VEC> static __global__ void scale_kernel(float *x, float alpha, s
 	const size_t i = first_of_thread();
 	float v[8];
 
+	if (i >= n)
+		return;
 	ax_read8<VEC>(v, x, i, n);
 	AX_UNROLL
 	for (int k = 0; k < 8; k++)
@@ -130,7 +136,7 @@ static void scale(struct ax_dev *d, float *x, float alpha, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 
-	if (n && ax_aligned16<float>(x, 0))
+	if (n && ax_aligned16<float>(x, 0) && ax_eights(n))
 		AX_LAUNCH(scale_kernel<true>, blocks_of(n), THREADS, 0, c->compute, x, alpha, n);
 	else if (n)
 		AX_LAUNCH(scale_kernel<false>, blocks_of(n), THREADS, 0, c->compute, x, alpha, n);
@@ -142,6 +148,8 @@ template <class T, bool VEC> static __global__ void add_kernel(T *y, const T *a,
 	const size_t i = first_of_thread();
 	float u[8], v[8];
 
+	if (i >= n)
+		return;
 	ax_read8<VEC>(u, a, i, n);
 	ax_read8<VEC>(v, b, i, n);
 	AX_UNROLL
@@ -159,7 +167,7 @@ template <class T, bool VEC> static void add_run(struct ax_cuda *c, void *y, con
 static void add(struct ax_dev *d, void *y, const void *a, const void *b, size_t n)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
-	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(a, 0) && ax_aligned16<float>(b, 0);
+	const bool vec = ax_aligned16<float>(y, 0) && ax_aligned16<float>(a, 0) && ax_aligned16<float>(b, 0) && ax_eights(n);
 
 	if (n)
 		AX_DISPATCH(c, vec, add_run, c, y, a, b, n);
@@ -214,7 +222,7 @@ static void sumsq(struct ax_dev *d, double *out, const void *x, enum ax_dtype tx
 
 	if (!part)
 		return;
-	AX_DISPATCH_TYPE(tx, ax_aligned16<float>(x, 0), sumsq_run, c, part, blocks, x, n);
+	AX_DISPATCH_TYPE(tx, ax_aligned16<float>(x, 0) && ax_eights(n), sumsq_run, c, part, blocks, x, n);
 	AX_LAUNCH(sumsq_end_kernel, 1, THREADS, 0, c->compute, out, part, blocks);
 	ax_cuda_done(c, "sumsq");
 }
@@ -255,19 +263,25 @@ void ax_cuda_add_parts(struct ax_cuda *c, void *to, enum ax_dtype t, const float
 		AX_LAUNCH(add_parts_kernel<float>, blocks, threads, 0, c->compute, static_cast<float *>(to), part, n_part, n);
 }
 
-/* part[block] (O) = the sum of the block's rows of dy: block b has rows b, b + gridDim.x, ... */
+/* part[block] (O) = the sum of the block's rows of dy: block b has rows b, b + gridDim.x, ..., of which ROWS are under way at once. */
 template <class T, bool VEC> static __global__ void columns_kernel(float *part, const T *dy, size_t ld, int N, size_t O)
 {
+	constexpr int ROWS = 4;
+	const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
 	float *mine = part + static_cast<size_t>(blockIdx.x) * O;
 
 	for (size_t o = threadIdx.x * 8u; o < O; o += blockDim.x * 8u) {
-		float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[8];
+		float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, v[ROWS][8];
 
-		for (int n = static_cast<int>(blockIdx.x); n < N; n += static_cast<int>(gridDim.x)) {
-			ax_read8<VEC>(v, dy + static_cast<size_t>(n) * ld, o, O);
+		for (int n = first; n < N; n += ROWS * step) {
 			AX_UNROLL
-			for (int k = 0; k < 8; k++)
-				sum[k] += v[k];
+			for (int r = 0; r < ROWS; r++)
+				ax_read8<VEC>(v[r], dy + static_cast<size_t>(n + r * step) * ld, o, n + r * step < N ? O : 0);
+			AX_UNROLL
+			for (int r = 0; r < ROWS; r++)
+				AX_UNROLL
+				for (int k = 0; k < 8; k++)
+					sum[k] += v[r][k];
 		}
 		ax_write8<false>(mine, sum, o, O);
 	}
@@ -284,7 +298,7 @@ static void bias_grad(struct ax_dev *d, void *db, const void *dy, size_t lddy, i
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t n = static_cast<size_t>(O);
 	const int n_part = ax_cuda_n_part(c, N, n);
-	const bool vec = c->act == AX_BF16 ? ax_aligned16<ax_bf16>(dy, lddy) : ax_aligned16<float>(dy, lddy);
+	const bool vec = (c->act == AX_BF16 ? ax_aligned16<ax_bf16>(dy, lddy) : ax_aligned16<float>(dy, lddy)) && ax_eights(n);
 	float *part = static_cast<float *>(ax_cuda_scratch(c, "bias_grad", ax_cuda_part_bytes(c, N, n)));
 
 	if (!part)
@@ -353,6 +367,8 @@ template <class T, bool VEC, int FN> static __global__ void glu_fwd_kernel(T *h,
 	const T *gate = gu + at.row * 2 * F;
 	float g[8], u[8], slope;
 
+	if (at.col >= F)
+		return;
 	ax_read8<VEC>(g, gate, at.col, F);
 	ax_read8<VEC>(u, gate + F, at.col, F);
 	AX_UNROLL
@@ -368,6 +384,8 @@ template <class T, bool VEC, int FN> static __global__ void glu_bwd_kernel(T *dg
 	const T *gate = gu + at.row * 2 * F;
 	float g[8], u[8], dy[8], slope;
 
+	if (at.col >= F)
+		return;
 	ax_read8<VEC>(g, gate, at.col, F);
 	ax_read8<VEC>(u, gate + F, at.col, F);
 	ax_read8<VEC>(dy, dh + at.row * F, at.col, F);
@@ -416,17 +434,11 @@ static void glu_bwd_run(struct ax_cuda *c, void *dgu, const void *dh, const void
 		  static_cast<const T *>(gu), g.tiles, F);
 }
 
-/* Are rows of F elements, and of 2F in halves, whole numbers of 16 bytes? */
-static bool glu_vec(const struct ax_cuda *c, size_t F)
-{
-	return F * ax_dtype_size(c->act) % 16 == 0;
-}
-
 static void glu_fwd(struct ax_dev *d, void *h, const void *gu, enum ax_act_fn fn, int N, int F)
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t f = static_cast<size_t>(F);
-	const bool vec = glu_vec(c, f) && ax_aligned16<float>(h, 0) && ax_aligned16<float>(gu, 0);
+	const bool vec = ax_eights(f) && ax_aligned16<float>(h, 0) && ax_aligned16<float>(gu, 0);
 
 	if (N)
 		AX_DISPATCH(c, vec, glu_fwd_run, c, h, gu, fn, N, f);
@@ -437,7 +449,7 @@ static void glu_bwd(struct ax_dev *d, void *dgu, const void *dh, const void *gu,
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t f = static_cast<size_t>(F);
-	const bool vec = glu_vec(c, f) && ax_aligned16<float>(dgu, 0) && ax_aligned16<float>(dh, 0) && ax_aligned16<float>(gu, 0);
+	const bool vec = ax_eights(f) && ax_aligned16<float>(dgu, 0) && ax_aligned16<float>(dh, 0) && ax_aligned16<float>(gu, 0);
 
 	if (N)
 		AX_DISPATCH(c, vec, glu_bwd_run, c, dgu, dh, gu, fn, N, f);

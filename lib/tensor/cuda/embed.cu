@@ -126,7 +126,7 @@ template <class T, bool VEC> static void embed_fwd_run(struct ax_cuda *c, void *
 
 static bool rows_aligned(const struct ax_cuda *c, const void *a, const void *b, size_t C)
 {
-	return ax_aligned16<float>(a, 0) && ax_aligned16<float>(b, 0) && C * ax_dtype_size(c->act) % 16 == 0;
+	return ax_aligned16<float>(a, 0) && ax_aligned16<float>(b, 0) && ax_eights(C);
 }
 
 static void embed_fwd(struct ax_dev *d, void *x, const int32_t *ids, const void *table, float scale, int N, int C)

@@ -136,7 +136,6 @@ template <class T> AX_DEVICE soft soft_add(soft a, const float (&z)[8])
  */
 template <class T, bool VEC> AX_DEVICE float row_lse(const float *z, const row_args &a, float *part AX_AT)
 {
-	constexpr bool WHOLE = VEC && sizeof(T) == 2; /* rows of whole groups of eight */
 	soft s = {LEAST, 0.0f};
 	float v[8];
 
@@ -144,7 +143,7 @@ template <class T, bool VEC> AX_DEVICE float row_lse(const float *z, const row_a
 		ax_read8<VEC>(v, z, i, a.V);
 		AX_UNROLL
 		for (size_t k = 0; k < 8; k++)
-			v[k] = WHOLE || i + k < a.V ? logit_of(v[k], a) : LEAST;
+			v[k] = VEC || i + k < a.V ? logit_of(v[k], a) : LEAST;
 		s = soft_add<T>(s, v);
 	}
 	const float max = ax_block_max(s.max, part AX_PASS);
@@ -186,8 +185,8 @@ template <class T> AX_DEVICE void row_zero(float *z, size_t V)
 		dz[i] = ax_from_f32<T>(0.0f);
 }
 
-/* A block a row of the chunk. */
-template <class T, bool VEC> static __global__ void head_rows(float *chunk, row_args a)
+/* A block a row of the chunk, two on a multiprocessor. */
+template <class T, bool VEC> static __global__ void __launch_bounds__(WIDE, 2) head_rows(float *chunk, row_args a)
 {
 	AX_SHARED(float, part, [32]);
 	float *z = chunk + blockIdx.x * a.V;
@@ -295,8 +294,8 @@ static void chunk_bwd(const head &h, const int32_t *row, bool vec)
 
 static void run_chunk(const head &h, size_t first)
 {
-	const bool vec = ax_aligned16<float>(h.x, 0) && ax_aligned16<float>(h.dx, 0) && h.C * ax_dtype_size(h.c->act) % 16 == 0;
-	const bool wide = h.V * ax_dtype_size(h.c->act) % 16 == 0;
+	const bool vec = ax_aligned16<float>(h.x, 0) && ax_aligned16<float>(h.dx, 0) && ax_eights(h.C);
+	const bool wide = ax_eights(h.V);
 	struct ax_cuda_product z = {};
 	row_args a = h.a;
 

@@ -127,7 +127,7 @@ static void rmsnorm_fwd(struct ax_dev *d, void *y, void *r, float *rstd, const v
 {
 	struct ax_cuda *c = ax_cuda_of(d);
 	const norm_args a = {static_cast<size_t>(C), w_add, eps, cast_first};
-	const bool vec = all_aligned(c, a.C, y, r, x, delta) && ax_aligned16<float>(w, 0);
+	const bool vec = all_aligned(c, a.C, y, r, x, delta) && ax_aligned16<float>(w, 0) && ax_eights(a.C);
 
 	if (too_wide(c, "rmsnorm_fwd", a.C))
 		return;
@@ -205,7 +205,7 @@ static void rmsnorm_bwd(struct ax_dev *d, void *dx, void *dw, const void *dy, co
 	struct ax_cuda *c = ax_cuda_of(d);
 	const norm_args a = {static_cast<size_t>(C), w_add, 0, false};
 	const int n_part = ax_cuda_n_part(c, N, a.C);
-	const bool vec = all_aligned(c, a.C, dx, dy, dres, r) && ax_aligned16<float>(w, 0);
+	const bool vec = all_aligned(c, a.C, dx, dy, dres, r) && ax_aligned16<float>(w, 0) && ax_eights(a.C);
 	float *part = static_cast<float *>(ax_cuda_scratch(c, "rmsnorm_bwd", ax_cuda_part_bytes(c, N, a.C)));
 
 	if (!part || too_wide(c, "rmsnorm_bwd", a.C))
@@ -287,7 +287,7 @@ static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float 
 	struct ax_cuda *c = ax_cuda_of(d);
 	const size_t hd = static_cast<size_t>(HD);
 	const head_args h = {ld, hd, n_head, static_cast<size_t>(N) * static_cast<size_t>(n_head), {hd, w_add, eps, cast_first}};
-	const bool vec = all_aligned(c, ld, x, pre, w, NULL) && hd * ax_dtype_size(c->act) % 16 == 0;
+	const bool vec = all_aligned(c, ld, x, pre, w, NULL) && ax_eights(hd);
 
 	if (h.n)
 		AX_DISPATCH(c, vec, headnorm_fwd_run, c, x, pre, rstd, w, h);
@@ -358,7 +358,7 @@ static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, void *dw, const 
 	const head_args h = {ld, hd, n_head, static_cast<size_t>(N) * static_cast<size_t>(n_head), {hd, w_add, 0, false}};
 	const struct ax_gpu g = ax_cuda_gpu(c);
 	const unsigned n_part = ax_scratch_head_parts(&g, h.n);
-	const bool vec = all_aligned(c, ld, dx, pre, w, NULL) && hd * ax_dtype_size(c->act) % 16 == 0;
+	const bool vec = all_aligned(c, ld, dx, pre, w, NULL) && ax_eights(hd);
 	float *part = static_cast<float *>(ax_cuda_scratch(c, "headnorm_bwd", n_part * hd * sizeof(*part)));
 
 	if (!part)
@@ -418,7 +418,7 @@ static void rope(struct ax_dev *d, void *x, size_t ld, const int32_t *pos, const
 	const unsigned groups = static_cast<unsigned>((half + 7) / 8), n_thread = static_cast<unsigned>(n_head) * groups;
 	const unsigned threads = ax_row_threads(n_thread * 8u, THREADS), tiles = (n_thread + threads - 1) / threads;
 	const rope_args r = {ld, hd, half, groups, n_thread, tiles, backward};
-	const bool vec = all_aligned(c, ld, x, cos_sin, NULL, NULL) && half % 8 == 0 && hd % 8 == 0;
+	const bool vec = all_aligned(c, ld, x, cos_sin, NULL, NULL) && ax_eights(half) && ax_eights(hd);
 
 	if (half && N)
 		AX_DISPATCH(c, vec, rope_run, c, x, pos, cos_sin, N, threads, r);
