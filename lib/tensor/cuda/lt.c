@@ -14,6 +14,7 @@ int ax_cuda_lt_open(struct ax_cuda *c, const char *gpu, bool measure, struct ax_
 {
 	cublasStatus_t rc;
 
+	AX_TRY(ax_lt_library(e));
 	c->lt = ax_calloc(1, sizeof(*c->lt));
 	if (!c->lt)
 		return ax_fail(e, AX_EMEM, "out of memory");

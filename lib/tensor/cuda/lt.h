@@ -33,6 +33,9 @@ struct ax_cuda_lt {
 	bool news;    /* the table has measurements that the cache lacks */
 };
 
+/* Opens the library (lt_library.c): AX_EIO where it is not installed. In the simulator there is nothing to open. */
+int ax_lt_library(struct ax_err *e);
+
 /* The operands of one product, as the plan's descriptors take them. */
 struct ax_lt_args {
 	const void *a, *b;
