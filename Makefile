@@ -23,7 +23,7 @@ LIBS    := -lyaml -lzstd -lxxhash -lpcre2-8 -ldnnl -lz -ldl -lm
 
 TOOLS   := tokenize pack shard train merge view
 PLUGIN_SRC := $(wildcard lib/comm/mpi*.c)
-CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged*.c)
+CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged*.c lib/comm/wire*.c)
 LIB_SRC := $(filter-out $(PLUGIN_SRC) $(CUDA_SRC),$(wildcard lib/*/*.c lib/tensor/cpu/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libax.a

@@ -65,6 +65,11 @@ int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct
 	return located(c, r, c->ops->broadcast(c, p, bytes, root, r, e), e);
 }
 
+double ax_comm_held_s(struct ax_comm *c, double host_s)
+{
+	return c->ops->held_s ? c->ops->held_s(c) : host_s;
+}
+
 int ax_comm_progress(struct ax_comm *c, struct ax_err *e)
 {
 	ax_watchdog_tick(c->watchdog, false);

@@ -67,6 +67,8 @@ struct ax_comm_ops {
 	void (*missing)(struct ax_comm *c, const struct ax_comm_req *r, char *buf, size_t n);
 	/* End what is in flight, here and now, so that memory can be freed. NULL: nothing of it can block. */
 	void (*give_up)(struct ax_comm *c);
+	/* Seconds that the device has stood still in waits so far. NULL: a wait is the host's, whoever waits can measure it. */
+	double (*held_s)(struct ax_comm *c);
 	/* failed: leave at once, without waiting for anybody. */
 	void (*close)(struct ax_comm *c, bool failed);
 };
@@ -133,6 +135,12 @@ int ax_comm_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct
 int ax_comm_progress(struct ax_comm *c, struct ax_err *e);
 int ax_comm_test(struct ax_comm *c, struct ax_comm_req *r, bool *done, struct ax_err *e);
 int ax_comm_wait(struct ax_comm *c, struct ax_comm_req *r, struct ax_err *e);
+
+/*
+ * How long compute has stood still in waits for this communicator's collectives, since its start, where only the device knows (what
+ * the device has not come to yet does not count: ask after a sync); `host_s`, what the caller measured around its waits, elsewhere.
+ */
+double ax_comm_held_s(struct ax_comm *c, double host_s);
 
 /* The following wait. x (n doubles) = sum over ranks in rank order; for few. */
 int ax_comm_sum_f64(struct ax_comm *c, double *x, size_t n, struct ax_err *e);

@@ -32,8 +32,6 @@
 
 enum { GATHER, REDUCE, N_LANE };
 
-enum kind { ALL_GATHER, REDUCE_SCATTER, ALL_REDUCE, BROADCAST };
-
 enum state {
 	STARTED, /* `ready` is recorded */
 	CALLED,  /* NCCL has been called and has not answered */
@@ -41,25 +39,17 @@ enum state {
 };
 
 struct op {
-	struct op *next;
-	enum kind kind;
+	struct ax_wire_op base;
 	enum state state;
 	bool taken, reached; /* the caller has waited; the device has been through it */
-	void *dst;
-	const void *src;
-	size_t n; /* bytes; elements of a sum */
-	enum ax_sum_type type;
-	int root;
-	bool accumulate;
 	uint64_t step, id;
 	char what[48];
-	cudaEvent_t ready, done;
 };
 
 struct lane {
 	ncclComm_t nccl;
 	cudaStream_t stream;
-	struct op *first; /* in the order of starts */
+	struct ax_wire_op *first; /* in the order of starts */
 };
 
 struct nccl {
@@ -67,7 +57,8 @@ struct nccl {
 	struct ax_dev *dev;
 	struct ax_cuda *cuda;
 	struct lane lane[N_LANE];
-	struct op *spare;
+	struct ax_wire_pool pool;
+	struct ax_wire_clock clock;
 	int n_live; /* ops in the lanes */
 	cudaEvent_t mark[N_MARK];
 	unsigned mark_first, n_mark; /* recorded and not known to be reached */
@@ -82,6 +73,16 @@ struct nccl {
 static struct nccl *impl(const struct ax_comm *c)
 {
 	return c->impl;
+}
+
+static struct op *first_of(const struct lane *l)
+{
+	return (struct op *)l->first;
+}
+
+static struct op *after(const struct op *o)
+{
+	return (struct op *)o->base.next;
 }
 
 /* --- failures ------------------------------------------------------------------------------------------------------- */
@@ -134,91 +135,64 @@ static int ask(struct nccl *w, struct lane *l, const char *what, bool *busy, str
 
 /* --- ops ------------------------------------------------------------------------------------------------------------ */
 
-static void op_free(struct op *o)
-{
-	if (o->ready)
-		cudaEventDestroy(o->ready);
-	if (o->done)
-		cudaEventDestroy(o->done);
-	ax_free(o);
-}
-
-static struct op *op_new(struct nccl *w, struct ax_err *e)
-{
-	struct op *o = w->spare;
-
-	if (o) {
-		w->spare = o->next;
-		return o;
-	}
-	o = ax_calloc(1, sizeof(*o));
-	if (o && !cudaEventCreateWithFlags(&o->ready, cudaEventDisableTiming) && !cudaEventCreateWithFlags(&o->done, cudaEventDisableTiming))
-		return o;
-	ax_fail(e, AX_EMEM, "no memory for a collective");
-	if (o)
-		op_free(o);
-	return NULL;
-}
-
 /* Out of its lane, where all before it have been reached too. */
 static void op_reached(struct nccl *w, struct lane *l, struct op *o)
 {
-	l->first = o->next;
+	l->first = o->base.next;
 	w->n_live--;
 	w->comm->n_moved++;
 	o->reached = true;
-	if (o->taken) {
-		o->next = w->spare;
-		w->spare = o;
-	}
+	if (o->taken)
+		ax_wire_op_give(&w->pool, &o->base);
 }
 
-/* A sum is made in place: it lands in the own part of src, which needs no other memory before it is added to dst. */
-static char *own_part(const struct nccl *w, const struct op *o)
+/* Where a sum lands before it is added to dst: in place, which needs no other memory. */
+static char *own_part(const struct nccl *w, const struct ax_wire_op *o)
 {
-	return (char *)(uintptr_t)o->src + (size_t)w->comm->rank * o->n * ax_sum_bytes(o->type);
+	return o->src + (size_t)w->comm->rank * o->bytes;
 }
 
-static ncclResult_t call(const struct nccl *w, const struct lane *l, const struct op *o)
+static ncclResult_t call(const struct nccl *w, const struct lane *l, const struct ax_wire_op *o)
 {
 	ncclDataType_t t = o->type == AX_SUM_F32 ? ncclFloat32 : ncclBfloat16;
+	size_t n = o->bytes / ax_sum_bytes(o->type);
 
 	switch (o->kind) {
-	case ALL_GATHER:
-		return ncclAllGather(o->src, o->dst, o->n, ncclInt8, l->nccl, l->stream);
-	case ALL_REDUCE:
-		return ncclAllReduce(o->src, o->dst, o->n, t, ncclSum, l->nccl, l->stream);
-	case BROADCAST:
-		return ncclBroadcast(o->src, o->dst, o->n, ncclInt8, o->root, l->nccl, l->stream);
-	case REDUCE_SCATTER:
+	case AX_WIRE_ALL_GATHER:
+		return ncclAllGather(o->src, o->dst, o->bytes, ncclInt8, l->nccl, l->stream);
+	case AX_WIRE_ALL_REDUCE:
+		return ncclAllReduce(o->src, o->dst, n, t, ncclSum, l->nccl, l->stream);
+	case AX_WIRE_BROADCAST:
+		return ncclBroadcast(o->src, o->dst, o->bytes, ncclInt8, o->root, l->nccl, l->stream);
+	case AX_WIRE_REDUCE_SCATTER:
 		break;
 	}
-	return ncclReduceScatter(o->src, o->accumulate ? own_part(w, o) : o->dst, o->n, t, ncclSum, l->nccl, l->stream);
+	return ncclReduceScatter(o->src, o->accumulate ? own_part(w, o) : o->dst, n, t, ncclSum, l->nccl, l->stream);
 }
 
 /* NCCL has put it on the stream: what belongs behind it. */
 static int finish(struct nccl *w, struct lane *l, struct op *o, struct ax_err *e)
 {
-	if (o->accumulate)
-		ax_wire_add(w->dev, l->stream, o->dst, own_part(w, o), o->n, o->type);
+	if (o->base.accumulate)
+		ax_wire_add(w->dev, l->stream, o->base.dst, own_part(w, &o->base), o->base.bytes / ax_sum_bytes(o->base.type), o->base.type);
 	o->state = ISSUED;
-	return cuda_check(w, cudaEventRecord(o->done, l->stream), e);
+	return cuda_check(w, cudaEventRecord(o->base.done, l->stream), e);
 }
 
 /* Move a lane's first op that is not yet on the stream; *busy: NCCL has not answered, or there is none. */
 static int advance(struct nccl *w, struct lane *l, bool *busy, struct ax_err *e)
 {
-	struct op *o = l->first;
+	struct op *o = first_of(l);
 	ncclResult_t rc;
 
 	*busy = true;
 	while (o && o->state == ISSUED)
-		o = o->next;
+		o = after(o);
 	if (!o)
 		return 0;
 	if (o->state == STARTED) {
-		AX_TRY(cuda_check(w, cudaStreamWaitEvent(l->stream, o->ready, 0), e));
-		rc = call(w, l, o);
+		AX_TRY(cuda_check(w, cudaStreamWaitEvent(l->stream, o->base.ready, 0), e));
+		rc = call(w, l, &o->base);
 		if (rc != ncclSuccess && rc != ncclInProgress)
 			return nccl_fail(w, l, rc, o->what, e);
 		o->state = CALLED;
@@ -258,7 +232,7 @@ static int nccl_progress(struct ax_comm *c, struct ax_err *e)
 		return 0;
 	AX_TRY(advance_all(w, e));
 	for (int i = 0; i < N_LANE; i++)
-		AX_TRY(ask(w, &w->lane[i], w->lane[i].first ? w->lane[i].first->what : "communication", &busy, e));
+		AX_TRY(ask(w, &w->lane[i], w->lane[i].first ? first_of(&w->lane[i])->what : "communication", &busy, e));
 	mark(w);
 	return 0;
 }
@@ -271,8 +245,8 @@ static bool reap(struct nccl *w)
 	bool moved = false;
 
 	for (int i = 0; i < N_LANE; i++)
-		while (w->lane[i].first && w->lane[i].first->state == ISSUED && ax_wire_reached(w->cuda, w->lane[i].first->done)) {
-			op_reached(w, &w->lane[i], w->lane[i].first);
+		while (w->lane[i].first && first_of(&w->lane[i])->state == ISSUED && ax_wire_reached(w->cuda, w->lane[i].first->done)) {
+			op_reached(w, &w->lane[i], first_of(&w->lane[i]));
 			moved = true;
 		}
 	while (w->n_mark && ax_wire_reached(w->cuda, w->mark[w->mark_first])) {
@@ -285,7 +259,7 @@ static bool reap(struct nccl *w)
 
 static const struct op *oldest(const struct nccl *w)
 {
-	const struct op *a = w->lane[GATHER].first, *b = w->lane[REDUCE].first;
+	const struct op *a = first_of(&w->lane[GATHER]), *b = first_of(&w->lane[REDUCE]);
 
 	return !a || (b && b->id < a->id) ? b : a;
 }
@@ -293,7 +267,7 @@ static const struct op *oldest(const struct nccl *w)
 static void tell(struct nccl *w, double waited_s)
 {
 	const struct op *o = oldest(w);
-	bool waits = o && (waited_s < COMPUTES_AFTER_S || ax_wire_reached(w->cuda, o->ready));
+	bool waits = o && (waited_s < COMPUTES_AFTER_S || ax_wire_reached(w->cuda, o->base.ready));
 
 	if (o)
 		ax_watchdog_device(w->comm->watchdog, o->step, o->what, waits);
@@ -356,40 +330,33 @@ static int keep_up(struct nccl *w, struct ax_err *e)
 	if (w->n_live < AHEAD)
 		return 0;
 	o = oldest(w);
-	if (o->state == ISSUED && ax_cuda_wait(w->cuda, o->done) != cudaSuccess)
+	if (o->state == ISSUED && ax_cuda_wait(w->cuda, o->base.done) != cudaSuccess)
 		return w->dev->ops->sync(w->dev, e);
 	reap(w);
 	return 0;
 }
 
-static int start(struct ax_comm *c, int lane, const struct op *what, struct ax_comm_req *r, struct ax_err *e)
+static int start(struct ax_comm *c, int lane, const struct ax_wire_op *what, struct ax_comm_req *r, struct ax_err *e)
 {
 	struct nccl *w = impl(c);
 	struct lane *l = &w->lane[lane];
-	struct op *o, **at, kept;
 	bool busy = true;
+	struct op *o;
 
-	if (!what->n)
+	if (!what->bytes)
 		return 0;
 	if (w->aborted)
 		return gone(e);
 	AX_TRY(keep_up(w, e));
-	o = op_new(w, e);
+	o = (struct op *)ax_wire_op_start(&w->pool, sizeof(*o), what, &l->first, e);
 	if (!o)
 		return AX_EMEM;
-	kept = *o;
-	*o = *what;
-	o->ready = kept.ready;
-	o->done = kept.done;
 	o->step = r->step;
 	o->id = r->id;
 	snprintf(o->what, sizeof(o->what), "%s", r->what);
-	for (at = &l->first; *at; at = &(*at)->next)
-		;
-	*at = o;
 	w->n_live++;
 	r->impl = o;
-	AX_TRY(cuda_check(w, cudaEventRecord(o->ready, w->cuda->compute), e));
+	AX_TRY(cuda_check(w, cudaEventRecord(o->base.ready, w->cuda->compute), e));
 	for (int i = 0; i < EAGER_POLLS && o->state != ISSUED; i++)
 		AX_TRY(advance(w, l, &busy, e));
 	return 0;
@@ -397,22 +364,24 @@ static int start(struct ax_comm *c, int lane, const struct op *what, struct ax_c
 
 static int nccl_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, GATHER, &(struct op){.kind = ALL_GATHER, .dst = dst, .src = src, .n = bytes}, r, e);
+	return start(c, GATHER, &(struct ax_wire_op){.kind = AX_WIRE_ALL_GATHER, .dst = dst, .src = (char *)(uintptr_t)src, .bytes = bytes}, r, e);
 }
 
 static int nccl_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, REDUCE, &(struct op){.kind = REDUCE_SCATTER, .dst = dst, .src = src, .n = n, .type = t, .accumulate = accumulate}, r, e);
+	struct ax_wire_op o = {.kind = AX_WIRE_REDUCE_SCATTER, .dst = dst, .src = src, .bytes = n * ax_sum_bytes(t), .type = t, .accumulate = accumulate};
+
+	return start(c, REDUCE, &o, r, e);
 }
 
 static int nccl_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, REDUCE, &(struct op){.kind = ALL_REDUCE, .dst = x, .src = x, .n = n, .type = t}, r, e);
+	return start(c, REDUCE, &(struct ax_wire_op){.kind = AX_WIRE_ALL_REDUCE, .dst = x, .src = x, .bytes = n * ax_sum_bytes(t), .type = t}, r, e);
 }
 
 static int nccl_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, GATHER, &(struct op){.kind = BROADCAST, .dst = p, .src = p, .n = bytes, .root = root}, r, e);
+	return start(c, GATHER, &(struct ax_wire_op){.kind = AX_WIRE_BROADCAST, .dst = p, .src = p, .bytes = bytes, .root = root}, r, e);
 }
 
 /* Done for the host: it is on the stream, and the compute stream goes on behind it. */
@@ -426,17 +395,17 @@ static int nccl_test(struct ax_comm *c, struct ax_comm_req *r, bool *done, struc
 		r->impl = NULL;
 		return 0;
 	}
+	ax_wire_hold_begin(&w->clock, w->cuda, &o->base);
 	AX_TRY(advance_all(w, e));
 	if (o->state != ISSUED)
 		return 0;
-	AX_TRY(cuda_check(w, cudaStreamWaitEvent(w->cuda->compute, o->done, 0), e));
+	AX_TRY(cuda_check(w, cudaStreamWaitEvent(w->cuda->compute, o->base.done, 0), e));
+	ax_wire_hold_end(&w->clock, w->cuda, &o->base);
 	*done = true;
 	r->impl = NULL;
 	o->taken = true;
-	if (o->reached) {
-		o->next = w->spare;
-		w->spare = o;
-	}
+	if (o->reached)
+		ax_wire_op_give(&w->pool, &o->base);
 	return 0;
 }
 
@@ -483,19 +452,9 @@ static void nccl_give_up(struct ax_comm *c)
 	abort_all(impl(c));
 }
 
-static void ops_release(struct nccl *w)
+static double nccl_held_s(struct ax_comm *c)
 {
-	struct op *o, *next;
-
-	for (int i = 0; i < N_LANE; i++)
-		for (o = w->lane[i].first; o; o = next) {
-			next = o->next;
-			op_free(o);
-		}
-	for (o = w->spare; o; o = next) {
-		next = o->next;
-		op_free(o);
-	}
+	return ax_wire_held_s(&impl(c)->clock, impl(c)->cuda);
 }
 
 static void nccl_close(struct ax_comm *c, bool failed)
@@ -511,13 +470,16 @@ static void nccl_close(struct ax_comm *c, bool failed)
 		if (lane_close(w, &w->lane[i]))
 			abort_all(w);
 	ax_cuda_idle_remove(w->cuda, &w->idle);
-	for (int i = 0; i < N_LANE; i++)
+	for (int i = 0; i < N_LANE; i++) {
 		if (w->lane[i].stream)
 			cudaStreamDestroy(w->lane[i].stream);
+		ax_wire_ops_free(&w->lane[i].first);
+	}
 	for (int i = 0; i < N_MARK; i++)
 		if (w->mark[i])
 			cudaEventDestroy(w->mark[i]);
-	ops_release(w);
+	ax_wire_ops_free(&w->pool.spare);
+	ax_wire_clock_release(&w->clock);
 	ax_free(w);
 	ax_free(c);
 }
@@ -623,6 +585,7 @@ static const struct ax_comm_ops nccl_ops = {
 	.split = nccl_split,
 	.missing = nccl_missing,
 	.give_up = nccl_give_up,
+	.held_s = nccl_held_s,
 	.close = nccl_close,
 };
 

@@ -17,18 +17,9 @@
 #define SLOT_BYTES ((size_t)16 << 20)
 #define N_SLOT 2
 
-enum kind { ALL_GATHER, REDUCE_SCATTER, ALL_REDUCE, BROADCAST };
-
 struct op {
-	struct op *next;
-	enum kind kind;
-	char *dst, *src;
-	size_t bytes; /* of one rank's part */
-	enum ax_sum_type type;
-	int root;
-	bool accumulate;
+	struct ax_wire_op base;
 	size_t begun, ended; /* bytes of chunks that came down, and that went up */
-	cudaEvent_t ready, done;
 };
 
 enum stage { DOWN, HOST };
@@ -50,7 +41,9 @@ struct staged {
 	size_t chunk; /* bytes of one rank's part in a slot */
 	struct slot slot[N_SLOT];
 	unsigned first, n_busy; /* slots in use, in order */
-	struct op *ops, *spare; /* ops: not yet taken by a wait, in the order of starts */
+	struct ax_wire_op *ops; /* not yet taken by a wait, in the order of starts */
+	struct ax_wire_pool pool;
+	struct ax_wire_clock clock;
 	bool given_up;
 	const char *why;
 	char name[96];
@@ -81,16 +74,16 @@ static int put(struct staged *w, char *to, const char *host, size_t n, struct ax
 
 static int come_down(struct staged *w, struct slot *s, struct ax_err *e)
 {
-	const struct op *o = s->op;
+	const struct ax_wire_op *o = &s->op->base;
 	size_t rank = (size_t)w->comm->rank;
 
 	AX_TRY(check(w, cudaStreamWaitEvent(w->down, o->ready, 0), e));
 	AX_TRY(check(w, cudaStreamWaitEvent(w->down, s->up, 0), e)); /* what was in this slot has left it */
-	if (o->kind == ALL_GATHER)
+	if (o->kind == AX_WIRE_ALL_GATHER)
 		AX_TRY(fetch(w, s->p + rank * s->len, o->src + s->off, s->len, e));
-	else if (o->kind == ALL_REDUCE || (o->kind == BROADCAST && w->comm->rank == o->root))
+	else if (o->kind == AX_WIRE_ALL_REDUCE || (o->kind == AX_WIRE_BROADCAST && w->comm->rank == o->root))
 		AX_TRY(fetch(w, s->p, o->src + s->off, s->len, e));
-	for (size_t k = 0; o->kind == REDUCE_SCATTER && k < (size_t)w->comm->n_rank; k++)
+	for (size_t k = 0; o->kind == AX_WIRE_REDUCE_SCATTER && k < (size_t)w->comm->n_rank; k++)
 		AX_TRY(fetch(w, s->p + k * s->len, o->src + k * o->bytes + s->off, s->len, e));
 	s->stage = DOWN;
 	return check(w, cudaEventRecord(s->down, w->down), e);
@@ -104,43 +97,43 @@ static char *sum_of(const struct staged *w, const struct slot *s)
 static int exchange(struct staged *w, struct slot *s, struct ax_err *e)
 {
 	struct ax_comm *in = w->inner;
-	enum ax_sum_type t = s->op->type;
+	enum ax_sum_type t = s->op->base.type;
 	size_t n = s->len / ax_sum_bytes(t);
 
 	s->stage = HOST;
 	s->req.impl = NULL;
-	switch (s->op->kind) {
-	case ALL_GATHER:
+	switch (s->op->base.kind) {
+	case AX_WIRE_ALL_GATHER:
 		return in->ops->all_gather(in, s->p, s->p + (size_t)w->comm->rank * s->len, s->len, &s->req, e);
-	case REDUCE_SCATTER:
+	case AX_WIRE_REDUCE_SCATTER:
 		return in->ops->reduce_scatter(in, sum_of(w, s), s->p, n, t, false, &s->req, e);
-	case ALL_REDUCE:
+	case AX_WIRE_ALL_REDUCE:
 		return in->ops->all_reduce(in, s->p, n, t, &s->req, e);
-	case BROADCAST:
+	case AX_WIRE_BROADCAST:
 		break;
 	}
-	return in->ops->broadcast(in, s->p, s->len, s->op->root, &s->req, e);
+	return in->ops->broadcast(in, s->p, s->len, s->op->base.root, &s->req, e);
 }
 
 static int go_up(struct staged *w, struct slot *s, struct ax_err *e)
 {
-	struct op *o = s->op;
+	const struct ax_wire_op *o = &s->op->base;
 	size_t rank = (size_t)w->comm->rank, off = s->off;
 	/* where a sum waits to be added: the own part of src, which is nobody's any more */
 	char *sum = o->accumulate ? o->src + rank * o->bytes : o->dst;
 
-	for (size_t k = 0; o->kind == ALL_GATHER && k < (size_t)w->comm->n_rank; k++)
+	for (size_t k = 0; o->kind == AX_WIRE_ALL_GATHER && k < (size_t)w->comm->n_rank; k++)
 		if (k != rank || o->dst + k * o->bytes != o->src)
 			AX_TRY(put(w, o->dst + k * o->bytes + off, s->p + k * s->len, s->len, e));
-	if (o->kind == REDUCE_SCATTER)
+	if (o->kind == AX_WIRE_REDUCE_SCATTER)
 		AX_TRY(put(w, sum + off, sum_of(w, s), s->len, e));
-	if (o->kind == ALL_REDUCE || (o->kind == BROADCAST && w->comm->rank != o->root))
+	if (o->kind == AX_WIRE_ALL_REDUCE || (o->kind == AX_WIRE_BROADCAST && w->comm->rank != o->root))
 		AX_TRY(put(w, o->dst + off, s->p, s->len, e));
 	AX_TRY(check(w, cudaEventRecord(s->up, w->up), e));
 	if (o->accumulate)
 		ax_wire_add(w->dev, w->up, o->dst + off, sum + off, s->len / ax_sum_bytes(o->type), o->type);
-	o->ended += s->len;
-	return o->ended < o->bytes ? 0 : check(w, cudaEventRecord(o->done, w->up), e);
+	s->op->ended += s->len;
+	return s->op->ended < o->bytes ? 0 : check(w, cudaEventRecord(o->done, w->up), e);
 }
 
 /* --- progress ------------------------------------------------------------------------------------------------------- */
@@ -175,15 +168,15 @@ static int move_slots(struct staged *w, struct ax_err *e)
 
 static int fill_slots(struct staged *w, struct ax_err *e)
 {
-	for (struct op *o = w->ops; o; o = o->next)
-		while (o->begun < o->bytes) {
+	for (struct op *o = (struct op *)w->ops; o; o = (struct op *)o->base.next)
+		while (o->begun < o->base.bytes) {
 			struct slot *s = &w->slot[(w->first + w->n_busy) % N_SLOT];
 
 			if (w->n_busy == N_SLOT)
 				return 0;
 			s->op = o;
 			s->off = o->begun;
-			s->len = o->bytes - o->begun < w->chunk ? o->bytes - o->begun : w->chunk;
+			s->len = o->base.bytes - o->begun < w->chunk ? o->base.bytes - o->begun : w->chunk;
 			o->begun += s->len;
 			w->n_busy++;
 			AX_TRY(come_down(w, s, e));
@@ -218,51 +211,18 @@ static bool idle(void *ctx, double waited_s)
 
 /* --- starts --------------------------------------------------------------------------------------------------------- */
 
-static void op_free(struct op *o)
-{
-	if (o->ready)
-		cudaEventDestroy(o->ready);
-	if (o->done)
-		cudaEventDestroy(o->done);
-	ax_free(o);
-}
-
-static struct op *op_new(struct staged *w, struct ax_err *e)
-{
-	struct op *o = w->spare;
-
-	if (o) {
-		w->spare = o->next;
-		return o;
-	}
-	o = ax_calloc(1, sizeof(*o));
-	if (o && !cudaEventCreateWithFlags(&o->ready, cudaEventDisableTiming) && !cudaEventCreateWithFlags(&o->done, cudaEventDisableTiming))
-		return o;
-	ax_fail(e, AX_EMEM, "no memory for a collective");
-	if (o)
-		op_free(o);
-	return NULL;
-}
-
-static int start(struct ax_comm *c, const struct op *what, struct ax_comm_req *r, struct ax_err *e)
+static int start(struct ax_comm *c, const struct ax_wire_op *what, struct ax_comm_req *r, struct ax_err *e)
 {
 	struct staged *w = impl(c);
-	struct op *o, **at, kept;
+	struct ax_wire_op *o;
 
 	if (!what->bytes)
 		return 0;
 	if (w->given_up)
 		return ax_fail(e, AX_ECOMM, "the communicator was given up after an error");
-	o = op_new(w, e);
+	o = ax_wire_op_start(&w->pool, sizeof(struct op), what, &w->ops, e);
 	if (!o)
 		return AX_EMEM;
-	kept = *o;
-	*o = *what;
-	o->ready = kept.ready;
-	o->done = kept.done;
-	for (at = &w->ops; *at; at = &(*at)->next)
-		;
-	*at = o;
 	r->impl = o;
 	AX_TRY(check(w, cudaEventRecord(o->ready, w->cuda->compute), e));
 	return fill_slots(w, e);
@@ -270,45 +230,49 @@ static int start(struct ax_comm *c, const struct op *what, struct ax_comm_req *r
 
 static int staged_all_gather(struct ax_comm *c, void *dst, const void *src, size_t bytes, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, &(struct op){.kind = ALL_GATHER, .dst = dst, .src = (char *)(uintptr_t)src, .bytes = bytes}, r, e);
+	return start(c, &(struct ax_wire_op){.kind = AX_WIRE_ALL_GATHER, .dst = dst, .src = (char *)(uintptr_t)src, .bytes = bytes}, r, e);
 }
 
 static int staged_reduce_scatter(struct ax_comm *c, void *dst, void *src, size_t n, enum ax_sum_type t, bool accumulate, struct ax_comm_req *r,
 				 struct ax_err *e)
 {
-	struct op o = {.kind = REDUCE_SCATTER, .dst = dst, .src = src, .bytes = n * ax_sum_bytes(t), .type = t, .accumulate = accumulate};
+	struct ax_wire_op o = {.kind = AX_WIRE_REDUCE_SCATTER, .dst = dst, .src = src, .bytes = n * ax_sum_bytes(t), .type = t, .accumulate = accumulate};
 
 	return start(c, &o, r, e);
 }
 
 static int staged_all_reduce(struct ax_comm *c, void *x, size_t n, enum ax_sum_type t, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, &(struct op){.kind = ALL_REDUCE, .dst = x, .src = x, .bytes = n * ax_sum_bytes(t), .type = t}, r, e);
+	return start(c, &(struct ax_wire_op){.kind = AX_WIRE_ALL_REDUCE, .dst = x, .src = x, .bytes = n * ax_sum_bytes(t), .type = t}, r, e);
 }
 
 static int staged_broadcast(struct ax_comm *c, void *p, size_t bytes, int root, struct ax_comm_req *r, struct ax_err *e)
 {
-	return start(c, &(struct op){.kind = BROADCAST, .dst = p, .src = p, .bytes = bytes, .root = root}, r, e);
+	return start(c, &(struct ax_wire_op){.kind = AX_WIRE_BROADCAST, .dst = p, .src = p, .bytes = bytes, .root = root}, r, e);
 }
 
 static int staged_test(struct ax_comm *c, struct ax_comm_req *r, bool *done, struct ax_err *e)
 {
 	struct staged *w = impl(c);
-	struct op *o = r->impl, **at = &w->ops;
+	struct op *o = r->impl;
 
+	ax_wire_hold_begin(&w->clock, w->cuda, &o->base);
 	AX_TRY(staged_progress(c, e));
-	*done = o->ended == o->bytes || w->given_up;
+	*done = o->ended == o->base.bytes || w->given_up;
 	if (!*done)
 		return 0;
 	if (!w->given_up)
-		AX_TRY(check(w, cudaStreamWaitEvent(w->cuda->compute, o->done, 0), e));
-	while (*at != o)
-		at = &(*at)->next;
-	*at = o->next;
-	o->next = w->spare;
-	w->spare = o;
+		AX_TRY(check(w, cudaStreamWaitEvent(w->cuda->compute, o->base.done, 0), e));
+	ax_wire_hold_end(&w->clock, w->cuda, &o->base);
+	ax_wire_op_remove(&w->ops, &o->base);
+	ax_wire_op_give(&w->pool, &o->base);
 	r->impl = NULL;
 	return 0;
+}
+
+static double staged_held_s(struct ax_comm *c)
+{
+	return ax_wire_held_s(&impl(c)->clock, impl(c)->cuda);
 }
 
 static void staged_missing(struct ax_comm *c, const struct ax_comm_req *r, char *buf, size_t n)
@@ -325,14 +289,6 @@ static void staged_missing(struct ax_comm *c, const struct ax_comm_req *r, char 
 static void staged_give_up(struct ax_comm *c)
 {
 	impl(c)->given_up = true;
-}
-
-static void ops_release(struct op *o)
-{
-	for (struct op *next; o; o = next) {
-		next = o->next;
-		op_free(o);
-	}
 }
 
 static void staged_close(struct ax_comm *c, bool failed)
@@ -352,8 +308,9 @@ static void staged_close(struct ax_comm *c, bool failed)
 	}
 	if (w->up)
 		cudaStreamDestroy(w->up);
-	ops_release(w->ops);
-	ops_release(w->spare);
+	ax_wire_ops_free(&w->ops);
+	ax_wire_ops_free(&w->pool.spare);
+	ax_wire_clock_release(&w->clock);
 	if (w->inner)
 		failed ? ax_comm_abandon(w->inner, NULL) : ax_comm_close(w->inner);
 	ax_free(w);
@@ -372,6 +329,7 @@ static const struct ax_comm_ops staged_ops = {
 	.split = staged_split,
 	.missing = staged_missing,
 	.give_up = staged_give_up,
+	.held_s = staged_held_s,
 	.close = staged_close,
 };
 

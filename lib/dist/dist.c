@@ -301,4 +301,5 @@ const struct ax_dist_box *ax_dist_boxes(const struct ax_dist *s, size_t *n_box)
 void ax_dist_stats(const struct ax_dist *s, struct ax_dist_stats *st)
 {
 	*st = s->stats;
+	st->wait_s = ax_comm_held_s(s->wire, st->wait_s);
 }

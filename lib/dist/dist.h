@@ -165,7 +165,7 @@ struct ax_dist_box {
 const struct ax_dist_box *ax_dist_boxes(const struct ax_dist *s, size_t *n_box);
 
 struct ax_dist_stats {
-	double wait_s; /* this rank's compute stood still for communication, since open */
+	double wait_s; /* this rank's compute stood still for communication, since open; on a GPU as far as it has computed */
 	uint64_t gather_bytes, reduce_bytes; /* put on the wire by this rank, since open */
 };
 

@@ -70,10 +70,19 @@ static int not_finite(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	return 0;
 }
 
+/* How long compute has stood still for communication: all of it where the device has been waited for. */
+static double wait_s(const struct ax_train *t)
+{
+	struct ax_dist_stats st;
+
+	ax_dist_stats(t->dist, &st);
+	return st.wait_s;
+}
+
 int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_err *e)
 {
 	struct ax_loader_step st;
-	double loss = 0, start = ax_now(), save_s = t->save_s;
+	double loss = 0, start = ax_now(), save_s = t->save_s, waited = wait_s(t);
 
 	memset(r, 0, sizeof(*r));
 	AX_TRY(ax_loader_step(t->env.loader, t->state.consumed, &st, e));
@@ -83,6 +92,7 @@ int ax_train_one_step(struct ax_train *t, struct ax_step_result *r, struct ax_er
 	/* The host waits for the device here, once a step. */
 	AX_TRY(ax_dist_grad_norm(t->dist, &r->grad_norm, NULL, e));
 	AX_TRY(ax_model_loss(t->model, &loss, e));
+	t->wait_s += wait_s(t) - waited;
 	AX_TRY(share(t, &loss, r, e));
 	AX_TRY(ax_train_save_finish(t, e)); /* the update changes what is being written */
 	r->loss = st.trained ? loss / (double)st.trained : 0;

@@ -228,21 +228,19 @@ static void print_progress(struct ax_train *t, const struct ax_step_result *r, d
 {
 	int64_t left = t->plan.total_steps - t->state.step;
 	double eta = t->busy_s / (double)(t->state.step - t->first_step) * (double)left;
-	struct ax_dist_stats st;
 	bool last = left == 0;
 
 	if (t->state.step % t->opt.logging_steps && !last)
 		return;
 	if (!ax_progress_due(&t->progress) && !last)
 		return;
-	ax_dist_stats(t->dist, &st);
 	note_device_memory(t);
 	ax_progress_print(&t->progress,
 			  "step %" PRId64 "/%" PRId64 " epoch %.2f loss %.4f grad %.3f lr %.3g | %.0f tok/s mfu %.1f%% (unmasked %.1f%%) "
 			  "mem %.2f GiB comm %.0f%% eta %d:%02d:%02d",
 			  t->state.step, t->plan.total_steps, r->epoch, r->loss, r->grad_norm, r->lr, rate,
 			  100 * mfu(t, t->flops_causal, rate), 100 * mfu(t, t->flops_full, rate), memory_gib(t),
-			  t->busy_s > 0 ? 100 * st.wait_s / t->busy_s : 0, (int)(eta / 3600), (int)(eta / 60) % 60,
+			  t->busy_s > 0 ? 100 * t->wait_s / t->busy_s : 0, (int)(eta / 3600), (int)(eta / 60) % 60,
 			  (int)eta % 60);
 }
 

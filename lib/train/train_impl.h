@@ -25,7 +25,7 @@ struct ax_train {
 	struct ax_order order;    /* of the train split */
 	double flops_causal, flops_full; /* of one token */
 	double peak_flops;        /* of all ranks: measured matrix products */
-	double busy_s;            /* seconds in steps of this run */
+	double busy_s, wait_s;    /* seconds in steps of this run; of those, how long compute stood still for communication */
 	int64_t first_step;       /* where this run began */
 	struct ax_ckpt_job *saving; /* a checkpoint that is being written beside the run; NULL: none */
 	int64_t saving_step, saving_best; /* its step, and that of the best one once it is complete */

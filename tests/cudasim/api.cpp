@@ -466,21 +466,16 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
 	return cudaSuccess;
 }
 
-static double now_s(void)
-{
-	timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
 	sim_lock lock;
 	sim_require_event(e, "cudaEventRecord");
 	sim_require_stream(s, "cudaEventRecord");
-	if (!sim_capture_record(e, s))
-		e->point = {s, s->n_enqueued};
-	e->host_s = now_s();
+	if (sim_capture_record(e, s))
+		return cudaSuccess;
+	e->point = {s, s->n_enqueued};
+	if (e->timing)
+		sim_time_event(e);
 	return cudaSuccess;
 }
 
@@ -508,7 +503,7 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
 	return sim_set_error(!e->point.stream || sim_is_done(e->point.stream, e->point.seq) ? cudaSuccess : cudaErrorNotReady);
 }
 
-/* Time means nothing here: it is what passed on the host between the two calls. */
+/* Time means little here: it is what passed on the host between the moments when the two were reached. */
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
 	sim_lock lock;

@@ -13,6 +13,8 @@
  */
 #include "stream.h"
 
+#include <algorithm>
+#include <ctime>
 #include <pthread.h>
 #include <sched.h>
 
@@ -88,8 +90,38 @@ cudaEvent_t sim_new_event(void)
 	return e;
 }
 
+static double now_s(void)
+{
+	timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+static void untime(cudaEvent_t e)
+{
+	for (cudaStream_t s : streams)
+		s->timed.erase(std::remove(s->timed.begin(), s->timed.end(), e), s->timed.end());
+}
+
+static void note_reached(cudaStream_t s)
+{
+	for (size_t i = s->timed.size(); i-- > 0;)
+		if (s->timed[i]->point.seq <= s->n_done) {
+			s->timed[i]->host_s = now_s();
+			s->timed.erase(s->timed.begin() + static_cast<long>(i));
+		}
+}
+
+void sim_time_event(cudaEvent_t e)
+{
+	untime(e);
+	e->point.stream->timed.push_back(e);
+	note_reached(e->point.stream);
+}
+
 void sim_drop_event(cudaEvent_t e)
 {
+	untime(e);
 	for (size_t i = 0; i < events.size(); i++)
 		if (events[i] == e)
 			events.erase(events.begin() + static_cast<long>(i));
@@ -126,6 +158,7 @@ static void run_front(cudaStream_t s)
 	s->busy = false;
 	running = outer;
 	s->n_done = op.seq;
+	note_reached(s);
 }
 
 static bool try_step(cudaStream_t s);

@@ -11,6 +11,7 @@ struct sim_capture_state;
 struct CUstream_st {
 	unsigned number; /* from 1, never used again: the checker's name for it */
 	std::deque<sim_op> queue;
+	std::vector<cudaEvent_t> timed;	     /* recorded with timing, and not reached */
 	uint64_t n_enqueued = 0, n_done = 0; /* n_done: sequence number of the last operation that is complete */
 	bool busy = false;		     /* its front operation runs */
 	sim_capture_state *capture = nullptr; /* the capture it takes part in */
@@ -19,7 +20,7 @@ struct CUstream_st {
 
 struct CUevent_st {
 	sim_event_point point = {nullptr, 0};
-	double host_s = 0;		      /* when it was recorded, for cudaEventElapsedTime */
+	double host_s = 0;		      /* when it was reached, for cudaEventElapsedTime */
 	bool timing = true;
 	sim_capture_state *capture = nullptr; /* recorded inside that capture: then `lane` and `at` say where */
 	unsigned lane = 0;
@@ -31,6 +32,7 @@ cudaStream_t sim_new_stream(void);
 void sim_drop_stream(cudaStream_t s);
 cudaEvent_t sim_new_event(void);
 void sim_drop_event(cudaEvent_t e);
+void sim_time_event(cudaEvent_t e); /* its point is new */
 void sim_require_event(cudaEvent_t e, const char *what);
 
 void sim_run_to(cudaStream_t s, uint64_t seq);	 /* in the order of the queues */

@@ -256,6 +256,36 @@ static int in_flight(void)
 	return world_close();
 }
 
+/*
+ * The time that the device stands still is that of the wait for a late rank, on those that wait, and it is known after a sync without
+ * any other wait of the host.
+ */
+static int held(void)
+{
+	const struct timespec late = {0, 400000000};
+	struct ax_comm_req r;
+	double s[3];
+	float *p;
+
+	world_open(0);
+	p = device_array(5000);
+	for (int i = 0; i < 3; i++) {
+		fill(p, 0, 5000);
+		RUN(dev.ops->sync(&dev, e));
+		s[i] = ax_comm_held_s(wire, -1);
+		CHECK(s[i] >= 0);
+		if (i == 2)
+			break;
+		if (i == 1 && comm->rank)
+			nanosleep(&late, NULL);
+		RUN(ax_comm_all_reduce(wire, p, 5000, AX_SUM_F32, &r, e));
+		RUN(ax_comm_wait(wire, &r, e));
+	}
+	fprintf(stderr, "# rank %d stood still for %.3f s, then %.3f s\n", comm->rank, s[1] - s[0], s[2] - s[1]);
+	CHECK(comm->rank ? s[2] - s[1] < 0.3 : s[2] - s[1] > 0.3 && s[2] - s[1] < 5);
+	return world_close();
+}
+
 static int split(void)
 {
 	struct ax_comm *all, *half, *none;
@@ -384,10 +414,10 @@ static void test_orders(const char *how, unsigned short_ones)
 
 int main(int argc, char **argv)
 {
-	static const char *const name[] = {"exact", "in_flight", "split", "trouble"};
-	static int (*const fn[])(void) = {exact, in_flight, split, trouble};
+	static const char *const name[] = {"exact", "in_flight", "split", "trouble", "held"};
+	static int (*const fn[])(void) = {exact, in_flight, split, trouble, held};
 
-	for (size_t i = 0; argc > 1 && i < 4; i++)
+	for (size_t i = 0; argc > 1 && i < sizeof(fn) / sizeof(*fn); i++)
 		if (!strcmp(argv[1], name[i]))
 			return fn[i]();
 	if (!has_sim()) {
@@ -402,6 +432,11 @@ int main(int argc, char **argv)
 	setenv("CUDASIM_DEVICES", "1", 1); /* all ranks on one GPU */
 	test_orders("staged", 1u << 2);
 	unsetenv("CUDASIM_DEVICES");
+	setenv("CUDASIM_STREAMS", "lazy", 1); /* the device comes to a collective when something waits for it */
+	ok(ranks_run(2, "held"), "nccl: the time of a wait, by the device's clock");
+	setenv("AX_WIRE", "staged", 1);
+	ok(ranks_run(2, "held"), "staged: the time of a wait, by the device's clock");
+	unsetenv("AX_WIRE");
 	test_trouble();
 	return test_failed != 0;
 }
