@@ -1,7 +1,8 @@
 #!/bin/sh
 # Run the test suite and end with "N passed, N failed, N skipped".
 # A test is an executable that prints TAP lines: "ok", "not ok", "ok ... # SKIP reason". One that prints no line, or
-# ends by a signal or with a non-zero status without a "not ok", counts as one failure.
+# ends by a signal or with a non-zero status without a "not ok", counts as one failure. Lines that begin with "#=" are figures,
+# which are shown.
 # usage: BUILD=build tests/run.sh [suite...]     suites: lint unit op dist fault cli parity fuzz cuda (default: these) gpu
 : "${BUILD:=build}"
 limit=${AX_TEST_TIMEOUT:-900} # seconds for one test
@@ -34,6 +35,7 @@ run() { # run NAME COMMAND...
 	else
 		printf 'ok   %-40s %3d passed%s  %ds\n' "$name" "$p" "$([ "$s" -gt 0 ] && printf ', %d skipped' "$s")" $(($(date +%s) - start))
 		grep '# SKIP' "$log/out" | sed 's/^/       /' | head -5
+		sed -n 's/^#=/      /p' "$log/out"
 	fi
 }
 

@@ -3,33 +3,39 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/plugin.h"
 #include "tensor/gpu.h"
 
 #define PLUGIN_FILE "libax-cuda.so"
 
-static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, bool *missing, struct ax_err *e)
+/* What was found of the plugin. */
+enum found { MISSING, BROKEN, GOOD };
+
+static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, enum found *found, struct ax_err *e)
 {
 	const struct ax_dev_plugin *p;
 	struct ax_plugin so;
 	struct ax_err no = { 0 };
 	int rc = ax_plugin_open(&so, o->plugin_dir, PLUGIN_FILE, AX_DEV_PLUGIN_SYMBOL, false, &no);
 
-	*missing = so.missing;
-	if (rc && so.missing)
+	*found = rc && so.missing ? MISSING : BROKEN;
+	if (*found == MISSING)
 		return ax_fail(e, AX_ECOMM, "this build has no CUDA plugin (%s); make cuda builds it", so.path);
 	if (rc)
 		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s", no.msg);
 	p = so.symbol;
 	if (strcmp(p->version, AX_VERSION) || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
 		return ax_fail(e, AX_ECOMM, "%s is of another build (version %s, this is %s): install both from one", so.path, p->version, AX_VERSION);
+	*found = GOOD;
 	return p->open(d, o, e);
 }
 
 static int open_any(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e)
 {
 	const char *name = o->device ? o->device : "auto";
-	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda"), missing;
+	bool cpu = !strcmp(name, "cpu"), cuda = !strcmp(name, "cuda");
+	enum found found;
 	struct ax_err no = { 0 };
 
 	why[0] = '\0';
@@ -37,13 +43,15 @@ static int open_any(struct ax_dev *d, const struct ax_dev_opt *o, char why[256],
 	if (!cpu && !cuda && strcmp(name, "auto"))
 		return ax_fail(e, AX_EUSAGE, "unknown device %s (auto, cpu, cuda)", name);
 	if (cuda && o->plan) /* "auto" asks what is here, also for a plan */
-		return cuda_open(d, o, &missing, &no) ? ax_gpu_plan_open(d, o->act, o->plan_memory, e) : 0;
+		return cuda_open(d, o, &found, &no) ? ax_gpu_plan_open(d, o->act, o->plan_memory, e) : 0;
 	if (cuda)
-		return cuda_open(d, o, &missing, e);
+		return cuda_open(d, o, &found, e);
 	if (!cpu) {
-		if (!cuda_open(d, o, &missing, &no))
+		if (!cuda_open(d, o, &found, &no))
 			return 0;
-		if (!missing)
+		if (found == BROKEN)
+			ax_warn("%s: using the CPU", no.msg);
+		if (found == GOOD)
 			snprintf(why, 256, "%.200s: using the CPU", no.msg);
 	}
 	return ax_cpu_open(d, o->act, o->n_thread, 0, e);

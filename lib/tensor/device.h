@@ -30,7 +30,7 @@ struct ax_dev_opt {
 
 /*
  * "auto" without a plugin or without a GPU is the CPU; if a plugin is there but finds no GPU, why[] says so in a line for
- * the user (empty otherwise). "cuda" without one is AX_ECOMM.
+ * the user (empty otherwise), and one that cannot be opened is warned of. "cuda" without one is AX_ECOMM.
  */
 int ax_dev_open(struct ax_dev *d, const struct ax_dev_opt *o, char why[256], struct ax_err *e);
 /* A device that was never opened (all zero) is allowed. */

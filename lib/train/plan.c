@@ -1,8 +1,10 @@
 /* Sizes and counts of a run, before anything is allocated. */
 #include "train/train.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "tensor/round.h"
 #include "train/train_impl.h"
@@ -101,4 +103,30 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 	AX_TRY(add(&p->total, p->device_scratch, e));
 	p->checkpoint_bytes = checkpoint_bytes(env->units->n_elem, o);
 	return 0;
+}
+
+const char *ax_train_plan_text(const struct ax_train_plan *p, char text[256])
+{
+	const struct {
+		const char *name;
+		size_t bytes;
+	} part[] = {
+		{"weights", p->dist.master_bytes + p->dist.weight_bytes},
+		{"moments", p->dist.moment_bytes},
+		{"gradients", p->dist.grad_bytes + p->dist.grad_buffer_bytes},
+		{"activations", p->model.activation_bytes},
+		{"scratch and inputs", p->model.scratch_bytes + p->device_scratch + p->model.input_bytes},
+		{"communication", p->dist.comm_bytes},
+		{p->gpu ? "context of the GPU" : "program", p->gpu ? p->context : p->program},
+	};
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		char bytes[32];
+
+		if (part[i].bytes && n < 256)
+			n += (size_t)snprintf(text + n, 256 - n, "%s%s %s", n ? ", " : "", part[i].name, ax_human_bytes(part[i].bytes, bytes));
+	}
+	return text;
 }

@@ -116,6 +116,9 @@ struct ax_train_plan {
 int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, int n_rank, struct ax_train_plan *p,
 		  struct ax_err *e);
 
+/* What `total` is made of, as words: "weights 12 MiB, moments 16 MiB, ..."; returns text. */
+const char *ax_train_plan_text(const struct ax_train_plan *p, char text[256]);
+
 struct ax_train;
 
 int ax_train_open(struct ax_train **t, const struct ax_train_env *env, const struct ax_train_opt *o, struct ax_err *e);

@@ -77,6 +77,14 @@ run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
 	check "says what it has" says 'free on this GPU'
 	check "too little memory is refused before the first step" ends 5 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda
 	check "with the remedy" warns 'micro_batch_size'
+	check "and with what it would take" warns 'needs [0-9.]* [KMG]iB of .* and can have [0-9.]* MiB (weights .*, moments .*, gradients .*, activations .*)'
+	check "nothing of the run is there" [ -z "$(ls "$tmp/run" 2>/dev/null | grep -v lock)" ]
+	check "a run says" ends 0 env CUDASIM_COMPUTE=90 "$sim" $run --device cuda --deterministic
+	check "GPU, driver, libraries, precision, determinism" warns 'device: cuda (cudasim.*, sm_90, driver 13.*, CUDA 13.*, cuBLASLt 13.*); compute f32, .*; recomputation none; deterministic$'
+	check "its memory by roles, and what is free" warns 'GPU memory planned for a rank: .* (weights .*, moments .*, gradients .*, activations .*); free beside the context: 3.*GiB'
+	check "both conventions of MFU" warns 'step 1/1 .* mfu [0-9.]*% (unmasked [0-9.]*%)'
+	check "another run says" ends 0 "$sim" $run --device cuda --bf16 true
+	check "that it is not deterministic, and bf16" warns 'compute bf16, .*; not deterministic$'
 	check "no GPU, cuda wanted" ends 6 env CUDASIM_DEVICES=0 "$sim" $run --device cuda
 	check "no GPU, auto: trains" ends 0 env CUDASIM_DEVICES=0 "$sim" $run
 	check "says so in one line" warns 'no NVIDIA GPU is visible: using the CPU'
@@ -92,6 +100,8 @@ fi
 	check "takes what was planned" as_planned
 	check "two GPUs" ends 0 $mpirun -n 2 "$sim" $run --device cuda
 	check "talk by NCCL" warns 'communication: NCCL 2'
+	check "too little memory on one of two ranks ends both" ends 5 $mpirun -n 1 "$sim" $run --device cuda : -n 1 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda
+	check "with the rank that has too little" warns 'rank 1.* needs .* of the GPU.s memory'
 	check "two ranks on one GPU" ends 0 env CUDASIM_DEVICES=1 $mpirun -n 2 "$sim" $run --device cuda
 	check "talk through the host" warns 'communication: staged through the host over mpi (ranks share a GPU)'
 	check "NCCL for one GPU is refused" ends 2 env AX_WIRE=nccl CUDASIM_DEVICES=1 $mpirun -n 2 "$sim" $run --device cuda

@@ -144,8 +144,7 @@ static void warn_sums(const struct tool *t, const struct ax_train_plan *p)
 
 void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 {
-	char mem[32], state[160];
-
+	char mem[32], free_mem[32], state[160], parts[256];
 	bool many = t->comm->n_rank > 1;
 
 	ax_info("%s: %.1f M parameters, %d rank%s, %s%s%s", t->desc.architecture, (double)t->units.n_elem / 1e6, t->comm->n_rank,
@@ -155,8 +154,9 @@ void tool_say_start(struct tool *t, const struct ax_train_plan *p)
 	warn_sums(t, p);
 	if (!p->n_eval && (t->opt.eval_steps > 0 || t->opt.evals_per_epoch > 0))
 		ax_warn("evaluation is asked for, but the shards hold no rows for it (val_set_size or test_datasets of ax-tokenize)");
-	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps; %s planned for a rank: %s", p->n_pack, p->global_batch,
-		p->total_steps, p->gpu ? "GPU memory" : "memory", ax_human_bytes(p->total, mem));
+	ax_info("%" PRIu64 " packs, %" PRId64 " a step, %" PRId64 " steps", p->n_pack, p->global_batch, p->total_steps);
+	ax_info("%s planned for a rank: %s (%s)%s%s", p->gpu ? "GPU memory" : "memory", ax_human_bytes(p->total, mem), ax_train_plan_text(p, parts),
+		p->gpu ? "; free beside the context: " : "", p->gpu ? ax_human_bytes(t->dev.memory, free_mem) : "");
 }
 
 void tool_say_done(struct tool *t, const struct ax_train_stats *s)
