@@ -42,8 +42,13 @@ static int open_any(struct ax_dev *d, const struct ax_dev_opt *o, char why[256],
 	memset(d, 0, sizeof(*d));
 	if (!cpu && !cuda && strcmp(name, "auto"))
 		return ax_fail(e, AX_EUSAGE, "unknown device %s (auto, cpu, cuda)", name);
-	if (cuda && o->plan) /* "auto" asks what is here, also for a plan */
-		return cuda_open(d, o, &found, &no) ? ax_gpu_plan_open(d, o->act, o->plan_memory, e) : 0;
+	if (cuda && o->plan) { /* "auto" asks what is here, also for a plan */
+		if (!cuda_open(d, o, &found, &no))
+			return 0;
+		if (found == BROKEN)
+			ax_warn("%s", no.msg);
+		return ax_gpu_plan_open(d, o->act, o->plan_memory, e);
+	}
 	if (cuda)
 		return cuda_open(d, o, &found, e);
 	if (!cpu) {

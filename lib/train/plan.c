@@ -130,3 +130,15 @@ const char *ax_train_plan_text(const struct ax_train_plan *p, char text[256])
 	}
 	return text;
 }
+
+int ax_train_fits(const struct ax_train_env *env, const struct ax_train_plan *p, struct ax_err *e)
+{
+	size_t need = p->total - p->context, have = env->dev->memory;
+	char a[32], b[32], text[256];
+	int rc = 0;
+
+	if (have && need > have)
+		rc = ax_fail(e, AX_EMEM, "a rank needs %s of the GPU's memory and can have %s (%s, which is taken already): gradient_checkpointing, a smaller micro_batch_size or more ranks with fsdp take less (--plan shows more)",
+			     ax_human_bytes(need, a), ax_human_bytes(have, b), ax_train_plan_text(p, text));
+	return ax_comm_agree(env->comm, rc, e);
+}

@@ -139,23 +139,10 @@ static int adopt_state(struct ax_train *t, struct ax_err *e)
 	return 0;
 }
 
-/* A device with memory of its own: does the run fit? What the driver has taken already is not asked for again. */
-static int check_memory(const struct ax_train *t, struct ax_err *e)
-{
-	size_t need = t->plan.total - t->plan.context, have = t->env.dev->memory;
-	char a[32], b[32], text[256];
-
-	if (!have || need <= have)
-		return 0;
-	return ax_fail(e, AX_EMEM, "a rank needs %s of the GPU's memory and can have %s (%s, which is taken already): gradient_checkpointing, a smaller micro_batch_size or more ranks with fsdp take less (--plan shows more)",
-		       ax_human_bytes(need, a), ax_human_bytes(have, b), ax_train_plan_text(&t->plan, text));
-}
-
 static int start(struct ax_train *t, struct ax_err *e)
 {
 	const char *resume = t->env.outdir && t->env.outdir->resume[0] ? t->env.outdir->resume : NULL;
 
-	AX_TRY(ax_comm_agree(t->env.comm, check_memory(t, e), e));
 	AX_TRY(open_parts(t, e));
 	init_state(t);
 	if (resume) {

@@ -4,6 +4,7 @@
  *	struct ax_train_env env = { comm, wire, dev, &desc, &units, loader, &outdir, ax_weights_read, &weights };
  *	struct ax_train *t;
  *	AX_TRY(ax_train_plan(&env, &opt, &plan, e));        // pure: bytes by role, steps
+ *	AX_TRY(ax_train_fits(&env, &plan, e));              // before anything is allocated or removed
  *	AX_TRY(ax_train_open(&t, &env, &opt, e));           // allocates all, loads weights or resumes
  *	AX_TRY(ax_train_run(t, e));                         // AX_ESTOP: saved and stopped on request
  *	ax_train_close(t);
@@ -118,6 +119,12 @@ int ax_train_plan(const struct ax_train_env *env, const struct ax_train_opt *o, 
 
 /* What `total` is made of, as words: "weights 12 MiB, moments 16 MiB, ..."; returns text. */
 const char *ax_train_plan_text(const struct ax_train_plan *p, char text[256]);
+
+/*
+ * A device with memory of its own: does the run fit on that of each rank? AX_EMEM on all of them if not. What the driver has
+ * taken already is not asked for again. Ask before ax_outdir_resume, which may remove the checkpoints of an earlier run.
+ */
+int ax_train_fits(const struct ax_train_env *env, const struct ax_train_plan *p, struct ax_err *e);
 
 struct ax_train;
 

@@ -58,6 +58,8 @@ broken() {
 	result $? "$1: said in one line, trains on the CPU"
 	refuses "$2"
 	result $? "$1: --device cuda is refused"
+	train --device cuda --plan && grep -q "warning: .*$2" "$tmp/err"
+	result $? "$1: a plan for a GPU is made, and says so"
 }
 
 rm -rf "$tmp/run"

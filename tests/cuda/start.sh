@@ -78,7 +78,8 @@ run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
 	check "too little memory is refused before the first step" ends 5 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda
 	check "with the remedy" warns 'micro_batch_size'
 	check "and with what it would take" warns 'needs [0-9.]* [KMG]iB of .* and can have [0-9.]* MiB (weights .*, moments .*, gradients .*, activations .*)'
-	check "nothing of the run is there" [ -z "$(ls "$tmp/run" 2>/dev/null | grep -v lock)" ]
+	check "the checkpoint that --overwrite would have removed is still there" [ -d "$tmp/run/checkpoint-1" ]
+	check "and for an evaluation" ends 5 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda --eval-only
 	check "a run says" ends 0 env CUDASIM_COMPUTE=90 "$sim" $run --device cuda --deterministic
 	check "GPU, driver, libraries, precision, determinism" warns 'device: cuda (cudasim.*, sm_90, driver 13.*, CUDA 13.*, cuBLASLt 13.*); compute f32, .*; recomputation none; deterministic$'
 	check "its memory by roles, and what is free" warns 'GPU memory planned for a rank: .* (weights .*, moments .*, gradients .*, activations .*); free beside the context: 3.*GiB'

@@ -80,11 +80,14 @@ static void close_run(struct tool *t, struct ax_train *run, int rc)
 
 static int evaluate(struct tool *t, struct ax_err *e)
 {
+	struct ax_train_plan plan;
 	struct ax_train *run;
 	uint64_t trained;
 	double loss;
 	int rc;
 
+	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
+	AX_TRY(ax_train_fits(&t->env, &plan, e));
 	AX_TRY(open_run(t, &run, e));
 	rc = ax_train_eval(run, &loss, &trained, e);
 	close_run(t, run, rc);
@@ -103,8 +106,9 @@ static int train(struct tool *t, struct ax_err *e)
 	struct ax_train *run;
 	int rc;
 
-	AX_TRY(open_outdir(t, e));
 	AX_TRY(ax_train_plan(&t->env, &t->opt, t->comm->n_rank, &plan, e));
+	AX_TRY(ax_train_fits(&t->env, &plan, e));
+	AX_TRY(open_outdir(t, e));
 	tool_say_start(t, &plan);
 	tool_signals_run(true);
 	AX_TRY(open_run(t, &run, e));
