@@ -13,10 +13,11 @@ fi
 models=${AX_MODELS:-$models} layouts=${AX_LAYOUTS:-$layouts}
 seed=0
 
-# far CPU GPU: the largest difference of their losses; nan if they are not as many as there were steps
+# far A B: the largest difference of the losses of two runs; nan if they are not as many as there were steps
 far() {
-	only_losses "$2" >"$tmp/losses.gpu"
-	paste "$tmp/losses.cpu" "$tmp/losses.gpu" | awk -v steps=$steps '
+	only_losses "$1" >"$tmp/losses.a"
+	only_losses "$2" >"$tmp/losses.b"
+	paste "$tmp/losses.a" "$tmp/losses.b" | awk -v steps=$steps '
 		NF != 2 { bad = 1 }
 		{ d = $1 - $2; if (d < 0) d = -d; if (!(d <= most)) most = d; n++ }
 		END { if (bad || n != steps) print "nan"; else printf "%.3g\n", most }'
@@ -36,7 +37,7 @@ cell() { # cell MODEL TYPE LAYOUT: the largest difference in $worst, the runs in
 		# shellcheck disable=SC2086
 		gpu "$1" $bf16 "$3" "$out" CUDASIM_STREAMS=$streams CUDASIM_SEED=$seed $exact || { echo "# $order, seed $seed: failed"; return 1; }
 		count=$((count + 1))
-		d=$(far "$tmp/cpu" "$out")
+		d=$(far "$tmp/cpu.$2" "$out")
 		worst=$(awk -v a="$d" -v b="$worst" 'BEGIN { if (a == "nan" || b == "nan") print "nan"; else print (a + 0 > b + 0) ? a : b }')
 		[ $order = free ] && continue
 		[ -n "$first" ] || { first=$tmp/first; rm -rf "$first"; mv "$out" "$first"; continue; }
@@ -54,14 +55,14 @@ for model in $models; do
 	*) sed 's/^/# /' "$tmp/err" && not_ok "$model" && continue ;;
 	esac
 	for type in $types; do
-		rm -rf "$tmp/cpu"
+		rm -rf "$tmp/cpu.$type"
 		bf16=false
 		[ $type = bf16 ] && bf16=true
-		"$bin/ax-train" -q -c "$tmp/$model.yaml" --device cpu --output-dir "$tmp/cpu" --bf16 $bf16 --global-batch 4 --threads 1 "$data" >&2 || {
+		"$bin/ax-train" -q -c "$tmp/$model.yaml" --device cpu --output-dir "$tmp/cpu.$type" --bf16 $bf16 --global-batch 4 --threads 1 "$data" >&2 || {
 			not_ok "$model $type on the CPU"
 			continue
 		}
-		only_losses "$tmp/cpu" >"$tmp/losses.cpu"
+		[ $type = f32 ] || echo "# $model: the CPU's own bf16 is $(far "$tmp/cpu.f32" "$tmp/cpu.bf16") from its f32"
 		for where in $layouts; do
 			if cell "$model" $type "$where"; then say=ok; else say=not_ok; fi
 			$say "$model $type $where: $count runs, largest difference $worst"

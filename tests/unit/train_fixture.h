@@ -130,12 +130,15 @@ static int run(const char *dir, const char *resume, const struct ax_train_opt *o
 	struct ax_train_opt opt = *o;
 	struct ax_outdir out;
 	struct ax_train *t = NULL;
+	struct ax_train_plan plan;
 	int rc;
 
 	opt.extra = write_config;
+	env.outdir = &out;
+	AX_TRY(ax_train_plan(&env, &opt, f.comm->n_rank, &plan, e));
+	AX_TRY(ax_train_fits(&env, &plan, e));
 	AX_TRY(ax_outdir_open(&out, f.comm, dir, e));
 	rc = ax_outdir_resume(&out, f.comm, resume, false, e);
-	env.outdir = &out;
 	if (!rc)
 		rc = ax_train_open(&t, &env, &opt, e);
 	if (!rc)
