@@ -25,6 +25,7 @@ far() {
 
 # Orders of streams; "free" is without --deterministic.
 if [ -n "$AX_LONG" ]; then orders='eager lazy ahead random random free'; else orders='random free'; fi
+orders=${AX_ORDERS:-$orders}
 cell() { # cell MODEL TYPE LAYOUT: the largest difference in $worst, the runs in $count
 	limit=1e-5 bf16=false worst=0 count=0 first=
 	[ "$2" = bf16 ] && limit=1e-2 bf16=true
