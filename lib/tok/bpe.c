@@ -291,18 +291,8 @@ uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const cha
 	return w->spelled.oom ? AX_TOK_NONE : ax_vocab_find(&m->vocab, w->spelled.p, w->spelled.n);
 }
 
-int ax_bpe_word(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
+int ax_bpe_merges(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
 {
-	if (m->ignore_merges) {
-		uint32_t id = ax_bpe_whole_long(m, w, p, n);
-
-		if (id != AX_TOK_NONE) {
-			w->n = 0;
-			AX_TRY(reserve_symbols(w, 1, e));
-			push_symbol(w, id, 0, n);
-			return 0;
-		}
-	}
 	AX_TRY(first_symbols(m, w, p, n, e));
 	if (w->n > SCAN_MAX)
 		return merge_by_heap(m, w, e);

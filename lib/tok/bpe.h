@@ -81,6 +81,8 @@ struct ax_bpe {
 	 * filter of the pairs (last character of a merge's left side, first of its right side); a clear bit is certain.
 	 */
 	uint64_t *joins; /* NULL: never cut */
+	unsigned char *ascii_cut; /* with joins: may be cut between ASCII characters x and y, by x << 7 | y */
+	uint64_t *byte_joins, *part_joins; /* byte-level: the same, of whole characters, and where a side is part of one */
 
 	/*
 	 * For words at speed: the merge of two symbols of one byte by their bytes, rank << 32 | id; and for ignore_merges
@@ -92,7 +94,7 @@ struct ax_bpe {
 	unsigned whole_shift;
 	uint64_t *whole_long; /* a filter of the longer ones: a clear bit of ax_piece_hash is certain */
 	char spell[256][2]; /* byte-level: a byte as the vocabulary writes it; one byte where the second is NUL */
-	bool spaces; /* the text holds a space where the model has ▁ */
+	bool spaces; /* a space in the text is the model's ▁; so `len` counts ▁ as one byte */
 };
 
 /* What reading leaves for finishing: the merges in the order of their ranks, and parts of the text to read again. */
@@ -109,12 +111,15 @@ struct ax_bpe_raw {
  * Start from zeroed structs; release both in any case.
  */
 int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e);
-int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, struct ax_err *e);
+/* spaces: the text can be given before spaces become ▁; m->spaces says whether it then must. */
+int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, bool spaces, struct ax_err *e);
 void ax_bpe_raw_release(struct ax_bpe_raw *raw);
 /* Parts of these two: the list of merges, and the table of them. */
 int ax_bpe_read_merges(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, struct ax_err *e);
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e);
-/* Of finishing the last part. */
+/* Of finishing the last parts. */
+int ax_bpe_build_cuts(struct ax_bpe *m, struct ax_err *e);
+int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e);
 int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e);
 void ax_bpe_release(struct ax_bpe *m);
 
@@ -137,6 +142,18 @@ int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, 
 /* The same for pieces [at[0], at[1]), ..., [at[k - 1], at[k]) of p[0..n), which are not cut further; byte i of p is base + i. */
 int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
 			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e);
+
+/*
+ * With m->joins: cut p[0..n) from *i, the begin of a piece, on into at least one and about max pieces [at[0], at[1]), ...,
+ * [at[k - 1], at[k]); *i moves to the end of the last. Returns k, 0 only at the end. at has max + 16 entries.
+ */
+size_t ax_bpe_cut(const struct ax_bpe *m, const char *p, size_t n, size_t *i, uint32_t *at, size_t max);
+
+/*
+ * With m->byte_joins: the first place behind i where p[0..n) may be cut, n if there is none. ASCII is not cut, and what
+ * ignore_merges looks for whole must have been looked for. i begins a character.
+ */
+size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *p, size_t i, size_t n);
 
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);

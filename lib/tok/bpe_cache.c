@@ -12,6 +12,13 @@
 #define BATCH	  256
 #define ID_MASK	  (AX_TOK_MAX_ID - 1)
 
+/* In a key, where no length reaches: the bytes are a part of a piece. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define PART_KEY UINT64_C(0x80)
+#else
+#define PART_KEY (UINT64_C(0x80) << 56)
+#endif
+
 enum { SHORT_FIRST = 15, SHORT_MOST = 20 }; /* entries, as powers of two */
 
 struct short_entry {
@@ -173,35 +180,6 @@ static int emit_ids(const struct ax_bpe *m, const uint32_t *id, size_t n, bool o
 	return 0;
 }
 
-/* A piece that the short table does not hold, whose key it is; n > AX_KEY_BYTES: it has none. */
-static int encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
-			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	uint32_t own[AX_QUICK_MAX];
-	size_t count = 0;
-	const uint32_t *id = ax_long_find(&w->lengthy, p, n, &count);
-
-	if (id)
-		return emit_ids(m, id, count, offsets, base, out, e);
-	id = own;
-	if (m->whole)
-		count = (own[0] = ax_bpe_whole(m, &w->words, p, n, k)) != AX_TOK_NONE;
-	if (!count)
-		count = ax_bpe_quick(m, p, n, own);
-	if (!count) {
-		AX_TRY(ax_bpe_word(m, &w->words, p, n, e));
-		if (!w->words.n || !is_plain(m, &w->words, n))
-			return emit_word(&w->words, offsets, base, out, e);
-		id = w->words.id;
-		count = w->words.n;
-	}
-	if (n <= AX_KEY_BYTES && count <= SHORT_IDS)
-		put_short(w, k, id, count);
-	else
-		ax_long_put(&w->lengthy, p, n, id, count);
-	return emit_ids(m, id, count, offsets, base, out, e);
-}
-
 /* The entry of a key at a slot, or NULL. */
 static inline const struct short_entry *find(const struct ax_bpe_work *w, size_t slot, struct ax_key k)
 {
@@ -221,11 +199,93 @@ static inline void put_ids(struct ax_ids *out, const struct short_entry *x)
 	out->n += first >> 24;
 }
 
+static int emit_entry(const struct ax_bpe *m, const struct short_entry *x, bool offsets, uint32_t base,
+		      struct ax_ids *out, struct ax_err *e)
+{
+	size_t from = out->n;
+
+	AX_TRY(ax_ids_reserve(out, SHORT_IDS, offsets, e));
+	put_ids(out, x);
+	if (offsets)
+		put_offsets(m, out, from, base);
+	return 0;
+}
+
+/* Encode a piece that no table holds by its merges, and put it into one. */
+static int encode_new(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
+		      bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
+{
+	uint32_t own[AX_QUICK_MAX];
+	const uint32_t *id = own;
+	size_t count = ax_bpe_quick(m, p, n, own);
+
+	if (!count) {
+		AX_TRY(ax_bpe_merges(m, &w->words, p, n, e));
+		if (!w->words.n || !is_plain(m, &w->words, n))
+			return emit_word(&w->words, offsets, base, out, e);
+		id = w->words.id;
+		count = w->words.n;
+	}
+	if (n <= AX_KEY_BYTES && count <= SHORT_IDS)
+		put_short(w, k, id, count);
+	else
+		ax_long_put(&w->lengthy, p, n, id, count);
+	return emit_ids(m, id, count, offsets, base, out, e);
+}
+
+/* A part between cuts. It is not looked for as a whole, so under ignore_merges it is not a piece of the same bytes. */
+static int encode_part(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
+		       uint32_t base, struct ax_ids *out, struct ax_err *e)
+{
+	const struct short_entry *x;
+	uint32_t id[AX_QUICK_MAX];
+	struct ax_key k;
+	size_t count;
+
+	if (n > AX_KEY_BYTES) {
+		count = ax_bpe_quick(m, p, n, id);
+		if (count)
+			return emit_ids(m, id, count, offsets, base, out, e);
+		AX_TRY(ax_bpe_merges(m, &w->words, p, n, e));
+		return emit_word(&w->words, offsets, base, out, e);
+	}
+	k = ax_key_at_end(p, n);
+	k.b |= PART_KEY;
+	x = find(w, short_slot(k, w->brief_bits), k);
+	if (!x)
+		return encode_new(m, w, p, k, n, offsets, base, out, e);
+	return emit_entry(m, x, offsets, base, out, e);
+}
+
+/* A piece that the short table does not hold, whose key it is; n > AX_KEY_BYTES: it has none. */
+static int encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
+			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
+{
+	size_t count = 0, from = 0, to;
+	const uint32_t *id = ax_long_find(&w->lengthy, p, n, &count);
+	uint32_t whole;
+
+	if (id)
+		return emit_ids(m, id, count, offsets, base, out, e);
+	if (m->whole && (whole = ax_bpe_whole(m, &w->words, p, n, k)) != AX_TOK_NONE) {
+		if (n <= AX_KEY_BYTES)
+			put_short(w, k, &whole, 1);
+		return emit_ids(m, &whole, 1, offsets, base, out, e);
+	}
+	to = m->byte_joins ? ax_bpe_byte_cut(m, p, 0, n) : n;
+	if (to == n)
+		return encode_new(m, w, p, k, n, offsets, base, out, e);
+	for (; from < n; from = to) {
+		to = from ? ax_bpe_byte_cut(m, p, from, n) : to;
+		AX_TRY(encode_part(m, w, p + from, to - from, offsets, base + (uint32_t)from, out, e));
+	}
+	return 0;
+}
+
 static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
 			uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
 	const struct short_entry *x;
-	size_t from = out->n;
 	struct ax_key k = {0, 0};
 
 	if (n > AX_KEY_BYTES)
@@ -235,11 +295,7 @@ static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 	x = find(w, short_slot(k, w->brief_bits), k);
 	if (!x)
 		return encode_other(m, w, p, k, n, offsets, base, out, e);
-	AX_TRY(ax_ids_reserve(out, SHORT_IDS, offsets, e));
-	put_ids(out, x);
-	if (offsets)
-		put_offsets(m, out, from, base);
-	return 0;
+	return emit_entry(m, x, offsets, base, out, e);
 }
 
 int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,

@@ -43,6 +43,9 @@ void ax_bpe_release(struct ax_bpe *m)
 	ax_free(m->chars);
 	ax_free(m->len);
 	ax_free(m->joins);
+	ax_free(m->ascii_cut);
+	ax_free(m->byte_joins);
+	ax_free(m->part_joins);
 	ax_free(m->pair);
 	ax_free(m->whole);
 	ax_free(m->whole_long);
@@ -179,6 +182,8 @@ static int build_lengths(struct ax_bpe *m, struct ax_err *e)
 
 		for (uint32_t i = 0; m->byte_level && i < t->n && t->n != UINT32_MAX; i++)
 			n -= ((unsigned char)v->text[t->off + i] & 0xC0) == 0x80; /* one character spells one byte */
+		for (uint32_t i = 0; m->spaces && i + 2 < t->n && t->n != UINT32_MAX; i++)
+			n -= memcmp(v->text + t->off + i, "\xE2\x96\x81", 3) ? 0 : 2;
 		m->len[id] = (uint16_t)(n < 65535 ? n : 65535);
 		if (n > m->longest)
 			m->longest = n;
@@ -293,7 +298,7 @@ out:
 	return rc;
 }
 
-int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, struct ax_err *e)
+int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, bool spaces, struct ax_err *e)
 {
 	struct ax_scan s;
 
@@ -309,8 +314,14 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, str
 	m->unk = m->unk_token ? ax_vocab_find(&m->vocab, m->unk_token, strlen(m->unk_token)) : AX_TOK_NONE;
 	AX_TRY(ax_bpe_build_merges(m, raw, e));
 	AX_TRY(build_symbols(m, e));
-	AX_TRY(build_lengths(m, e));
 	AX_TRY(build_joins(m, raw, e));
+	if (spaces && m->joins && ax_bpe_char(m, 0x2581) != AX_TOK_NONE) {
+		m->spaces = true;
+		m->byte_id[' '] = ax_bpe_char(m, 0x2581);
+	}
+	AX_TRY(ax_bpe_build_cuts(m, e));
+	AX_TRY(ax_bpe_build_byte_cuts(m, e));
+	AX_TRY(build_lengths(m, e));
 	return ax_bpe_build_quick(m, e);
 }
 

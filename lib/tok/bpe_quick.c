@@ -122,10 +122,11 @@ static int build_pairs(struct ax_bpe *m, struct ax_err *e)
 
 int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e)
 {
+	if (m->ignore_merges)
+		AX_TRY(build_whole(m, e));
 	if (m->prefix || m->suffix || m->n_merge >= (size_t)1 << (32 - POS_BITS))
 		return 0;
-	AX_TRY(build_pairs(m, e));
-	return m->ignore_merges ? build_whole(m, e) : 0;
+	return build_pairs(m, e);
 }
 
 /* The symbols of a word and what each merges to with the next: rank << POS_BITS | position, UINT32_MAX: nothing. */

@@ -86,7 +86,7 @@ const uint32_t *ax_long_find(const struct ax_long *c, const char *p, size_t n, s
 void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id, size_t count);
 void ax_long_release(struct ax_long *c);
 
-/* Encode p[0..n) into w's arrays. */
-int ax_bpe_word(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e);
+/* Encode p[0..n) into w's arrays, by merges alone: what ignore_merges asks first is not asked. */
+int ax_bpe_merges(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e);
 
 #endif

@@ -11,6 +11,7 @@ struct ax_tok_scratch {
 	struct ax_norm_work norm;
 	struct ax_pre_work pre;
 	struct ax_bpe_work *bpe;
+	struct ax_buf marked;
 };
 
 void ax_ids_reset(struct ax_ids *ids)
@@ -53,6 +54,7 @@ void ax_tok_scratch_free(struct ax_tok_scratch *s)
 	ax_norm_work_release(&s->norm);
 	ax_pre_work_release(&s->pre);
 	ax_bpe_work_free(s->bpe);
+	ax_buf_release(&s->marked);
 	ax_free(s);
 }
 
@@ -289,8 +291,54 @@ static int pretokenize(struct job *j, struct ax_ntext t, struct ax_err *e)
 	return ax_pretok_run(&j->t->pre, &j->s->pre, t, j->track, model, j, e);
 }
 
+static bool wants_mark(const struct job *j, const struct ax_ntext *t)
+{
+	bool marked = t->p[0] == ' ' || (t->n >= 3 && !memcmp(t->p, "\xE2\x96\x81", 3));
+
+	return j->t->as_spaces == AX_SPACES_PREPEND || (j->t->as_spaces == AX_SPACES_META && !marked) ||
+	       (j->t->as_spaces == AX_SPACES_FIRST && !marked && t->base == 0);
+}
+
+/* The first piece of a text with a space put before it. */
+static int encode_marked(struct job *j, const struct ax_ntext *t, size_t n, struct ax_err *e)
+{
+	struct ax_buf *b = &j->s->marked;
+	size_t from = j->out->n;
+	uint32_t at[2] = {0, (uint32_t)n + 1};
+
+	ax_buf_reset(b);
+	ax_buf_addc(b, ' ');
+	ax_buf_add(b, t->p, n);
+	if (b->oom)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, b->p, b->n, at, 1, j->track, 0, j->out, e));
+	for (size_t i = from; j->track && i < j->out->n; i++) {
+		j->out->begin[i] = t->base + (j->out->begin[i] ? j->out->begin[i] - 1 : 0);
+		j->out->end[i] = t->base + j->out->end[i] - 1;
+	}
+	return 0;
+}
+
+/* A text that the model takes with its spaces, cut where no merge joins. */
+static int encode_spaces(struct job *j, const struct ax_ntext *t, struct ax_err *e)
+{
+	uint32_t at[CUT_MAX + AX_CUT_SPARE];
+	size_t i = 0, k, skip = t->n && wants_mark(j, t);
+
+	while ((k = ax_bpe_cut(&j->t->bpe, t->p, t->n, &i, at, CUT_MAX))) {
+		if (skip)
+			AX_TRY(encode_marked(j, t, at[1], e));
+		AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, t->p, t->n, at + skip, k - skip, j->track, t->base,
+					    j->out, e));
+		skip = 0;
+	}
+	return 0;
+}
+
 static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
+	if (j->t->bpe.spaces && !j->apart && !j->t->normalized.n_node)
+		return encode_spaces(j, &t, e);
 	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, j->track, e));
 	if (!j->t->normalized.n_node)
 		return pretokenize(j, t, e);

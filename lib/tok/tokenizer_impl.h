@@ -26,6 +26,13 @@ struct ax_tokenizer {
 	bool merges_special; /* a special or guarded token is `merged` */
 	ax_cut_fn cut; /* the whole pre-tokenizer, of this kind; NULL: none is known */
 	enum ax_cut_kind cut_kind;
+	enum ax_spaces { /* what normalizer and pre-tokenizer do, where all that they do is to write spaces as ▁ */
+		AX_SPACES_NONE,   /* something else */
+		AX_SPACES_ALONE,
+		AX_SPACES_PREPEND, /* and put one before the text */
+		AX_SPACES_META,    /* unless it begins with one */
+		AX_SPACES_FIRST    /* ... and only at the start of the input */
+	} as_spaces;
 	uint64_t parts_hash; /* of normalizer and pre-tokenizer */
 };
 

@@ -320,6 +320,29 @@ static enum ax_cut_kind known_cut(const struct ax_tokenizer *t)
 	return t->pre.n == 4 && ax_split_is_dsv3(s[0].fn, s[1].fn, s[2].fn) ? AX_CUT_DSV3 : AX_CUT_NONE;
 }
 
+static bool is_mark(const char *s, size_t n)
+{
+	return n == 3 && !memcmp(s, "\xE2\x96\x81", 3);
+}
+
+/* Are spaces written as marks, and a mark put before the text, all that happens before the model? */
+static enum ax_spaces known_spaces(const struct ax_tokenizer *t)
+{
+	const struct ax_normalizer *s = t->norm.step;
+	const struct ax_pre_stage *x = t->pre.stage;
+	size_t n = t->norm.n;
+	bool prepend = n == 2 && s->kind == AX_NORM_PREPEND && is_mark(s->to, s->to_n);
+
+	if (n == 0 && t->pre.n == 1 && x->kind == AX_PRE_METASPACE && !x->split && is_mark(x->text, x->text_n))
+		return x->prepend == AX_PRE_NEVER ? AX_SPACES_ALONE : x->prepend == AX_PRE_FIRST ? AX_SPACES_FIRST : AX_SPACES_META;
+	s += prepend;
+	if (n != (prepend ? 2 : 1) || s->kind != AX_NORM_REPLACE || s->from_n != 1 || s->from[0] != ' ' || !is_mark(s->to, s->to_n))
+		return AX_SPACES_NONE;
+	if (t->pre.n > 1 || (t->pre.n == 1 && (x->kind != AX_PRE_LITERAL || x->invert || x->text_n != 1 || x->text[0] != ' ')))
+		return AX_SPACES_NONE;
+	return prepend ? AX_SPACES_PREPEND : AX_SPACES_ALONE; /* there is no space left to split at */
+}
+
 static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,
 		 struct ax_err *e)
 {
@@ -337,7 +360,8 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(read_top(t, &f, p, n, e));
 	AX_GOTO(ax_normalizers_load(&t->norm, f.norm, e));
 	AX_GOTO(ax_pretok_load(&t->pre, f.pre, e));
-	AX_GOTO(ax_bpe_finish(&t->bpe, &f.raw, t->pre.byte_level, e));
+	t->as_spaces = known_spaces(t);
+	AX_GOTO(ax_bpe_finish(&t->bpe, &f.raw, t->pre.byte_level, t->as_spaces != AX_SPACES_NONE, e));
 	if (t->bpe.byte_level)
 		t->pre.stage[t->pre.n - 1].spell = false;
 	t->cut_kind = known_cut(t);

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Ids against Hugging Face tokenizers 0.23.2 on mixed and mutated text.
+
+usage: differential.py GEN_IDS MB SEED TOKENIZER.json... -- TEXT...
+Texts are slices of the TEXT files of many sizes; half of them are changed: bits of other slices, repeated stretches, odd
+characters, added tokens. Prints one TAP line a tokenizer; the first difference is described on stderr.
+"""
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+import tokenizers  # noqa: E402
+
+ODD = ["\u0301", "\u0085", "\u00a0", "\u3000", "\u2028", "\u017f", "\u212a", "'\u017f", "'S", "'Re ", "'ll", "\u2581", " \u2581", "\r\n",
+       "\n \n", "\t", "\v", "\x00", "\x1c", "\x7f", "\u200d", "\U0001F600", "\U0001F468\u200d\U0001F469", "\u0660", "\u4e2d", "\u3042",
+       "\uac00", "\u1100\u1161", "\u0f73", "e\u0301", "\ufb01", "\ufeff", "\ufffd", "\U0002F800", "    ", "a" * 70, "=" * 90, " " * 130,
+       "12345678", "/\n/", "!\n\n/", "  x", "I'm", "ABCdef", "\u01c5", "\u02b0", "<0x0A>"]
+
+
+def texts(files, size, rng, added):
+    """Mixed texts of about `size` bytes in all."""
+    data = [open(f, encoding="utf-8", errors="ignore").read() for f in files]
+    out, total = [], 0
+    while total < size:
+        t = rng.choice(data)
+        n = rng.choice([1, 5, 20, 100, 1000, 4000])
+        a = rng.randrange(max(1, len(t) - n))
+        s = t[a:a + n]
+        if rng.random() < 0.5:
+            s = list(s)
+            for _ in range(rng.randint(1, 2 + len(s) // 40)):
+                i = rng.randrange(len(s) + 1)
+                kind = rng.random()
+                if kind < 0.6:
+                    s[i:i] = rng.choice(ODD)
+                elif kind < 0.7 and added:
+                    s[i:i] = rng.choice(added)
+                elif kind < 0.8:
+                    s[i:i] = s[max(0, i - rng.randint(1, 9)):i] * rng.randint(1, 30)
+                elif kind < 0.9:
+                    s[i:i] = chr(rng.choice([rng.randrange(0x80, 0x2000), rng.randrange(0x2000, 0xD800), rng.randrange(0x10000, 0x1FFFF)]))
+                else:
+                    del s[i:i + rng.randint(1, 8)]
+            s = "".join(s)
+        out.append(s)
+        total += len(s.encode())
+    return out
+
+
+def ours(program, path, batch):
+    raw = [s.encode() for s in batch]
+    blob = b"".join(struct.pack("<I", len(r)) + r for r in raw)
+    run = subprocess.run([program, path], input=blob, stdout=subprocess.PIPE)
+    if run.returncode:
+        return None
+    ids, a = [], 0
+    while a < len(run.stdout):
+        n, = struct.unpack_from("<I", run.stdout, a)
+        ids.append(list(struct.unpack_from("<%dI" % n, run.stdout, a + 4)))
+        a += 4 + 4 * n
+    return ids
+
+
+def main():
+    program, size, seed = sys.argv[1], float(sys.argv[2]) * 1e6, int(sys.argv[3])
+    split = sys.argv.index("--")
+    bad = 0
+    for number, path in enumerate(sys.argv[4:split], 1):
+        name = os.path.basename(os.path.dirname(path))
+        rng = random.Random("%d %s" % (seed, name))
+        tok = tokenizers.Tokenizer.from_file(path)
+        tok.no_padding()
+        tok.no_truncation()
+        added = [t["content"] for t in json.load(open(path, encoding="utf-8")).get("added_tokens", [])]
+        batch = texts(sys.argv[split + 1:], size, rng, added)
+        got = ours(program, path, batch)
+        differ = 0
+        for i, s in enumerate(batch if got is not None else []):
+            want = tok.encode(s, add_special_tokens=False).ids
+            if got[i] != want:
+                differ += 1
+                if differ <= 3:
+                    k = next((k for k, (x, y) in enumerate(zip(got[i], want)) if x != y), min(len(got[i]), len(want)))
+                    print("%s: text %d: %a\n id %d: ours %s, theirs %s" % (name, i, s[:300], k, got[i][k:k + 8], want[k:k + 8]), file=sys.stderr)
+        ok = got is not None and differ == 0
+        bad += not ok
+        print("%s %d - %s, %d texts%s" % ("ok" if ok else "not ok", number, name, len(batch), "" if ok else ", %d differ" % differ), flush=True)
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
