@@ -36,7 +36,7 @@ HOT += [(p, lambda m, t=t: t(m) if callable(t) else t, lambda m: 0) for p, t in 
     (r"attn_f32_(fwd|dq|dkv)\w*<(\w+), (\d+)>", 128),
     (r"delta_kernel<.*>|attn_plan\w*(<.*>)?", 256),
     (r"rmsnorm_(fwd|bwd)_kernel<(__nv_bfloat16|float), true, (\d), (\d+)>", lambda m: int(m[4])),
-    (r"headnorm_(fwd|bwd)_kernel<__nv_bfloat16, true>", 256),
+    (r"headnorm_(fwd|bwd)_kernel<__nv_bfloat16, true, (1|2)>", 256),
     (r"rope_kernel<(__nv_bfloat16|float), true>", 256),
     (r"glu_(fwd|bwd)_kernel<(__nv_bfloat16|float), true, (\(ax_act_fn\))?0>", 256),
     (r"embed_(fwd|bwd)_kernel<(__nv_bfloat16|float), true(, float)?>", 256),

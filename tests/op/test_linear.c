@@ -276,6 +276,8 @@ static void headnorm(void **state)
 		headnorm_of(v, 5, 1, 7, 0);
 		headnorm_of(v, 5, 2, 256, 0);
 		headnorm_of(v, 9, 3, 300, 4);
+		headnorm_of(v, 5, 2, 328, 8);
+		headnorm_of(v, 3, 1, 512, 0);
 	}
 }
 

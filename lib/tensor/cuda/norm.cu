@@ -217,8 +217,9 @@ static void rmsnorm_bwd(struct ax_dev *d, void *dx, void *dw, const void *dy, co
 
 /* --- heads ----------------------------------------------------------------------------------------------------------- */
 
-/* A warp a head of one token; a lane holds groups lane and lane + 32 of eight: heads of up to 512. */
-static const int HEAD_GROUPS = AX_HEAD_DIM_MAX / 256;
+/* A warp a head of one token; a lane holds group lane of eight and, with GROUPS 2, lane + 32: heads of up to 256, or 512. */
+static const size_t ONE_GROUP = 256;
+static_assert(AX_HEAD_DIM_MAX == 2 * ONE_GROUP, "two groups are enough");
 static const unsigned HEAD_WARPS = AX_HEAD_WARPS;
 
 struct head_args {
@@ -241,16 +242,16 @@ AX_DEVICE size_t head_at(const head_args &h, size_t job)
 	return job / heads * h.ld + job % heads * h.HD;
 }
 
-template <class T, bool VEC> static __global__ void headnorm_fwd_kernel(T *x, T *pre, float *rstd, const T *w, head_args h)
+template <class T, bool VEC, int GROUPS> static __global__ void headnorm_fwd_kernel(T *x, T *pre, float *rstd, const T *w, head_args h)
 {
 	const size_t job = warp_of_grid(), lane = threadIdx.x % AX_WARP;
-	float v[HEAD_GROUPS][8], u[8], sum = 0;
+	float v[GROUPS][8], u[8], sum = 0;
 
 	if (job >= h.n)
 		return;
 	T *row = x + head_at(h, job);
 	AX_UNROLL
-	for (int k = 0; k < HEAD_GROUPS; k++) {
+	for (int k = 0; k < GROUPS; k++) {
 		const size_t i = (static_cast<size_t>(k) * AX_WARP + lane) * 8;
 
 		ax_read8<VEC>(v[k], row, i, h.HD);
@@ -265,7 +266,7 @@ template <class T, bool VEC> static __global__ void headnorm_fwd_kernel(T *x, T 
 	if (lane == 0)
 		rstd[job] = s;
 	AX_UNROLL
-	for (int k = 0; k < HEAD_GROUPS; k++) {
+	for (int k = 0; k < GROUPS; k++) {
 		const size_t i = (static_cast<size_t>(k) * AX_WARP + lane) * 8;
 
 		ax_read8<VEC>(u, w, i, h.HD);
@@ -278,8 +279,11 @@ template <class T, bool VEC> static void headnorm_fwd_run(struct ax_cuda *c, voi
 {
 	const unsigned blocks = static_cast<unsigned>((h.n + HEAD_WARPS - 1) / HEAD_WARPS);
 
-	AX_LAUNCH((headnorm_fwd_kernel<T, VEC>), blocks, HEAD_WARPS * AX_WARP, 0, c->compute, static_cast<T *>(x), static_cast<T *>(pre),
-		  rstd, static_cast<const T *>(w), h);
+	typedef void kernel(T *, T *, float *, const T *, head_args);
+	kernel *const by_groups[] = {headnorm_fwd_kernel<T, VEC, 1>, headnorm_fwd_kernel<T, VEC, 2>};
+
+	AX_LAUNCH(by_groups[h.HD > ONE_GROUP], blocks, HEAD_WARPS * AX_WARP, 0, c->compute, static_cast<T *>(x), static_cast<T *>(pre), rstd,
+		  static_cast<const T *>(w), h);
 }
 
 static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float *rstd, const void *w, float w_add, float eps, bool cast_first, int N, int n_head, int HD)
@@ -295,12 +299,12 @@ static void headnorm_fwd(struct ax_dev *d, void *x, size_t ld, void *pre, float 
 }
 
 /* Warp j of the grid takes heads j, j + all warps, ...; a block's warps add their dw through shared memory, in order. */
-template <class T, bool VEC>
+template <class T, bool VEC, int GROUPS>
 static __global__ void headnorm_bwd_kernel(T *dx, float *part, const T *pre, const float *rstd, const T *w, head_args h)
 {
 	AX_SHARED(float, sums, [HEAD_WARPS][AX_HEAD_DIM_MAX]);
 	const size_t lane = threadIdx.x % AX_WARP, warp = threadIdx.x / AX_WARP, step = static_cast<size_t>(gridDim.x) * HEAD_WARPS;
-	float g[HEAD_GROUPS][8], v[HEAD_GROUPS][8], sum[HEAD_GROUPS][8] = {}, u[8];
+	float g[GROUPS][8], v[GROUPS][8], sum[GROUPS][8] = {}, u[8];
 
 	for (size_t job = warp_of_grid(); job < h.n; job += step) {
 		T *row = dx + head_at(h, job);
@@ -308,7 +312,7 @@ static __global__ void headnorm_bwd_kernel(T *dx, float *part, const T *pre, con
 		float dot = 0;
 
 		AX_UNROLL
-		for (int k = 0; k < HEAD_GROUPS; k++) {
+		for (int k = 0; k < GROUPS; k++) {
 			const size_t i = (static_cast<size_t>(k) * AX_WARP + lane) * 8;
 
 			ax_read8<VEC>(g[k], row, i, h.HD);
@@ -324,7 +328,7 @@ static __global__ void headnorm_bwd_kernel(T *dx, float *part, const T *pre, con
 		}
 		dot = ax_warp_sum(dot) / static_cast<float>(h.HD);
 		AX_UNROLL
-		for (int k = 0; k < HEAD_GROUPS; k++) {
+		for (int k = 0; k < GROUPS; k++) {
 			AX_UNROLL
 			for (int e = 0; e < 8; e++)
 				u[e] = s * (g[k][e] - v[k][e] * dot);
@@ -332,7 +336,7 @@ static __global__ void headnorm_bwd_kernel(T *dx, float *part, const T *pre, con
 		}
 	}
 	AX_UNROLL
-	for (int k = 0; k < HEAD_GROUPS; k++)
+	for (int k = 0; k < GROUPS; k++)
 		ax_write8<false>(&sums[warp][0], sum[k], (static_cast<size_t>(k) * AX_WARP + lane) * 8, h.HD);
 	__syncthreads();
 	for (size_t i = threadIdx.x; i < h.HD; i += blockDim.x) {
@@ -347,8 +351,11 @@ static __global__ void headnorm_bwd_kernel(T *dx, float *part, const T *pre, con
 template <class T, bool VEC>
 static void headnorm_bwd_run(struct ax_cuda *c, void *dx, float *part, unsigned n_part, const void *pre, const float *rstd, const void *w, head_args h)
 {
-	AX_LAUNCH((headnorm_bwd_kernel<T, VEC>), n_part, HEAD_WARPS * AX_WARP, 0, c->compute, static_cast<T *>(dx), part,
-		  static_cast<const T *>(pre), rstd, static_cast<const T *>(w), h);
+	typedef void kernel(T *, float *, const T *, const float *, const T *, head_args);
+	kernel *const by_groups[] = {headnorm_bwd_kernel<T, VEC, 1>, headnorm_bwd_kernel<T, VEC, 2>};
+
+	AX_LAUNCH(by_groups[h.HD > ONE_GROUP], n_part, HEAD_WARPS * AX_WARP, 0, c->compute, static_cast<T *>(dx), part, static_cast<const T *>(pre), rstd,
+		  static_cast<const T *>(w), h);
 }
 
 static void headnorm_bwd(struct ax_dev *d, void *dx, size_t ld, void *dw, const void *pre, const float *rstd, const void *w, float w_add, int N, int n_head, int HD)
