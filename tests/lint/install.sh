@@ -15,7 +15,7 @@ say() { # say NAME: passes if the file why is empty
 		echo "ok $n - $1"
 	fi
 }
-into() { ( umask 077; make -s B="$BUILD" DESTDIR="$tmp/the root" PREFIX=/usr "$@" >"$tmp/log" 2>&1 ) || cat "$tmp/log" >"$tmp/why"; }
+into() { ( umask 077; make -s -o "$BUILD/lib/ax/libax-cuda.so" B="$BUILD" DESTDIR="$tmp/the root" PREFIX=/usr "$@" >"$tmp/log" 2>&1 ) || cat "$tmp/log" >"$tmp/why"; }
 
 : >"$tmp/why"
 into install
@@ -29,7 +29,9 @@ for bin in "$BUILD"/bin/ax-*; do
 	"$tmp/the root/usr/bin/$tool" --version >/dev/null 2>>"$tmp/why" || echo "$tool does not run" >>"$tmp/why"
 	cmp -s "$BUILD/gen/$tool.zsh" "$tmp/the root/usr/share/zsh/site-functions/_$tool" || echo "no zsh completion of $tool" >>"$tmp/why"
 done
-[ ! -f "$BUILD/lib/ax/libax-mpi.so" ] || [ -x "$tmp/the root/usr/lib/ax/libax-mpi.so" ] || echo "no plugin" >>"$tmp/why"
+for plugin in "$BUILD"/lib/ax/*.so; do
+	[ ! -f "$plugin" ] || [ -x "$tmp/the root/usr/lib/ax/${plugin##*/}" ] || echo "no ${plugin##*/}" >>"$tmp/why"
+done
 say "every tool, page, completion and plugin is there"
 : >"$tmp/why"
 into uninstall

@@ -11,20 +11,31 @@ NVCCFLAGS    = -std=c++17 -O3 $(CUDA_PACK) $(foreach a,$(CUDA_ARCH),-gencode arc
 CUDA_OBJ    := $(patsubst %,$(B)/cuda/%.o,$(basename $(filter %.c,$(CUDA_SRC))) $(filter %.cu,$(CUDA_SRC)))
 CUDA_PLUGIN := $(B)/lib/ax/libax-cuda.so
 
-.PHONY: cuda
+.PHONY: cuda install-cuda
 cuda: $(CUDA_PLUGIN)
 
-$(B)/cuda/%.cu.o: %.cu Makefile lib/tensor/cuda/build.mk VERSION
+# make install takes the plugin along where make cuda has built it
+install: install-cuda
+install-cuda: $(if $(wildcard $(CUDA_PLUGIN)),$(CUDA_PLUGIN)) $(filter cuda,$(MAKECMDGOALS))
+	[ ! -f $(CUDA_PLUGIN) ] || { install -d '$(ROOT)/lib/ax' && install -m 755 $(CUDA_PLUGIN) '$(ROOT)/lib/ax'; }
+
+# written only where they changed: objects for other architectures, or of another toolkit, are others
+$(B)/cuda/flags: cuda-flags
+	@mkdir -p $(@D)
+	@echo '$(NVCC) $(CUDA_HOME) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(CUDA_HOME) $(NVCCFLAGS)' >$@
+.PHONY: cuda-flags
+cuda-flags:
+$(B)/cuda/%.cu.o: %.cu $(B)/cuda/flags Makefile lib/tensor/cuda/build.mk VERSION
 	$(call say,NVCC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(CPPFLAGS) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< >$@.log 2>&1 || { cat $@.log; rm -f $@; exit 1; }
 	$(Q)grep -i warning $@.log $(if $(WERROR),&& exit 1) || :
-$(B)/cuda/%.o: %.c Makefile lib/tensor/cuda/build.mk VERSION
+$(B)/cuda/%.o: %.c $(B)/cuda/flags Makefile lib/tensor/cuda/build.mk VERSION
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 # the functions of device.h as PTX, for make check-gpu; the simulator's self-tests run the same programs
-$(B)/gpu/test_%: $(addprefix tests/cudasim/self/,test_%.cpp %.cu %.h help.h tap.h) lib/tensor/cuda/device.h
+$(B)/gpu/test_%: $(addprefix tests/cudasim/self/,test_%.cpp %.cu %.h help.h tap.h) lib/tensor/cuda/device.h $(B)/cuda/flags
 	$(call say,NVCC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(CPPFLAGS) -Itests/cudasim/self $(filter-out -Xptxas -v,$(NVCCFLAGS)) -x cu -o $@ $(filter %.cpp %.cu,$^)
@@ -33,5 +44,5 @@ $(CUDA_PLUGIN): $(CUDA_OBJ) $(LIB) scripts/ptxas.sh scripts/ptxas.limits
 	$(Q)sh scripts/ptxas.sh $(patsubst %,%.log,$(filter %.cu.o,$(CUDA_OBJ)))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -shared -static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-rpath,$(CUDA_LIBDIR) -o $@ $(filter %.o %.a,$^) \
+	$(Q)$(CXX) $(LDFLAGS) -shared -Wl,-z,defs -static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-rpath,$(CUDA_LIBDIR) -o $@ $(filter %.o %.a,$^) \
 		-L$(CUDA_LIBDIR) -L$(CUDA_HOME)/lib -lnccl -lcudart_static -lxxhash -lrt -ldl -lm
