@@ -43,6 +43,7 @@ if [ -e "$out/lib/ax/libax-mpi.so" ] && [ -n "$pkglibdir" ]; then
 		*ucx* | *ofi* | *openib* | *psm* | *portals*) ;;                                  # fabrics
 		mca_atomic* | mca_memheap* | mca_scoll* | mca_sshmem* | mca_spml*) ;;              # OpenSHMEM
 		mca_io_* | mca_fs_* | mca_fbtl* | mca_fcoll* | mca_sharedfp* | *monitoring*) ;;     # MPI-IO, profiling
+		mca_osc_* | mca_topo_* | mca_vprotocol* | mca_op_*) ;;                             # one-sided, topologies, logging, sums (ours)
 		*) cp -L "$f" "$out/mpi/components/" ;;
 		esac
 	done
