@@ -16,6 +16,7 @@
 # Programs are those of BUILD (build) if they run here, else of KIT (dist/gpu-kit.tar.gz, made elsewhere by make gpu-kit), else
 # they are built, for this GPU alone. AX_PYTHON: a Python with torch and transformers (default: python3, if it has them).
 [ $# -ge 1 ] || { sed -n '2,20s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ "${DEVICE:-cuda}" != cuda ] || nvidia-smi -L >/dev/null 2>&1 || { echo "gpu-session.sh: no NVIDIA GPU here (nvidia-smi finds none); a rehearsal: DEVICE=cpu PEER_DEVICE=cpu TINY=1" >&2; exit 2; }
 [ -n "$AX_STAGE" ] || cd "$(dirname "$0")/.." || exit 1
 mkdir -p "$1" || exit 1
 OUT=$(cd "$1" && pwd)

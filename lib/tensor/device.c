@@ -23,7 +23,8 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, enum found *f
 	if (*found == MISSING)
 		return ax_fail(e, AX_ECOMM, "this build has no CUDA plugin (%s); make cuda builds it", so.path);
 	if (rc)
-		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s", no.msg);
+		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s%s", no.msg,
+			       strstr(no.msg, "cannot open shared object") ? " (a library of CUDA's that the plugin needs: LD_LIBRARY_PATH)" : "");
 	p = so.symbol;
 	if (strcmp(p->version, AX_VERSION) || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
 		return ax_fail(e, AX_ECOMM, "%s is of another build (version %s, this is %s): install both from one", so.path, p->version, AX_VERSION);
