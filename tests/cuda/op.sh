@@ -33,6 +33,8 @@ run() {
 # The bits that test_threads leaves in the plain order.
 mode=sim:forward:eager device=sim threads=forward streams=eager
 run "bits to compare with" test_threads AX_TEST_RECORD="$tmp/plain"
+# Blocks of 99 KiB of shared memory at most, as GPUs of compute capability 8.6, 8.9 and 12.0 have.
+run "attention in 99 KiB" test_attn AX_TEST_ONLY=instances CUDASIM_COMPUTE=86
 for mode in $modes; do
 	device=${mode%%:*} streams=${mode##*:} threads=${mode#*:}
 	threads=${threads%:*}
