@@ -577,7 +577,7 @@ int main(int argc, char **argv)
 	int rc = open_device(argc, argv);
 
 	if (rc)
-		return rc;
+		return ax_exit_code(rc);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("ready %s\n", dev.name);
 	while (fgets(line, sizeof(line), stdin)) {
