@@ -1,7 +1,7 @@
 #!/bin/sh
 # The coding rules of CUDA kernels (head of lib/tensor/cuda/device.h) as far as a script can tell. Comments are not looked at.
 # Each rule is tried on lines that break it: one that no longer catches them fails too.
-files=$(find lib/tensor/cuda lib/comm -name '*.cu' -o -path 'lib/tensor/cuda/*.[ch]' -o -name 'nccl*.[ch]' -o -name 'staged*.[ch]' | sort)
+files=$(find lib/tensor/cuda lib/comm -name '*.cu' -o -path 'lib/tensor/cuda/*.[ch]' -o -name 'nccl*.[ch]' -o -name 'staged*.[ch]' -o -name 'wire*.[ch]' | sort)
 bad=0 n=0
 
 # lines FILE: without comments, numbered as in the file
