@@ -283,6 +283,9 @@ def main():
     ARG = p.parse_args()
     DEV = torch.device(ARG.device)
     torch.manual_seed(1)
+    import torch._functorch.config as functorch
+
+    functorch.donated_buffer = False  # a compiled backward (flex attention's) that is called again and again may not give its inputs away
     cuda = DEV.type == "cuda"
     print("ready torch %s%s" % (torch.__version__, ", cuDNN %s, %s" % (torch.backends.cudnn.version(), torch.cuda.get_device_name()) if cuda else ", CPU"), flush=True)
     line, job = None, None

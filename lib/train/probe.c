@@ -1,3 +1,5 @@
+#include "base/mem.h"
+#include "base/rng.h"
 #include "train/train_impl.h"
 
 /*
@@ -10,6 +12,31 @@ struct product {
 };
 static const struct product on_cpu = {1024, 512, 1024, 3}, on_gpu = {8192, 4096, 8192, 10};
 
+#define BLOCK ((size_t)1 << 16)
+
+/* n elements: random numbers, again and again. Products of zeros take less power, and a GPU runs faster than it ever will in training. */
+static void fill(struct ax_dev *dev, char *p, size_t n)
+{
+	size_t width = ax_dtype_size(dev->act), first = n < BLOCK ? n : BLOCK;
+	char *block = ax_malloc(first * width);
+
+	for (size_t i = 0; block && i < first; i++) {
+		float x = (float)(2 * ax_rand_unit(1, 1, i) - 1);
+
+		if (dev->act == AX_BF16)
+			((uint16_t *)(void *)block)[i] = ax_f32_to_bf16(x);
+		else
+			((float *)(void *)block)[i] = x;
+	}
+	if (block)
+		dev->ops->upload(dev, p, block, first * width);
+	for (size_t done = first, more; block && done < n; done += more) {
+		more = done < n - done ? done : n - done;
+		dev->ops->copy(dev, p + done * width, p, more * width);
+	}
+	ax_free(block);
+}
+
 static double measure(struct ax_dev *dev, const struct product *p)
 {
 	size_t width = ax_dtype_size(dev->act), n = (size_t)p->n, in = (size_t)p->i, out = (size_t)p->o;
@@ -17,6 +44,10 @@ static double measure(struct ax_dev *dev, const struct product *p)
 	void *y = dev->ops->alloc(dev, n * out * width);
 	double best = 0;
 
+	if (x && w && y) {
+		fill(dev, x, n * in);
+		fill(dev, w, out * in);
+	}
 	for (int k = 0; x && w && y && k < p->runs; k++) {
 		double start = ax_now(), s;
 

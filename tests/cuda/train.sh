@@ -81,7 +81,7 @@ same() { # same A B
 			result $? "the same bits, streams $order"
 		done
 	fi
-	if [ -e "$BUILD/lib/ax/libax-mpi.so" ] && command -v mpirun >/dev/null 2>&1; then
+	if [ -e "$BUILD/lib/ax/libax-mpi.so" ] && command -v ${mpirun%% *} >/dev/null 2>&1; then
 		for ranks in 2 ${AX_LONG:+4}; do
 			for strategy in ddp fsdp; do
 				train $strategy$ranks false $mpirun -n $ranks $cuda --strategy $strategy && near cpu-f32 $strategy$ranks 1e-5

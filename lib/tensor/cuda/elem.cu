@@ -235,7 +235,7 @@ static const unsigned PART_WARPS = 16;
  * to[i] += part[0][i] + part[1][i] + ...; a block 32 columns. Warp w adds parts w, w + PART_WARPS, ..., for there are
  * hundreds of parts and few columns; the warps' sums are added in their order.
  */
-template <class T> static __global__ void add_parts_kernel(T *to, const float *part, int n_part, size_t n)
+template <class T> static __global__ void __launch_bounds__(PART_WARPS * AX_WARP) add_parts_kernel(T *to, const float *part, int n_part, size_t n)
 {
 	AX_SHARED(float, sums, [PART_WARPS][AX_WARP]);
 	const unsigned lane = threadIdx.x % AX_WARP, warp = threadIdx.x / AX_WARP;

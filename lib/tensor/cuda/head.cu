@@ -21,7 +21,7 @@ static const unsigned WIDE = 1024; /* threads of a block that has a row of logit
 /* --- rows ------------------------------------------------------------------------------------------------------------ */
 
 /* row[0..n_row) = the tokens with a target (all: every token) in order, then -1. One block; the work is N comparisons. */
-static __global__ void head_list(int32_t *row, int n_row, const int32_t *target, int N, bool all)
+static __global__ void __launch_bounds__(WIDE) head_list(int32_t *row, int n_row, const int32_t *target, int N, bool all)
 {
 	AX_SHARED(int, before, [WIDE + 1]);
 	const int t = static_cast<int>(threadIdx.x), each = (N + static_cast<int>(WIDE) - 1) / static_cast<int>(WIDE);
