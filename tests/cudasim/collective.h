@@ -34,6 +34,7 @@ struct ncclComm {
 	/* Not blocking: what reaches the stream when the progress is over. */
 	std::vector<collective> deferred;
 	cudaStream_t deferred_to = nullptr;
+	ncclComm_t *split_to = nullptr, split = nullptr; /* the communicator of a split, told when the progress is over */
 };
 
 size_t collective_type_bytes(ncclDataType_t type);

@@ -175,6 +175,13 @@ unsigned cudasim_shared_address(const void *p)
 	return static_cast<unsigned>(static_cast<const char *>(p) - arena);
 }
 
+/* An instruction for global memory takes an address of shared memory for one far outside. */
+void cudasim_require_global(const void *p)
+{
+	if (sim_in_shared(p))
+		cudasim_die("an access to global memory at shared address %u", cudasim_shared_address(p));
+}
+
 static void require_shared(const void *p, unsigned bytes, const char *what)
 {
 	if (!sim_in_shared(p))

@@ -163,6 +163,14 @@ static void require_ready(ncclComm_t c, const char *what)
 		cudasim_die("%s on a communicator that is still in progress: ask ncclCommGetAsyncError first", what);
 }
 
+/* Until the parent's progress is over, the new communicator is null to the program. */
+static void give_split(ncclComm_t c)
+{
+	if (c->split_to)
+		*c->split_to = c->split;
+	c->split_to = nullptr;
+}
+
 struct split_choice {
 	int color, key, context;
 };
@@ -209,12 +217,17 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *out,
 			rank = static_cast<int>(i);
 	}
 	t.push_back(context);
-	ncclComm_t c = *out = new_comm(rank, static_cast<int>(members.size()), config);
+	ncclComm_t c = new_comm(rank, static_cast<int>(members.size()), config);
 	if (!config)
 		c->blocking = comm->blocking;
 	set_members(c, t);
 	answer(c);
-	return answer(comm);
+	comm->split_to = out;
+	comm->split = c;
+	const ncclResult_t answered = answer(comm);
+	if (answered == ncclSuccess)
+		give_split(comm);
+	return answered;
 }
 
 /* Nothing is in flight on the host: what is enqueued runs with its stream. */
@@ -258,6 +271,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *error)
 		if (!c->deferred.empty())
 			enqueue_group(c->deferred_to, c->deferred);
 		c->deferred.clear();
+		give_split(c);
 	}
 	*error = static_cast<ncclResult_t>(c->error.load());
 	return ncclSuccess;

@@ -141,6 +141,7 @@ AX_DEVICE void ax_st16_global(void *p, uint4 v)
 #ifdef __CUDACC__
 	asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(p)), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 #else
+	cudasim_require_global(p);
 	*static_cast<uint4 *>(p) = v;
 #endif
 }

@@ -104,6 +104,7 @@ struct cudasim_slot {
 void *cudasim_shared(cudasim_slot *slot, size_t bytes, const char *name, cudasim_place at = CUDASIM_HERE);
 void *cudasim_dyn_shared(void);
 unsigned cudasim_shared_address(const void *p);
+void cudasim_require_global(const void *p);
 
 /* cp.async: noted at the issue, copied at the wait. */
 void cudasim_cp_async(void *shared, const void *global, int bytes, int n_valid, cudasim_place at);

@@ -313,6 +313,24 @@ static bool unwritten_global(bool bug)
 	return download<float>(y.p, N, s) == counting(N);
 }
 
+template <bool BUG> static __global__ void global_store_to_shared(float *y, const float *x)
+{
+	AX_SHARED(float, tile, [N]);
+	const uint4 v = ax_ld16(x + threadIdx.x / 4 * 4);
+	if (threadIdx.x % 4 == 0) {
+		if (BUG)
+			ax_st16_global(tile + threadIdx.x, v);
+		else
+			ax_st16(tile + threadIdx.x, v);
+	}
+	__syncthreads();
+	y[threadIdx.x] = tile[threadIdx.x];
+}
+static bool shared_as_global(bool bug)
+{
+	return bug ? one_block(global_store_to_shared<true>, same_number) : one_block(global_store_to_shared<false>, same_number);
+}
+
 template <bool BUG> static __global__ void misaligned(float *y, const float *x)
 {
 	const uint4 v = ax_ld16(x + (BUG ? 2 : 4));
@@ -708,6 +726,7 @@ const bug_case bug_cases[] = {
 	{"dynamic shared array overrun", dynamic_shared_overrun, 'f', 'f', "outside every shared array"},
 	{"shared memory nobody wrote", unwritten_shared, 'f', 'f', "nobody has written"},
 	{"global memory nobody wrote", unwritten_global, 'f', 'f', "nobody has written"},
+	{"store to shared memory as if it were global", shared_as_global, 'f', 'f', "an access to global memory at shared address"},
 	{"misaligned 16-byte load", misaligned_load, 'f', 'f', "misaligned"},
 	{"cp.async read before its wait", cp_async_without_wait, 'f', 'f', "cp.async"},
 	{"cp.async waited for, but no barrier", cp_async_without_barrier, 'f', 'f', "race: read"},

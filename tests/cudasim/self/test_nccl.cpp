@@ -123,6 +123,13 @@ static void case_nonblocking(void)
 	expect(ncclAllReduce(x.p, x.p, 1, ncclFloat32, ncclSum, comm, s) == ncclInProgress, "call is in progress");
 	settle(comm);
 	expect(download<float>(x.p, 1, s)[0] == static_cast<float>(n_rank), "sum");
+	ncclComm_t part;
+	expect(ncclCommSplit(comm, 0, rank, &part, &config) == ncclInProgress && !part, "a split is in progress and has no communicator yet");
+	settle(comm);
+	settle(part);
+	expect(ncclAllReduce(x.p, x.p, 1, ncclFloat32, ncclSum, part, s) == ncclInProgress, "a call on the part is in progress");
+	settle(part);
+	expect(download<float>(x.p, 1, s)[0] == static_cast<float>(n_rank) * static_cast<float>(n_rank), "sum of sums");
 }
 
 static void case_mismatch(void)
