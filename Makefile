@@ -184,7 +184,7 @@ bundle: $(BIN:$(B)/bin/%=$(B)/bundle/bin/%) $(BIN) $(PLUGIN) $(if $(shell comman
 	$(Q)sh scripts/bundle.sh $(B) $(CURDIR)/dist/ax-$(VERSION)-$(shell uname -m)
 
 # The bundle with the tests and benchmarks for a machine with a GPU that cannot build them: scripts/gpu-session.sh
-gpu-kit: bundle $(filter $(B)/tests/op/%,$(TEST_BIN)) $(B)/bench/gpu/ops $(B)/gpu/test_wrappers
+gpu-kit: bundle $(filter $(B)/tests/op/%,$(TEST_BIN)) $(B)/bench/gpu/ops $(B)/gpu/test_wrappers $(B)/gpu/test_layouts
 	$(Q)sh scripts/gpu-kit.sh dist/ax-$(VERSION)-$(shell uname -m) $(B) dist/gpu-kit.tar.gz
 
 clean:
