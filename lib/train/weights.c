@@ -9,6 +9,8 @@
 #include "model/init.h"
 #include "model/model.h"
 
+#define FILL_PIECE ((size_t)16384) /* a few hundred microseconds of a thread */
+
 static int dtype_of(enum ax_st_dtype t, enum ax_dtype *out)
 {
 	switch (t) {
@@ -189,6 +191,29 @@ int ax_weights_init(struct ax_weights *w, const struct ax_desc *d, struct ax_uni
 	return 0;
 }
 
+int ax_weights_threads(struct ax_weights *w, int n_thread, struct ax_err *e)
+{
+	ax_pool_free(w->pool);
+	w->pool = NULL;
+	return w->init && n_thread > 1 ? ax_pool_new(&w->pool, n_thread, e) : 0;
+}
+
+/* Elements [off, off + n) of a parameter, in pieces: a value depends on nothing but its index. */
+struct fill {
+	const struct ax_weights *w;
+	const struct ax_param *p;
+	size_t off, n;
+	float *dst;
+};
+
+static void fill_piece(void *ctx, size_t i)
+{
+	const struct fill *f = ctx;
+	size_t a = i * FILL_PIECE, b = f->n - a < FILL_PIECE ? f->n : a + FILL_PIECE;
+
+	ax_init_fill(f->w->desc, f->p, f->w->seed, f->off + a, f->off + b, f->dst + a);
+}
+
 int ax_weights_read(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e)
 {
 	const struct ax_weights *w = ctx;
@@ -197,7 +222,9 @@ int ax_weights_read(void *ctx, int param, size_t off, size_t n, float *dst, stru
 
 	(void)e;
 	if (w->init) {
-		ax_init_fill(w->desc, p, w->seed, off, off + n, dst);
+		struct fill f = {w, p, off, n, dst};
+
+		ax_pool_run(w->pool, (n + FILL_PIECE - 1) / FILL_PIECE, fill_piece, &f);
 		return 0;
 	}
 	have = (size_t)ax_st_elems(w->src[param]);
@@ -220,6 +247,7 @@ void ax_weights_close(struct ax_weights *w)
 	for (int i = 0; w->mean_row && i < w->units->n_param; i++)
 		ax_free(w->mean_row[i]);
 	ax_free(w->mean_row);
+	ax_pool_free(w->pool);
 	ax_free(w->src);
 	ax_free(w->sum);
 	ax_st_model_close(&w->model);

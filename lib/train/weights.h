@@ -9,6 +9,7 @@
 #ifndef AX_TRAIN_WEIGHTS_H
 #define AX_TRAIN_WEIGHTS_H
 
+#include "base/pool.h"
 #include "fmt/safetensors.h"
 #include "model/desc.h"
 #include "model/unit.h"
@@ -17,6 +18,7 @@ struct ax_weights {
 	const struct ax_desc *desc;
 	struct ax_units *units;
 	bool init;                       /* from the initialiser: reinit_weights */
+	struct ax_pool *pool;            /* of the initialiser; NULL: the caller's thread alone */
 	uint64_t seed;
 	struct ax_st_model model;
 	const struct ax_st_tensor **src; /* of each parameter */
@@ -33,6 +35,8 @@ int ax_weights_open(struct ax_weights *w, const char *dir, const struct ax_desc 
 		    struct ax_err *e);
 /* Weights from (seed, parameter name, index) alone. */
 int ax_weights_init(struct ax_weights *w, const struct ax_desc *d, struct ax_units *u, uint64_t seed, struct ax_err *e);
+/* The initialiser may use so many threads, until ax_weights_close: the bits are the same. */
+int ax_weights_threads(struct ax_weights *w, int n_thread, struct ax_err *e);
 /* An ax_dist_source. */
 int ax_weights_read(void *ctx, int param, size_t off, size_t n, float *dst, struct ax_err *e);
 void ax_weights_close(struct ax_weights *w);

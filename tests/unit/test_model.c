@@ -8,6 +8,7 @@
 #include "../model_run.h"
 #include "model/engine.h"
 #include "model/init.h"
+#include "train/weights.h"
 
 static const char *const golden[] = { "tests/golden/models/llama-bias", "tests/golden/models/qwen3-tied" };
 
@@ -390,6 +391,29 @@ static void test_init(void **state)
 	run_case_close(&c);
 }
 
+/* Filled by several threads: the same bits, from anywhere to anywhere. */
+static void test_init_threads(void **state)
+{
+	enum { N = 70000, FROM = 12345 };
+	static float alone[N], many[N];
+	struct ax_err e = { 0 };
+	struct ax_weights w;
+	struct run_case c;
+
+	open_case(&c, 0);
+	c.units.param[0].n_elem = FROM + N;
+	ax_init_fill(&c.desc, &c.units.param[0], 42, FROM, FROM + N, alone);
+	assert_int_equal(ax_weights_init(&w, &c.desc, &c.units, 42, &e), 0);
+	for (int n_thread = 1; n_thread <= 3; n_thread++) {
+		memset(many, 0xff, sizeof(many));
+		assert_int_equal(ax_weights_threads(&w, n_thread, &e), 0);
+		assert_int_equal(ax_weights_read(&w, 0, FROM, N, many, &e), 0);
+		assert_memory_equal(alone, many, sizeof(many));
+	}
+	ax_weights_close(&w);
+	run_case_close(&c);
+}
+
 static void test_mean_row(void **state)
 {
 	static const float table[] = { 1, 2, 3, 6, 8, 10 };
@@ -456,7 +480,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_truth),      cmocka_unit_test(test_recompute),  cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_accumulate), cmocka_unit_test(test_bad_micro),  cmocka_unit_test(test_hook_error),
-		cmocka_unit_test(test_units),      cmocka_unit_test(test_init),       cmocka_unit_test(test_mean_row),
+		cmocka_unit_test(test_units),      cmocka_unit_test(test_init), cmocka_unit_test(test_init_threads),       cmocka_unit_test(test_mean_row),
 		cmocka_unit_test(test_sizes),      cmocka_unit_test(test_flops),      cmocka_unit_test(test_record),
 	};
 

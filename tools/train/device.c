@@ -65,6 +65,8 @@ int tool_device(struct tool *t, struct ax_err *e)
 	if (why[0])
 		ax_info("%s", why);
 	AX_TRY(agree(t, e));
+	if (t->weights_open)
+		AX_TRY(ax_weights_threads(&t->weights, o.n_thread, e));
 	if (o.plan) {
 		t->wire = t->comm;
 		return 0;
