@@ -24,6 +24,7 @@ struct ax_dev_opt {
 	bool deterministic;         /* on a GPU: no kernel whose result depends on timing */
 	bool measure;               /* on a GPU: choose algorithms by the clock (one rank does; the others get its ax_dev.tuning) */
 	const char *plugin_dir;     /* NULL: the program's own */
+	bool follow;                /* with measure: compute with what was chosen only when ax_dev.tune says so, as the other ranks do */
 	bool plan;                  /* only act, name, memory, pinned and ops->scratch_bytes are wanted: "cuda" needs no GPU then, and no plugin */
 	size_t plan_memory;         /* with plan, where there is no GPU: the memory of the one that is meant; 0: 80 GiB (tensor/gpu.h) */
 };

@@ -154,6 +154,8 @@ static int start(struct ax_train *t, struct ax_err *e)
 		t->env.comm->what = "load the weights";
 		AX_TRY(ax_comm_agree(t->env.comm, ax_dist_load(t->dist, AX_PART_MASTER, t->env.source, t->env.source_ctx, e), e));
 	}
+	if (t->env.dev->tuning) /* what rank 0 knows from its cache and the checkpoint */
+		AX_TRY(ax_train_tuning_share(t, e));
 	AX_TRY(init_schedule(t, e));
 	t->order = (struct ax_order){.seed = t->state.seed, .n_pack = t->plan.n_pack,
 				     .global_batch = t->state.global_batch, .sequential = t->opt.sequential};

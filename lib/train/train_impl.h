@@ -71,7 +71,7 @@ void ax_train_say_early(const struct ax_train *t);
 void ax_train_adopt_best(struct ax_train *t, struct ax_state *s);
 /* tuning.c: has rank 0's device chosen anything since it was shared? False on the other ranks. */
 bool ax_train_tuning_news(const struct ax_train *t);
-/* tuning.c: collective: all ranks' devices choose as that of rank 0. */
+/* tuning.c: collective: all ranks' devices, rank 0's too, choose as that of rank 0 has found best. */
 int ax_train_tuning_share(struct ax_train *t, struct ax_err *e);
 /* tuning.c: as a checkpoint's trainer state says; NULL: it says nothing. */
 int ax_train_tuning_adopt(struct ax_train *t, const struct ax_val *text, struct ax_err *e);

@@ -1,6 +1,6 @@
 /*
- * What the device chose by measuring (ax_dev.tuning): rank 0 measures, the others follow, so that all compute alike; it
- * goes into checkpoints, so that a resumed run computes as the first did.
+ * What the device chose by measuring (ax_dev.tuning): rank 0 measures, all follow at the end of the same step, so that all
+ * compute alike; it goes into checkpoints, so that a resumed run computes as the first did.
  */
 #include <string.h>
 
@@ -10,8 +10,16 @@
 bool ax_train_tuning_news(const struct ax_train *t)
 {
 	struct ax_dev *d = t->env.dev;
+	size_t n = t->env.comm->rank == 0 && d->tuning ? d->tuning(d, NULL, 0) : 0;
+	bool news = n != t->tuning_bytes;
+	char *text;
 
-	return t->env.comm->rank == 0 && d->tuning && d->tuning(d, NULL, 0) != t->tuning_bytes;
+	if (news || !n)
+		return n > 0;
+	text = ax_malloc(n);
+	news = text && d->tuning(d, text, n) == n && memcmp(text, t->tuning, n) != 0;
+	ax_free(text);
+	return news;
 }
 
 int ax_train_tuning_share(struct ax_train *t, struct ax_err *e)
@@ -33,7 +41,7 @@ int ax_train_tuning_share(struct ax_train *t, struct ax_err *e)
 		d->tuning(d, text, n);
 	text[n] = '\0';
 	AX_TRY(ax_comm_share(c, text, n, 0, e));
-	return c->rank != 0 && d->tune ? d->tune(d, text, n, e) : 0;
+	return d->tune && n ? d->tune(d, text, n, e) : 0;
 }
 
 int ax_train_tuning_adopt(struct ax_train *t, const struct ax_val *text, struct ax_err *e)

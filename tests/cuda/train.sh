@@ -58,6 +58,17 @@ same() { # same A B
 	near "$1" "$2" 0 && cmp "$tmp/$1/checkpoint-20/rank-00001-of-00001.safetensors" "$tmp/$2/checkpoint-20/rank-00001-of-00001.safetensors"
 }
 
+# Measured products of a checkpoint's trainer state, a line each, with the algorithm and its time.
+tuned() {
+	sed -n 's/.*"device_tuning": "\(.*\)".*/\1/p' "$1" | sed 's/\\n/\n/g' | grep '^[1-9]' | sort
+}
+tuned_alike() {
+	tuned "$1" >"$tmp/a"
+	tuned "$2" >"$tmp/b"
+	echo "# $(wc -l <"$tmp/a") products, $(wc -l <"$tmp/b") at the end"
+	[ -s "$tmp/a" ] && [ -z "$(comm -23 "$tmp/a" "$tmp/b")" ]
+}
+
 # shellcheck disable=SC2086
 {
 	train cpu-f32 false $cpu && train f32 false $cuda && near cpu-f32 f32 1e-5
@@ -75,6 +86,10 @@ same() { # same A B
 		train single true env AX_CUDA_GRAPHS=0 $cuda --deterministic && same exact single
 		result $? "the same bits without recordings"
 	fi
+	# algorithms that were measured: the checkpoint's, though the cache is gone
+	train tuned true $cuda && cp "$tmp/tuned/checkpoint-10/trainer_state.json" "$tmp/tuned.json" && rm -rf "$tmp/tuned/checkpoint-20" "$tmp/cache" &&
+		train tuned true $cuda --resume-from-checkpoint auto && tuned_alike "$tmp/tuned.json" "$tmp/tuned/checkpoint-20/trainer_state.json"
+	result $? "a resumed run keeps the algorithms of its checkpoint"
 	if [ "$AX_TEST_DEVICE" != cuda ]; then
 		for order in ${AX_LONG:+lazy ahead} random; do
 			train $order true env CUDASIM_STREAMS=$order $cuda --deterministic && same exact $order

@@ -1,12 +1,13 @@
 /* A GPU's choice of algorithms for matrix products: measured, kept in the cache, given to other devices as text. */
 #include "base/io.h"
 #include "op.h"
+#include "tensor/tuning.h"
 
 static char cache[4096];
 
-static struct ax_dev open_gpu(bool measure)
+static struct ax_dev open_as(bool measure, bool follow)
 {
-	struct ax_dev_opt o = { .device = "cuda", .act = AX_BF16, .measure = measure };
+	struct ax_dev_opt o = { .device = "cuda", .act = AX_BF16, .measure = measure, .follow = follow };
 	struct ax_dev d;
 	struct ax_err e = { 0 };
 	char dir[4096], why[256];
@@ -17,6 +18,11 @@ static struct ax_dev open_gpu(bool measure)
 		fail_msg("%s", e.msg);
 	dev_reserve(&d, (struct ax_shape){ .N = 64, .C = 64, .O = 64 });
 	return d;
+}
+
+static struct ax_dev open_gpu(bool measure)
+{
+	return open_as(measure, false);
 }
 
 /* dw of n tokens, 0 before. */
@@ -155,6 +161,97 @@ static void damaged_cache(void **state)
 	free(text);
 }
 
+/* A table with another machine's name in the file of this one: nothing of it is taken. */
+static void foreign_cache(void **state)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_err e = { 0 };
+	struct ax_tuning t = { 0 };
+	struct ax_dev d;
+	char command[9000], path[4200], *text;
+	size_t n;
+
+	if (skipped())
+		return;
+	d = open_gpu(true);
+	free(dw_of(&d, 24));
+	text = text_of(&d, &n);
+	ax_dev_close(&d);
+	assert_int_equal(ax_tuning_read(&t, text, n, &e), 0);
+	snprintf(t.machine, sizeof(t.machine), "another machine");
+	ax_tuning_write(&t, &b);
+	snprintf(path, sizeof(path), "%s/foreign", cache);
+	assert_int_equal(ax_write_file(path, b.p, b.n, &e), 0);
+	snprintf(command, sizeof(command), "for f in '%s'/ax/tuning-*.txt; do cp '%s' \"$f\"; done", cache, path);
+	assert_int_equal(system(command), 0);
+	free(text);
+	d = open_gpu(true);
+	text = text_of(&d, &n);
+	assert_int_equal(n_rows(text), 0);
+	ax_dev_close(&d);
+	free(text);
+	ax_tuning_release(&t);
+	ax_buf_release(&b);
+}
+
+static const size_t some[] = { 20, 33, 48, 57, 64 };
+
+/* Each product has the same bits on both; not_one: and on one of them other bits than `before`. */
+static void same_bits(struct ax_dev *a, struct ax_dev *b, double **before, bool keep)
+{
+	bool other = false;
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		double *x = dw_of(a, some[i]), *y = dw_of(b, some[i]);
+
+		assert_memory_equal(x, y, 32 * 48 * sizeof(*x));
+		other |= !keep && memcmp(x, before[i], 32 * 48 * sizeof(*x));
+		free(y);
+		if (keep)
+			before[i] = x;
+		else
+			free(x);
+	}
+	if (!keep && strstr(a->name, "cudasim"))
+		assert_true(other);
+}
+
+/* A device that follows computes as one that does not measure, until both are told: here to sum in four parts. */
+static void follows(void **state)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_err e = { 0 };
+	struct ax_tuning t = { 0 };
+	struct ax_dev one, two;
+	double *before[sizeof(some) / sizeof(*some)];
+	char *text;
+	size_t n;
+
+	if (skipped())
+		return;
+	one = open_as(true, true);
+	two = open_gpu(false);
+	same_bits(&one, &two, before, true);
+	text = text_of(&one, &n);
+	assert_int_equal(ax_tuning_read(&t, text, n, &e), 0);
+	for (size_t i = 0; i < t.n; i++) {
+		assert_true(t.row[i].us > 0);
+		if (strstr(one.name, "cudasim"))
+			t.row[i].algo[1] = 2;
+	}
+	ax_tuning_write(&t, &b);
+	assert_int_equal(one.tune(&one, b.p, b.n, &e), 0);
+	assert_int_equal(two.tune(&two, b.p, b.n, &e), 0);
+	same_bits(&one, &two, before, false);
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++)
+		free(before[i]);
+	ax_dev_close(&one);
+	ax_dev_close(&two);
+	ax_tuning_release(&t);
+	ax_buf_release(&b);
+	free(text);
+}
+
 static int make_cache(void **state)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -171,7 +268,9 @@ static int remove_cache(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(handed_over), cmocka_unit_test(cached), cmocka_unit_test(damaged_cache) };
+	/* in the simulator another algorithm than that proposed first is the fastest */
+	setenv("CUDASIM_LT_FASTEST", "2", 1);
+	const struct CMUnitTest tests[] = { cmocka_unit_test(handed_over), cmocka_unit_test(cached), cmocka_unit_test(damaged_cache), cmocka_unit_test(foreign_cache), cmocka_unit_test(follows) };
 
 	return cmocka_run_group_tests_name("op: choice of algorithms", tests, make_cache, remove_cache);
 }

@@ -52,7 +52,7 @@ static int agree(struct tool *t, struct ax_err *e)
 int tool_device(struct tool *t, struct ax_err *e)
 {
 	struct ax_dev_opt o = {.device = ax_conf_opt_str(&t->conf, "device"), .local_rank = t->comm->local_rank, .n_local = t->comm->n_local,
-			       .deterministic = ax_conf_opt_flag(&t->conf, "deterministic"), .measure = t->comm->rank == 0,
+			       .deterministic = ax_conf_opt_flag(&t->conf, "deterministic"), .measure = t->comm->rank == 0, .follow = t->comm->n_rank > 1,
 			       .plan = ax_conf_opt_flag(&t->conf, "plan"), .plan_memory = ax_conf_opt_size(&t->conf, "device-memory", 0)};
 	char warning[256], why[256];
 

@@ -373,6 +373,7 @@ static int open_parts(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_er
 	AX_TRY(open_streams(c, e));
 	AX_TRY(ax_stage_open(c->stage, c, e));
 	AX_TRY(ax_cuda_lt_open(c, p.name, o->measure, e));
+	c->lt->follow = o->follow;
 	write_name(c, &p);
 	fill_table(c);
 	AX_TRY(ax_cuda_record_open(c, e));

@@ -3,7 +3,7 @@
  *
  * A product of a new shape, layout or alignment gets a plan: descriptors and an algorithm. The algorithm is, in this order:
  * what the table holds (read from the cache, or given by tune()); the fastest of what the library proposes, if this
- * device may measure; the library's first proposal. No algorithm is proposed whose sums depend on timing, or that rounds
+ * device may measure; the library's first proposal, which is the same on all ranks. No algorithm is proposed whose sums depend on timing, or that rounds
  * partial sums to bf16.
  */
 #ifndef AX_TENSOR_CUDA_LT_H
@@ -30,6 +30,7 @@ struct ax_cuda_lt {
 	size_t n_plan, cap_plan;
 	struct ax_tuning table;
 	bool measure; /* by the clock, and keep the results in the cache */
+	bool follow;  /* what was measured serves plans only when tune() has it in its text: then on all ranks at once */
 	bool news;    /* the table has measurements that the cache lacks */
 };
 

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "tensor/cuda/lt.h"
 
@@ -161,9 +162,9 @@ cublasStatus_t ax_lt_choose(struct ax_cuda *c, struct ax_lt_plan *p, const struc
 		return rc;
 	if (measure)
 		best = fastest(c, p, r, n, x, &row.us);
-	p->algo = r[best].algo;
+	p->algo = r[c->lt->follow ? 0 : best].algo;
 	row.key = p->key;
-	memcpy(row.algo, &p->algo, sizeof(row.algo));
+	memcpy(row.algo, &r[best].algo, sizeof(row.algo));
 	ax_tuning_put(&c->lt->table, &row, NULL); /* a full table only costs the next run its time */
 	c->lt->news |= row.us > 0;
 	return CUBLAS_STATUS_SUCCESS;
@@ -264,11 +265,16 @@ static char *cache_file(const char *dir, const char *machine)
 static void read_cache(const char *path, struct ax_tuning *into)
 {
 	struct ax_buf b = AX_BUF_INIT;
+	struct ax_err no = { 0 };
 	struct ax_tuning t;
 
 	memset(&t, 0, sizeof(t));
-	if (path && !ax_read_file(path, AX_TUNING_BYTES_MAX, &b, NULL) && !ax_tuning_read(&t, b.p, b.n, NULL))
-		merge(into, &t, false);
+	if (path && ax_path_exists(path)) {
+		if (ax_read_file(path, AX_TUNING_BYTES_MAX, &b, &no) || ax_tuning_read(&t, b.p, b.n, &no))
+			ax_warn("%s is ignored: %s", path, no.msg);
+		else if (!merge(into, &t, false))
+			ax_warn("%s is ignored: it is of another machine (%s)", path, t.machine);
+	}
 	ax_tuning_release(&t);
 	ax_buf_release(&b);
 }
