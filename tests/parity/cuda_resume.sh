@@ -17,13 +17,13 @@ seed=100 kills=0
 cut() {
 	for try in 1 2 3 4 5; do
 		rm -rf "$tmp/cut"
-		gpu "$1" "$2" "$3" "$tmp/cut" CUDASIM_STREAMS=random CUDASIM_SEED=$seed --deterministic --save-steps 5 2>"$tmp/err" &
+		gpu "$1" "$2" "$3" "$tmp/cut" CUDASIM_STREAMS=random CUDASIM_SEED=$seed --deterministic --save-strategy steps --save-steps 5 2>"$tmp/err" &
 		wait_steps "$tmp/cut" 11 60
 		# shellcheck disable=SC2046
 		kill -9 $(ranks_of "$tmp/cut") 2>/dev/null
 		wait $! && continue # it had come to its end
 		at=$(steps_done "$tmp/cut")
-		[ "$at" -ge 11 ] && [ "$at" -lt $steps ] && [ ! -e "$tmp/cut/checkpoint-$steps" ] && kills=$((kills + 1)) && return 0
+		[ "$at" -ge 11 ] && [ "$at" -lt $steps ] && [ -d "$tmp/cut/checkpoint-10" ] && [ ! -e "$tmp/cut/checkpoint-$steps" ] && kills=$((kills + 1)) && return 0
 	done
 	echo "# try $try: killed at step $at"
 	return 1
@@ -34,9 +34,9 @@ steps_done() { only_losses "$1" | wc -l; }
 resumed() { # resumed MODEL BF16 LAYOUT
 	seed=$((seed + 1))
 	rm -rf "$tmp/whole"
-	gpu "$1" "$2" "$3" "$tmp/whole" --deterministic --save-steps 5 || return 1
+	gpu "$1" "$2" "$3" "$tmp/whole" --deterministic --save-strategy steps --save-steps 5 || return 1
 	cut "$1" "$2" "$3" || return 1
-	gpu "$1" "$2" "$3" "$tmp/cut" CUDASIM_STREAMS=random CUDASIM_SEED=$((seed + 50)) --deterministic --save-steps 5 --resume-from-checkpoint auto || return 1
+	gpu "$1" "$2" "$3" "$tmp/cut" CUDASIM_STREAMS=random CUDASIM_SEED=$((seed + 50)) --deterministic --save-strategy steps --save-steps 5 --resume-from-checkpoint auto || return 1
 	only_losses "$tmp/whole" >"$tmp/a"
 	only_losses "$tmp/cut" >"$tmp/b"
 	[ "$(wc -l <"$tmp/a")" -eq $steps ] && cmp "$tmp/a" "$tmp/b" && bytes "$tmp/whole" "$tmp/cut"
