@@ -15,7 +15,7 @@ if ! "$tool" --error-exitcode 9 "$BUILD/tests/op/test_device" >"$log" 2>&1 && gr
 	exit 0
 fi
 for check in memcheck racecheck initcheck synccheck; do
-	for t in device elem linear head attn; do
+	for t in device elem linear head attn adamw empty; do
 		n=$((n + 1))
 		api=
 		[ $check != memcheck ] || api="--report-api-errors no"
