@@ -46,7 +46,6 @@ $(B)/cuda/%.o: %.c $(B)/cuda/flags Makefile lib/tensor/cuda/build.mk VERSION
 	@mkdir -p $(@D)
 	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 # the functions of device.h as PTX, for make check-gpu; the simulator's self-tests run the same programs
-gpu-kit: $(B)/gpu/test_layouts
 $(B)/gpu/test_%: $(addprefix tests/cudasim/self/,test_%.cpp %.cu %.h help.h tap.h) lib/tensor/cuda/device.h $(B)/cuda/flags
 	$(call say,NVCC,$@)
 	@mkdir -p $(@D)
