@@ -185,8 +185,8 @@ template <class T> AX_DEVICE void row_zero(float *z, size_t V)
 		dz[i] = ax_from_f32<T>(0.0f);
 }
 
-/* A block a row of the chunk, two on a multiprocessor. */
-template <class T, bool VEC> static __global__ void __launch_bounds__(WIDE, 2) head_rows(float *chunk, row_args a)
+/* A block a row of the chunk; on the usual path two on a multiprocessor, which leaves 32 registers each thread. */
+template <class T, bool VEC> static __global__ void __launch_bounds__(WIDE, VEC && sizeof(T) == 2 ? 2 : 1) head_rows(float *chunk, row_args a)
 {
 	AX_SHARED(float, part, [32]);
 	float *z = chunk + blockIdx.x * a.V;
