@@ -24,6 +24,7 @@
 #include "comm/watchdog.h"
 #include "comm/wire.h"
 
+#define BF16 ((ncclDataType_t)9) /* ncclBfloat16, which NCCL up to 2.22 at least names only to C++ */
 #define AHEAD 16
 #define N_MARK 64
 #define EAGER_POLLS 200   /* of a start, for NCCL to answer; then progress() goes on */
@@ -154,7 +155,7 @@ static char *own_part(const struct nccl *w, const struct ax_wire_op *o)
 
 static ncclResult_t call(const struct nccl *w, const struct lane *l, const struct ax_wire_op *o)
 {
-	ncclDataType_t t = o->type == AX_SUM_F32 ? ncclFloat32 : ncclBfloat16;
+	ncclDataType_t t = o->type == AX_SUM_F32 ? ncclFloat32 : BF16;
 	size_t n = o->bytes / ax_sum_bytes(o->type);
 
 	switch (o->kind) {
