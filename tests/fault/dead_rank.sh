@@ -50,6 +50,10 @@ program="$sim/bin/ax-train --device cuda"
 export XDG_CACHE_HOME="$tmp/cache" CUDASIM_STREAMS=lazy
 check "GPUs, killed rank: the job ends within 30 s" end_of -KILL 30 "--strategy fsdp"
 check "and rank 1 is named" named
+export CUDASIM_DEVICES=1
+check "one GPU for all, killed rank: the job ends within 30 s" end_of -KILL 30 "--strategy fsdp"
+check "and rank 1 is named" named
+unset CUDASIM_DEVICES
 check "GPUs, stopped rank: the job ends (with short limits)" end_of -STOP 40 "--hang-timeout 8 --strategy ddp"
 check "and rank 1 is named" named
 
