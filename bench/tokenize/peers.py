@@ -32,13 +32,14 @@ def split(ids, ends):
     return ("flat", ids, ends)
 
 
-def checksum(lists):
+def checksum(out):
+    """How many ids, and the checksum that bench prints; out is what a peer gave for all documents."""
     import array
-    if lists[0] == "flat":
-        ids, ends = memoryview(lists[1]).cast("I"), memoryview(lists[2]).cast("Q")
-        lists = [ids[a:b] for a, b in zip(ends, ends[1:])]
+    if isinstance(out, tuple) and out[0] == "flat":
+        ids, ends = memoryview(out[1]).cast("I"), memoryview(out[2]).cast("Q")
+        out = [ids[a:b] for a, b in zip(ends, ends[1:])]
     crc = n = 0
-    for ids in lists:
+    for ids in out:
         a = array.array("I", ids)
         n += len(a)
         crc = (crc * 31 + zlib.crc32(a.tobytes())) & 0xFFFFFFFF

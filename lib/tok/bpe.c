@@ -5,7 +5,8 @@
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
 
-#define SCAN_MAX 40 /* up to so many symbols the best merge is found by looking at all */
+#define RUN_MIN	 256 /* from so many on by lists */
+#define SCAN_MAX 40  /* up to so many symbols the best merge is found by looking at all */
 
 struct heap_item {
 	uint32_t rank, pos, id, right; /* right: the position of the right symbol when this was found */
@@ -19,6 +20,7 @@ void ax_words_release(struct ax_words *w)
 	ax_free(w->next);
 	ax_free(w->prev);
 	ax_free(w->heap);
+	ax_ranks_free(w->ranks);
 	ax_buf_release(&w->spelled);
 	memset(w, 0, sizeof(*w));
 }
@@ -102,6 +104,12 @@ static int first_symbols(const struct ax_bpe *m, struct ax_words *w, const char 
 	bool unk = false;
 
 	w->n = 0;
+	if (m->byte_joins) { /* each byte has its token */
+		AX_TRY(reserve_symbols(w, n, e));
+		for (size_t i = 0; i < n; i++)
+			push_symbol(w, m->byte_id[(unsigned char)p[i]], i, i + 1);
+		return 0;
+	}
 	for (size_t i = 0; i < n; i += len) {
 		struct ax_slice s;
 		uint32_t id = symbol_id(m, w, p, n, i, &len, &s);
@@ -294,6 +302,8 @@ uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const cha
 int ax_bpe_merges(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e)
 {
 	AX_TRY(first_symbols(m, w, p, n, e));
+	if (w->n > RUN_MIN && ax_bpe_merge_run(m, w))
+		return 0;
 	if (w->n > SCAN_MAX)
 		return merge_by_heap(m, w, e);
 	merge_by_scan(m, w);

@@ -60,7 +60,7 @@ struct ax_merge {
 struct ax_bpe {
 	struct ax_vocab vocab;
 	struct ax_merge *merge; /* by rank */
-	uint64_t *merge_slot;   /* open addressing: 32 bits of the pair's hash << 32 | rank + 1; 0: free */
+	uint64_t *merge_slot;   /* open addressing: the pair's tag << AX_RANK_BITS | rank + 1; 0: free */
 	size_t n_merge, n_merge_slot;
 
 	bool byte_level;      /* text is raw bytes */
@@ -85,10 +85,10 @@ struct ax_bpe {
 	uint64_t *byte_joins, *part_joins; /* byte-level: the same, of whole characters, and where a side is part of one */
 
 	/*
-	 * For words at speed: the merge of two symbols of one byte by their bytes, rank << 32 | id; and for ignore_merges
-	 * the strings of up to 15 bytes of text.
+	 * For words at speed: the rank of two symbols of one byte by their bytes, UINT32_MAX where they do not merge; and
+	 * for ignore_merges the strings of up to 15 bytes of text.
 	 */
-	uint64_t *pair; /* NULL: no such words */
+	uint32_t *pair; /* NULL: no such words */
 	struct ax_whole *whole;
 	size_t whole_mask;
 	unsigned whole_shift;
@@ -169,20 +169,28 @@ static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint64_t hash)
 	return (size_t)((hash >> 32) * m->n_merge_slot >> 32);
 }
 
-/* Bits 12 to 43: of them the highest are not those of the slot alone. */
-static inline uint32_t ax_bpe_pair_tag(uint64_t hash)
+#define AX_RANK_BITS 22 /* more merges are refused at load */
+#define AX_TAG_ID    ((uint32_t)1 << 21) /* ids below this give each pair a tag of its own */
+
+static inline uint64_t ax_bpe_pair_tag(uint32_t left, uint32_t right)
 {
-	return (uint32_t)(hash >> 12);
+	return ((uint64_t)left << 21 ^ right) & (((uint64_t)1 << (64 - AX_RANK_BITS)) - 1);
+}
+
+static inline uint32_t ax_bpe_slot_rank(uint64_t slot)
+{
+	return (uint32_t)(slot & (((uint64_t)1 << AX_RANK_BITS) - 1)) - 1;
 }
 
 /* The merge of a pair, or NULL. */
 static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	uint64_t h = ax_bpe_pair_hash(left, right), s;
+	uint64_t tag = ax_bpe_pair_tag(left, right), s;
+	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(left, right));
 
-	for (size_t i = ax_bpe_merge_slot(m, h); (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0)
-		if (s >> 32 == ax_bpe_pair_tag(h)) {
-			const struct ax_merge *g = &m->merge[(uint32_t)s - 1];
+	for (; (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0)
+		if (s >> AX_RANK_BITS == tag) {
+			const struct ax_merge *g = &m->merge[ax_bpe_slot_rank(s)];
 
 			if (g->left == left && g->right == right)
 				return g;

@@ -9,7 +9,8 @@
 #include "tok/bpe_work.h"
 
 #define SHORT_IDS 4
-#define BATCH	  256
+#define BATCH	  512
+#define CUT_LONGER 6 /* bytes */
 #define ID_MASK	  (AX_TOK_MAX_ID - 1)
 
 /* In a key, where no length reaches: the bytes are a part of a piece. */
@@ -333,6 +334,59 @@ static void look_ahead(struct ax_bpe_work *w, const char *p, size_t n, const uin
 	}
 }
 
+/* Encode the pieces q, with keys k, that no table holds, and put them in. */
+static void fill(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_quick *q, const struct ax_key *k, size_t n)
+{
+	size_t left = 0, place[AX_QUICK_GROUP];
+	uint32_t whole;
+
+	for (size_t i = 0; i < n && m->whole; i++)
+		ax_bpe_whole_touch(m, k[i]);
+	for (size_t i = 0; i < n; i++) {
+		whole = m->whole ? ax_bpe_whole(m, &w->words, q[i].p, q[i].n, k[i]) : AX_TOK_NONE;
+		if (whole != AX_TOK_NONE) {
+			put_short(w, k[i], &whole, 1);
+			continue;
+		}
+		place[left] = i;
+		q[left++] = q[i];
+	}
+	ax_bpe_quick_group(m, q, left);
+	for (size_t i = 0; i < left; i++)
+		if (q[i].count && q[i].count <= SHORT_IDS)
+			put_short(w, k[place[i]], q[i].id, q[i].count);
+		else if (q[i].count)
+			ax_long_put(&w->lengthy, q[i].p, q[i].n, q[i].id, q[i].count);
+}
+
+/* Before a batch is encoded: the short pieces that are new, several at a time. What is left, encode_other does. */
+static void learn(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, const uint32_t *at, size_t k)
+{
+	struct ax_quick q[AX_QUICK_GROUP];
+	struct ax_key key[AX_QUICK_GROUP];
+	size_t n = 0, j;
+
+	for (size_t i = 0; i < k; i++) {
+		size_t len = at[i + 1] - at[i];
+
+		if (len > AX_KEY_BYTES || find(w, w->slot[i], w->key[i]) || ax_long_find(&w->lengthy, p + at[i], len, &j))
+			continue;
+		for (j = 0; j < n && !ax_key_same(key[j], w->key[i]); j++)
+			;
+		if (j < n)
+			continue;
+		key[n] = w->key[i];
+		q[n].p = p + at[i];
+		q[n++].n = len;
+		if (n == AX_QUICK_GROUP) {
+			fill(m, w, q, key, n);
+			n = 0;
+		}
+	}
+	if (n)
+		fill(m, w, q, key, n);
+}
+
 static int encode_batch(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, const uint32_t *at, size_t k,
 			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
@@ -353,15 +407,53 @@ static int encode_batch(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 	return 0;
 }
 
+/*
+ * Pieces from *i on, of which the first begins at *from, with those that look like CJK cut where no merge joins; returns
+ * how many, at most BATCH.
+ */
+static size_t cut_finer(const struct ax_bpe *m, const char *p, const uint32_t *at, size_t k, size_t *i, uint32_t *from,
+			uint32_t *fine)
+{
+	size_t n = 0;
+
+	while (*i < k && n < BATCH) {
+		uint32_t end = at[*i + 1], to = end;
+
+		if (end - *from > CUT_LONGER && (unsigned char)p[*from + 1] >= 0x80)
+			to = (uint32_t)ax_bpe_byte_cut(m, p, *from, end);
+		fine[n++] = *from;
+		*from = to;
+		*i += to == end;
+	}
+	fine[n] = *from;
+	return n;
+}
+
+static int encode_some(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
+		       size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
+{
+	grow_short(w);
+	look_ahead(w, p, n, at, k);
+	learn(m, w, p, at, k);
+	return encode_batch(m, w, p, at, k, offsets, base, out, e);
+}
+
 int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
 			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	for (size_t i = 0; i < k; i += BATCH) {
-		size_t some = k - i < BATCH ? k - i : BATCH;
+	uint32_t fine[BATCH + 1], from = at[0];
+	size_t i = 0, some;
 
-		grow_short(w);
-		look_ahead(w, p, n, at + i, some);
-		AX_TRY(encode_batch(m, w, p, at + i, some, offsets, base, out, e));
+	if (!m->byte_joins || m->ignore_merges) {
+		for (; i < k; i += some) {
+			some = k - i < BATCH ? k - i : BATCH;
+			AX_TRY(encode_some(m, w, p, n, at + i, some, offsets, base, out, e));
+		}
+		return 0;
+	}
+	while (i < k) {
+		some = cut_finer(m, p, at, k, &i, &from, fine);
+		AX_TRY(encode_some(m, w, p, n, fine, some, offsets, base, out, e));
 	}
 	return 0;
 }

@@ -83,9 +83,10 @@ size_t ax_bpe_cut(const struct ax_bpe *m, const char *text, size_t n, size_t *fr
 
 /* --- bytes: the same between characters of more than one byte, where tokens may hold parts of characters --- */
 
-#define WHOLE_BITS 21
-#define PART_BITS  18
+#define WHOLE_BITS 20
+#define PART_BITS  14
 #define NO_END	   UINT32_MAX	      /* not the end, or the start, of a character */
+#define BOTH_PARTS (UINT32_MAX - 1)
 #define PART	   UINT32_C(0x80000000) /* of a character: | bytes << 24 | the bytes; else the character */
 
 static uint32_t part(const unsigned char *p, size_t n)
@@ -129,15 +130,25 @@ static inline bool has_bit(const uint64_t *set, size_t i)
 	return set[i >> 6] >> (i & 63) & 1;
 }
 
+static inline void set_bit(uint64_t *set, size_t i)
+{
+	set[i >> 6] |= UINT64_C(1) << (i & 63);
+}
+
+/* Pairs with a part are few: part_joins also tells of the whole side, or of two parts by the left one's last byte, that there are any. */
 static void note_pair(struct ax_bpe *m, uint32_t x, uint32_t y)
 {
-	uint64_t *set = (x | y) & PART ? m->part_joins : m->byte_joins;
-	size_t i;
-
 	if (x == NO_END || y == NO_END || (x < 128 && y < 128))
 		return;
-	i = bit_of(x, y, (x | y) & PART ? PART_BITS : WHOLE_BITS);
-	set[i >> 6] |= UINT64_C(1) << (i & 63);
+	if (!((x | y) & PART)) {
+		set_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+		return;
+	}
+	set_bit(m->part_joins, bit_of(x, y, PART_BITS));
+	if (x & y & PART)
+		set_bit(m->part_joins, bit_of(BOTH_PARTS, x >> (8 * ((x >> 24 & 3) - 1)) & 255, PART_BITS));
+	else
+		set_bit(m->part_joins, x & PART ? bit_of(NO_END, y, PART_BITS) : bit_of(x, NO_END, PART_BITS));
 }
 
 /* The first and the last up to 8 bytes of a token's text are enough. */
@@ -193,12 +204,11 @@ int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 	return 0;
 }
 
-/* May a merge join the character of `a` bytes before p[0] with that of `b` bytes there? */
-static bool joins_bytes(const struct ax_bpe *m, const unsigned char *p, size_t a, size_t b)
+/* Where a side may be a part: the character before p[0], x of `a` bytes, or the one there, y of `b` bytes. */
+static bool joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
 {
-	size_t len;
-	uint32_t x = ax_utf8_get(p - a, &len), y = ax_utf8_get(p, &len), left[4], right[4];
-	bool any = has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+	uint32_t left[4], right[4];
+	bool any = false;
 
 	left[0] = x;
 	right[0] = y;
@@ -206,7 +216,7 @@ static bool joins_bytes(const struct ax_bpe *m, const unsigned char *p, size_t a
 		left[k] = part(p - k, k);
 	for (size_t k = 1; k < b; k++)
 		right[k] = part(p, k);
-	for (size_t i = 0; i < a && !any; i++)
+	for (size_t i = 0; i < a; i++)
 		for (size_t j = 0; j < b; j++)
 			any |= (i || j) && has_bit(m->part_joins, bit_of(left[i], right[j], PART_BITS));
 	return any;
@@ -215,11 +225,18 @@ static bool joins_bytes(const struct ax_bpe *m, const unsigned char *p, size_t a
 size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *text, size_t i, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	size_t a = ax_utf8_len(p[i]), b;
+	uint32_t x, y;
+	size_t a, b;
 
-	for (i += a; i < n; i += b, a = b) {
-		b = ax_utf8_len(p[i]);
-		if ((a > 1 || b > 1) && !joins_bytes(m, p + i, a, b))
+	x = ax_utf8_get(p + i, &a);
+	for (i += a; i < n; i += b, a = b, x = y) {
+		y = ax_utf8_get(p + i, &b);
+		if ((x < 128 && y < 128) || has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS)))
+			continue;
+		if ((!has_bit(m->part_joins, bit_of(x, NO_END, PART_BITS)) &&
+		     !has_bit(m->part_joins, bit_of(NO_END, y, PART_BITS)) &&
+		     !has_bit(m->part_joins, bit_of(BOTH_PARTS, p[i - 1], PART_BITS))) ||
+		    !joins_parts(m, p + i, x, a, y, b))
 			return i;
 	}
 	return n;

@@ -153,22 +153,24 @@ out:
 static void put(struct ax_bpe *m, uint32_t rank)
 {
 	struct ax_merge *x = &m->merge[rank];
-	uint64_t h = ax_bpe_pair_hash(x->left, x->right), s;
-	size_t i;
+	uint64_t tag = ax_bpe_pair_tag(x->left, x->right), s;
+	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(x->left, x->right));
 
-	for (i = ax_bpe_merge_slot(m, h); (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0) {
-		struct ax_merge *y = &m->merge[(uint32_t)s - 1];
+	for (; (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0) {
+		struct ax_merge *y = &m->merge[ax_bpe_slot_rank(s)];
 
-		if (s >> 32 == ax_bpe_pair_tag(h) && y->left == x->left && y->right == x->right) {
+		if (s >> AX_RANK_BITS == tag && y->left == x->left && y->right == x->right) {
 			y->left = AX_TOK_NONE;
 			break;
 		}
 	}
-	m->merge_slot[i] = (uint64_t)ax_bpe_pair_tag(h) << 32 | (rank + 1);
+	m->merge_slot[i] = tag << AX_RANK_BITS | (rank + 1);
 }
 
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e)
 {
+	if (raw->n >= ((size_t)1 << AX_RANK_BITS) - 1)
+		return ax_fail(e, AX_EMEM, "%zu merges are beyond the limit of %d", raw->n, (1 << AX_RANK_BITS) - 2);
 	m->n_merge = raw->n;
 	m->n_merge_slot = raw->n + raw->n * 2 / 3 + 16;
 	m->merge = ax_malloc_huge(raw->n + 1, sizeof(*m->merge));

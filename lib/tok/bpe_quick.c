@@ -8,10 +8,9 @@
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
 
-#define NO_PAIR	 UINT64_MAX
 #define POS_BITS 6 /* of a word's symbols */
 
-_Static_assert(AX_QUICK_MAX <= 1 << POS_BITS, "positions of symbols");
+_Static_assert(AX_QUICK_MAX <= 1 << POS_BITS && AX_RANK_BITS + POS_BITS < 32, "ranks and positions in 32 bits");
 
 /* --- whole words --- */
 
@@ -100,6 +99,11 @@ uint32_t ax_bpe_whole(const struct ax_bpe *m, struct ax_words *w, const char *p,
 	return AX_TOK_NONE;
 }
 
+void ax_bpe_whole_touch(const struct ax_bpe *m, struct ax_key k)
+{
+	__builtin_prefetch(&m->whole[whole_slot(m, k)]);
+}
+
 /* --- merges --- */
 
 static int build_pairs(struct ax_bpe *m, struct ax_err *e)
@@ -115,7 +119,7 @@ static int build_pairs(struct ax_bpe *m, struct ax_err *e)
 			const struct ax_merge *g = ax_bpe_merge(m, m->byte_id[x], m->byte_id[y]);
 
 			if (g && m->byte_id[x] != AX_TOK_NONE)
-				m->pair[x << 8 | y] = (uint64_t)g->rank << 32 | g->id;
+				m->pair[x << 8 | y] = g->rank;
 		}
 	return 0;
 }
@@ -124,32 +128,35 @@ int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e)
 {
 	if (m->ignore_merges)
 		AX_TRY(build_whole(m, e));
-	if (m->prefix || m->suffix || m->n_merge >= (size_t)1 << (32 - POS_BITS))
+	if (m->prefix || m->suffix || m->vocab.id_end > AX_TAG_ID)
 		return 0;
 	return build_pairs(m, e);
 }
 
-/* The symbols of a word and what each merges to with the next: rank << POS_BITS | position, UINT32_MAX: nothing. */
+/* The symbols of a word, and the order of each's pair with the next: rank << POS_BITS | position; UINT32_MAX: none. */
 struct word {
-	uint32_t id[AX_QUICK_MAX], order[AX_QUICK_MAX], made[AX_QUICK_MAX];
+	uint32_t id[AX_QUICK_MAX], order[AX_QUICK_MAX];
 	unsigned char next[AX_QUICK_MAX + 1], prev[AX_QUICK_MAX + 1];
 	unsigned n;
+	uint32_t best; /* of order */
 };
 
+/* By the tag alone, which is the pair's: the merge itself is not touched before it is its turn. */
 static inline void set_pair(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
 {
-	const struct ax_merge *g = ax_bpe_merge(m, w->id[left], w->id[right]);
+	uint64_t tag = ax_bpe_pair_tag(w->id[left], w->id[right]), s;
+	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(w->id[left], w->id[right]));
 
-	w->order[left] = g ? g->rank << POS_BITS | left : UINT32_MAX;
-	w->made[left] = g ? g->id : 0;
+	while ((s = m->merge_slot[i]) && s >> AX_RANK_BITS != tag)
+		i = i + 1 < m->n_merge_slot ? i + 1 : 0;
+	w->order[left] = s ? ax_bpe_slot_rank(s) << POS_BITS | left : UINT32_MAX;
 }
 
 static inline void set_first_pair(const struct ax_bpe *m, struct word *w, unsigned i, unsigned char x, unsigned char y)
 {
-	uint64_t g = m->pair[(unsigned)x << 8 | y];
+	uint32_t rank = m->pair[(unsigned)x << 8 | y];
 
-	w->order[i] = g == NO_PAIR ? UINT32_MAX : (uint32_t)(g >> 32) << POS_BITS | i;
-	w->made[i] = (uint32_t)g;
+	w->order[i] = rank == UINT32_MAX ? UINT32_MAX : rank << POS_BITS | i;
 }
 
 static bool byte_symbols(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
@@ -188,69 +195,101 @@ static bool char_symbols(const struct ax_bpe *m, struct word *w, const unsigned 
 	return true;
 }
 
-/* Should the symbols at i merge, these pairs will be looked for: their memory is asked for before that. */
-static inline void look_ahead(const struct ax_bpe *m, const struct word *w, unsigned i)
+static void find_best(const struct ax_bpe *m, struct word *w)
 {
-	unsigned right = w->next[w->next[i]];
+	uint32_t best = UINT32_MAX;
 
-	if (w->order[i] == UINT32_MAX)
-		return;
-	if (right < w->n)
-		ax_bpe_merge_touch(m, w->made[i], w->id[right]);
-	if (i)
-		ax_bpe_merge_touch(m, w->id[w->prev[i]], w->made[i]);
+	for (unsigned i = 0; i + 1 < w->n; i++)
+		best = w->order[i] < best ? w->order[i] : best;
+	w->best = best;
+	__builtin_prefetch(&m->merge[best == UINT32_MAX ? 0 : best >> POS_BITS]);
 }
 
-static void merge(const struct ax_bpe *m, struct word *w)
+/* Symbols and pairs; false: not a word for here. */
+static bool begin(const struct ax_bpe *m, struct word *w, const char *p, size_t n)
 {
-	unsigned n = w->n;
-
-	for (unsigned i = 0; i <= n; i++) {
+	if (!(m->byte_level ? byte_symbols : char_symbols)(m, w, (const unsigned char *)p, n))
+		return false;
+	w->order[w->n - 1] = UINT32_MAX;
+	for (unsigned i = 0; i <= w->n; i++) {
 		w->next[i] = (unsigned char)(i + 1);
 		w->prev[i] = (unsigned char)(i - 1);
 	}
-	for (unsigned i = 0; i + 1 < n; i++)
-		look_ahead(m, w, i);
-	for (;;) {
-		uint32_t best = UINT32_MAX;
-		unsigned i, right;
-
-		for (i = 0; i + 1 < n; i++)
-			best = w->order[i] < best ? w->order[i] : best;
-		if (best == UINT32_MAX)
-			return;
-		i = best & ((1 << POS_BITS) - 1);
-		right = w->next[i];
-		w->id[i] = w->made[i];
-		w->id[right] = AX_TOK_NONE;
-		w->order[right] = UINT32_MAX;
-		right = w->next[i] = w->next[right];
-		w->prev[right] = (unsigned char)i;
-		if (right < n)
-			set_pair(m, w, i, right);
-		else
-			w->order[i] = UINT32_MAX;
-		if (i) {
-			set_pair(m, w, w->prev[i], i);
-			look_ahead(m, w, w->prev[i]);
-		}
-		look_ahead(m, w, i);
-	}
+	find_best(m, w);
+	return true;
 }
 
-size_t ax_bpe_quick(const struct ax_bpe *m, const char *text, size_t n, uint32_t *id)
+/* Merge the best pair, and ask for the memory of the pairs that this makes. */
+static void join(const struct ax_bpe *m, struct word *w)
 {
-	const unsigned char *p = (const unsigned char *)text;
-	struct word w;
+	unsigned i = w->best & ((1 << POS_BITS) - 1), gone = w->next[i], right = w->next[gone];
+
+	w->id[i] = m->merge[w->best >> POS_BITS].id;
+	w->order[i] = w->order[gone] = UINT32_MAX;
+	w->next[i] = (unsigned char)right;
+	w->prev[right] = (unsigned char)i;
+	if (right < w->n)
+		ax_bpe_merge_touch(m, w->id[i], w->id[right]);
+	if (i)
+		ax_bpe_merge_touch(m, w->id[w->prev[i]], w->id[i]);
+}
+
+/* Then look them up, and find the next best. */
+static void look(const struct ax_bpe *m, struct word *w)
+{
+	unsigned i = w->best & ((1 << POS_BITS) - 1);
+
+	if (w->next[i] < w->n)
+		set_pair(m, w, i, w->next[i]);
+	if (i)
+		set_pair(m, w, w->prev[i], i);
+	find_best(m, w);
+}
+
+static size_t take_ids(const struct word *w, uint32_t *id)
+{
 	size_t k = 0;
 
-	if (!m->pair || n > AX_QUICK_MAX)
-		return 0;
-	if (!(m->byte_level ? byte_symbols(m, &w, p, n) : char_symbols(m, &w, p, n)))
-		return 0;
-	w.order[w.n - 1] = UINT32_MAX;
-	merge(m, &w);
-	for (unsigned i = 0; i < w.n; i = w.next[i])
-		id[k++] = w.id[i];
+	for (unsigned i = 0; i < w->n; i = w->next[i])
+		id[k++] = w->id[i];
 	return k;
+}
+
+size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *id)
+{
+	struct word w;
+
+	if (!m->pair || n > AX_QUICK_MAX || !begin(m, &w, p, n))
+		return 0;
+	while (w.best != UINT32_MAX) {
+		join(m, &w);
+		look(m, &w);
+	}
+	return take_ids(&w, id);
+}
+
+void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *q, size_t n)
+{
+	struct word w[AX_QUICK_GROUP];
+	unsigned char active[AX_QUICK_GROUP];
+	size_t n_active = 0, left;
+
+	for (size_t k = 0; k < n; k++) {
+		q[k].count = 0;
+		if (m->pair && begin(m, &w[k], q[k].p, q[k].n))
+			active[n_active++] = (unsigned char)k;
+	}
+	while (n_active) {
+		left = 0;
+		for (size_t k = 0; k < n_active; k++)
+			if (w[active[k]].best == UINT32_MAX)
+				q[active[k]].count = take_ids(&w[active[k]], q[active[k]].id);
+			else
+				active[left++] = active[k];
+		n_active = left;
+		for (size_t k = 0; k < n_active; k++)
+			join(m, &w[active[k]]);
+		for (size_t k = 0; k < n_active; k++)
+			look(m, &w[active[k]]);
+	}
 }

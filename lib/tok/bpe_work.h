@@ -9,6 +9,7 @@
 #include "tok/bpe.h"
 
 struct heap_item;
+struct ax_ranks;
 struct ax_words;
 
 /* The symbols of one word: id, where it begins and ends in the word; links for the heap. */
@@ -18,6 +19,7 @@ struct ax_words {
 	struct heap_item *heap;
 	size_t n_heap, cap_heap;
 	struct ax_buf spelled;
+	struct ax_ranks *ranks;
 };
 
 static inline uint64_t ax_key_hash(struct ax_key k)
@@ -57,6 +59,13 @@ static inline struct ax_key ax_key_at_end(const char *p, size_t n)
 	return ax_key_of(all, n);
 }
 
+/*
+ * Merge the symbols of a long word (bpe_run.c); false: not finished, for lack of memory or of order, with all symbols that
+ * are there as far as merged.
+ */
+bool ax_bpe_merge_run(const struct ax_bpe *m, struct ax_words *w);
+void ax_ranks_free(struct ax_ranks *r);
+
 #define AX_QUICK_MAX 48 /* bytes of a word that ax_bpe_quick takes */
 
 /*
@@ -64,8 +73,20 @@ static inline struct ax_key ax_key_at_end(const char *p, size_t n)
  * to end; 0: it is none.
  */
 size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *id);
+/* The same of several short words, whose waits for memory overlap. */
+#define AX_QUICK_GROUP 8
+
+struct ax_quick {
+	const char *p;
+	size_t n; /* <= AX_KEY_BYTES */
+	size_t count;
+	uint32_t id[AX_KEY_BYTES];
+};
+
+void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *q, size_t n);
 /* The token that is the whole piece, or AX_TOK_NONE; k is the key of a short one. Only with m->whole. */
 uint32_t ax_bpe_whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_key k);
+void ax_bpe_whole_touch(const struct ax_bpe *m, struct ax_key k); /* ask for its memory */
 /* The same for any length, from the vocabulary. */
 uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n);
 

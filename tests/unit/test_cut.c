@@ -105,6 +105,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(same_pieces), cmocka_unit_test(dsv3_stages)};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
+
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
