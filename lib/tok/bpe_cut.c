@@ -160,8 +160,13 @@ static void ends_of(const struct ax_bpe *m, uint32_t id, uint32_t *head, uint32_
 	size_t n = 0, len;
 
 	*head = *tail = NO_END;
-	if (s->n == UINT32_MAX)
+	if (s->n == UINT32_MAX || !s->n)
 		return;
+	if (p[0] < 0x80 && end[-1] < 0x80) { /* they are spelled as they are */
+		*head = p[0];
+		*tail = end[-1];
+		return;
+	}
 	for (const unsigned char *x = p; x < end && n < 4; x += len)
 		raw[n++] = (unsigned char)ax_byte_of_char(ax_utf8_get(x, &len));
 	*head = head_of(raw, n);

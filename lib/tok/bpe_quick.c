@@ -29,8 +29,11 @@ static size_t raw_bytes(const struct ax_bpe *m, const struct ax_vocab_str *s, ch
 	size_t n = 0, len;
 
 	for (size_t i = 0; i < s->n; i += len) {
-		int c = m->byte_level ? ax_byte_of_char(ax_utf8_get(p + i, &len)) : (len = 1, p[i]);
+		int c = p[i];
 
+		len = 1;
+		if (m->byte_level && (c <= ' ' || c >= 0x7F)) /* the rest is spelled as it is */
+			c = ax_byte_of_char(ax_utf8_get(p + i, &len));
 		if (c < 0 || n == MAX_RAW)
 			return 0;
 		raw[n++] = (char)c;
@@ -52,8 +55,19 @@ static uint64_t *filter_word(const struct ax_bpe *m, uint64_t h)
 	return &m->whole_long[(h >> 6) & ((1u << (FILTER_BITS - 6)) - 1)];
 }
 
+/* Is there a string with two ids, of which only the last counts? */
+static bool has_twins(const struct ax_vocab *v)
+{
+	size_t n = 0;
+
+	for (uint32_t id = 0; id < v->id_end; id++)
+		n += v->str[id].n != UINT32_MAX;
+	return n != v->n;
+}
+
 static int build_whole(struct ax_bpe *m, struct ax_err *e)
 {
+	bool twins = has_twins(&m->vocab);
 	char raw[MAX_RAW + 16];
 	size_t slots = 64;
 	unsigned bits = 6;
@@ -71,7 +85,7 @@ static int build_whole(struct ax_bpe *m, struct ax_err *e)
 		size_t n = s->n == UINT32_MAX ? 0 : raw_bytes(m, s, raw);
 		uint64_t h;
 
-		if (s->n == UINT32_MAX || ax_vocab_find(&m->vocab, m->vocab.text + s->off, s->n) != id)
+		if (s->n == UINT32_MAX || (twins && ax_vocab_find(&m->vocab, m->vocab.text + s->off, s->n) != id))
 			continue;
 		if (n && n <= AX_KEY_BYTES) {
 			add_whole(m, ax_key_at_end(raw, n), id);
