@@ -3,11 +3,13 @@
 # usage: scripts/gpu-session.sh OUT [STAGE...]
 #	facts      the machine, the libraries, whether the plugin opens                              1 minute
 #	check      the op suite and the other GPU tests (not under compute-sanitizer)                3
-#	losses     training on the GPU against the CPU's losses, two precisions                      1
+#	losses     training on the GPU against the CPU's losses, three precisions                    1
 #	ops1       ceilings, matrix products, attention beside PyTorch                               4
 #	ops2       norms, activation, rotary embedding, AdamW, head beside PyTorch (compiled)        5
-#	step05 step15 step7    training steps of 0.5B, 1.5B, 7B at T=1024, beside PyTorch            4, 5, 8 (7B's first weights: 2 to 3)
-#	packed05 packed15 packed7    the same, documents packed into rows of 4,096                   4, 5, 8
+#	step05 step15          training steps of 0.5B, 1.5B at T=1024, in two precisions, beside PyTorch    5, 7
+#	step7                  the same of 7B, weights, moments and gradients in bf16                  8 (7B's first weights: 2 to 3)
+#	step7masters           of 7B with f32 masters: 18 bytes a parameter, for a GPU of 141 GB        8
+#	packed05 packed15 packed7    as the first three, documents packed into rows of 4,096         5, 7, 8
 #	profile    time and share of each op in steps of 0.5B and of 4 layers of 7B                  3
 #	sanitizer  the op suite under compute-sanitizer                                              9
 # Without STAGE: facts check losses ops1 ops2. In OUT: session.log (all output), results.jsonl (measurements), table.md.
@@ -15,7 +17,7 @@
 # call again with those. Several OUT/results.jsonl make one table: bench/gpu/table.py show A.jsonl B.jsonl
 # Programs are those of BUILD (build) if they run here, else of KIT (dist/gpu-kit.tar.gz, made elsewhere by make gpu-kit), else
 # they are built, for this GPU alone. AX_PYTHON: a Python with torch and transformers (default: python3, if it has them).
-[ $# -ge 1 ] || { sed -n '2,20s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,22s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ "${DEVICE:-cuda}" != cuda ] || nvidia-smi -L >/dev/null 2>&1 || { echo "gpu-session.sh: no NVIDIA GPU here (nvidia-smi finds none); a rehearsal: DEVICE=cpu PEER_DEVICE=cpu TINY=1" >&2; exit 2; }
 [ -n "$AX_STAGE" ] || cd "$(dirname "$0")/.." || exit 1
 mkdir -p "$1" || exit 1
@@ -93,13 +95,14 @@ run_stage() {
 	ops2) ops memory,head ;;
 	step05) step 0.5B 1024 deterministic=both ;;
 	step15) step 1.5B 1024 deterministic=both ;;
-	step7) step 7B 1024 steps=4 tokens=65536 ;;
+	step7) step 7B 1024 steps=4 tokens=65536 precision=bf16 ;;
+	step7masters) step 7B 1024 steps=4 tokens=65536 precision=masters recompute=full ;;
 	packed05) step 0.5B 4096 ;;
 	packed15) step 1.5B 4096 ;;
-	packed7) step 7B 4096 steps=4 tokens=65536 ;;
+	packed7) step 7B 4096 steps=4 tokens=65536 precision=bf16 ;;
 	profile)
 		sh bench/gpu/profile.sh step "$(shape 0.5B)" 1024 device="$gpu" tokens=65536
-		sh bench/gpu/profile.sh step "$(shape 7B)" 4096 device="$gpu" layers=4 tokens=65536
+		sh bench/gpu/profile.sh step "$(shape 7B)" 4096 device="$gpu" precision=bf16 layers=4 tokens=65536
 		;;
 	sanitizer) AX_TEST_DEVICE=$gpu sh tests/gpu/sanitizer.sh ;;
 	*) echo "gpu-session.sh: no stage $1"; return 2 ;;

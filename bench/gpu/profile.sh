@@ -15,11 +15,11 @@ step)
 	trap 'rm -f "$null"' EXIT
 	model=$1 rows=$2
 	shift 2
-	sh "$here/step.sh" "$model" "$rows" "$null" sides=ax steps=3 "$@" || exit 1
+	sh "$here/step.sh" "$model" "$rows" "$null" sides=ax precision=masters steps=3 "$@" || exit 1
 	if [ "${NSYS:-0}" = 1 ] && command -v nsys >/dev/null; then
-		AX_RUNNER="nsys profile --stats=true --force-overwrite=true -o ${OUT:-$build}/step" sh "$here/step.sh" "$model" "$rows" "$null" sides=ax steps=6 end=wait show=yes "$@"
+		AX_RUNNER="nsys profile --stats=true --force-overwrite=true -o ${OUT:-$build}/step" sh "$here/step.sh" "$model" "$rows" "$null" sides=ax precision=masters steps=6 end=wait show=yes "$@"
 	else
-		AX_CUDA_PROFILE=1 sh "$here/step.sh" "$model" "$rows" "$null" sides=ax steps=6 end=wait show=yes "$@"
+		AX_CUDA_PROFILE=1 sh "$here/step.sh" "$model" "$rows" "$null" sides=ax precision=masters steps=6 end=wait show=yes "$@"
 	fi
 	;;
 op)

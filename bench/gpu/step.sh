@@ -4,10 +4,11 @@
 #	MODEL	0.5B, 1.5B, 7B; tiny for tests
 #	ROWS	1024 (each row one document of 1,024 tokens) or 4096 (documents packed into rows of 4,096)
 #	device=cuda  rounds=1  steps=6 (the first two do not count)  tokens=N (of one step)  micro="16 8 4 2 1" (tried in order)
-#	recompute=none  deterministic=no|yes|both  sides="ax torch"  precision="masters bf16" (of PyTorch)  train="" (options of ax-train)
+#	recompute=none  deterministic=no|yes|both  sides="ax torch"  train="" (options of ax-train)
+#	precision="masters bf16" (of both sides; masters: f32 beside bf16; bf16: weights, moments and gradients in bf16 alone)
 #	layers=N (of the model's)  end=kill|wait (after the last step: wait lets ax-train save the model)  show=no|yes (its messages)
 # Environment: BUILD (build) has the programs; AX_PYTHON is a Python with torch and transformers (else ax alone is timed).
-[ $# -ge 3 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$1 rows=$2 out=$3
 shift 3
 device=cuda rounds=1 steps=6 tokens= micro= recompute=none deterministic=no sides="ax torch" precision="masters bf16" train= layers= end=kill show=no
@@ -99,16 +100,18 @@ ax_run() {
 	running=
 	[ "$(grep -c tokens_per_second "$tmp/out/metrics.jsonl" 2>/dev/null || :)" = "$steps" ]
 }
-ours() { # $1: true or false, deterministic
+precision_name() { [ "$1" = bf16 ] && echo 'bf16 alone' || echo 'bf16, f32 masters'; }
+ours() { # $1: masters or bf16; $2: true or false, deterministic
 	opt=
-	[ "$1" = false ] || opt=--deterministic
+	[ "$1" = masters ] || opt="--moments bf16 --masters none --gradients bf16"
+	[ "$2" = false ] || opt="$opt --deterministic"
 	for m in $micro; do
 		if ax_run "$m" "$opt"; then
 			[ $show = no ] || cat "$tmp/err" >&2
 			field() { sed -n "s/.*\"$1\": \([0-9.e+-]*\).*/\1/p" "$tmp/out/metrics.jsonl" | tail -n +3 | median; }
 			plan=$(sed -n 's/.*memory planned for a rank: \([0-9.]*\) \([KMG]\)iB.*/\1 \2/p' "$tmp/err" | awk '{ print $2 == "G" ? $1 : $2 == "M" ? $1 / 1024 : $1 / 1048576 }')
 			[ -z "$base" ] || peak=", \"peak_gib\": $(awk -v a="$most" -v b="$base" 'BEGIN { print (a - b) / 1024 }')"
-			line "\"side\": \"ax\", \"precision\": \"bf16, f32 masters\", \"deterministic\": $1, \"tokens_per_second\": $(field tokens_per_second), \"mfu\": $(field mfu), \"planned_gib\": ${plan:-0}${peak:-}, \"micro\": $m, \"recompute\": \"$recompute\", \"tokens\": $tokens"
+			line "\"side\": \"ax\", \"precision\": \"$(precision_name "$1")\", \"deterministic\": $2, \"tokens_per_second\": $(field tokens_per_second), \"mfu\": $(field mfu), \"planned_gib\": ${plan:-0}${peak:-}, \"micro\": $m, \"recompute\": \"$recompute\", \"tokens\": $tokens"
 			echo "$model T=$rows: ax $(field tokens_per_second) tok/s, mfu $(field mfu), micro-batch $m $opt" >&2
 			return
 		fi
@@ -116,12 +119,12 @@ ours() { # $1: true or false, deterministic
 	done
 	why=$(tail -1 "$tmp/err" | tr -d '"\\' | cut -c1-160)
 	echo "$model T=$rows: ax failed: $why" >&2
-	line "\"side\": \"ax\", \"precision\": \"bf16, f32 masters\", \"deterministic\": $1, \"failed\": \"$why\""
+	line "\"side\": \"ax\", \"precision\": \"$(precision_name "$1")\", \"deterministic\": $2, \"failed\": \"$why\""
 }
 theirs() { # $1: masters or bf16
 	"$AX_PYTHON" "$here/torch_step.py" --model "$tmp/model" --lens "$tmp/lens" --rows "$rows" --precision "$1" --steps "$steps" --micro "$micro" --device "${PEER_DEVICE:-$device}" >"$tmp/torch" 2>"$tmp/err" ||
 		{ tail -3 "$tmp/err" >&2; echo "\"failed\": \"$(tail -1 "$tmp/err" | tr -d '"\\' | cut -c1-160)\"" >"$tmp/torch"; }
-	line "\"side\": \"torch\", \"precision\": \"$([ "$1" = bf16 ] && echo 'bf16 alone' || echo 'bf16, f32 masters')\", $(tail -1 "$tmp/torch")"
+	line "\"side\": \"torch\", \"precision\": \"$(precision_name "$1")\", $(tail -1 "$tmp/torch")"
 	echo "$model T=$rows: PyTorch $1: $(tail -1 "$tmp/torch")" >&2
 }
 
@@ -131,8 +134,10 @@ while [ $i -lt "$rounds" ]; do
 	for side in $sides; do
 		case $side in
 		ax)
-			[ "$deterministic" = yes ] || ours false
-			[ "$deterministic" = no ] || ours true
+			for p in $precision; do
+				[ "$deterministic" = yes ] || ours "$p" false
+				[ "$deterministic" = no ] || ours "$p" true
+			done
 			;;
 		torch)
 			[ -n "$AX_PYTHON" ] || continue

@@ -66,11 +66,13 @@ run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
 	check "and what is the GPU's and what the host's" says 'GPU memory of each of 2 ranks.*'
 	check "a plan where there is no plugin" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run --plan --device cuda --ranks 2
 	check "says so" says 'no GPU here'
-	for model in "" "--bf16 true --gradient-checkpointing"; do
+	for model in "" "--bf16 true --gradient-checkpointing" "--bf16 true --moments bf16 --masters none --gradients bf16"; do
 		check "a plan without a GPU${model:+, }$model" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run $model --plan --device cuda --device-memory 4GiB --json "$tmp/plan.json"
 		check "a run" ends 0 env CUDASIM_SMS=132 "$sim" $run $model --device cuda --json "$tmp/run.json"
 		check "takes what was planned" as_planned
+		[ "${gradients:-0}" -gt 0 ] || gradients=$(bytes gradients plan.json)
 	done
+	check "gradients in bf16 are half of what they are in f32" [ "$gradients" -gt 0 -a $((2 * $(bytes gradients plan.json))) -eq "$gradients" ]
 	check "auto without a GPU plans for the CPU" ends 0 env CUDASIM_DEVICES=0 "$sim" $run --plan
 	check "says so" says '^memory of each'
 	check "a plan on a GPU" ends 0 "$sim" $run --plan --device cuda
@@ -96,9 +98,11 @@ if [ ! -e "$BUILD/lib/ax/libax-mpi.so" ] || ! command -v mpirun >/dev/null 2>&1;
 fi
 # shellcheck disable=SC2086
 {
-	check "a plan without a GPU, two ranks" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run --strategy fsdp --plan --device cuda --device-memory 4GiB --ranks 2 --json "$tmp/plan.json"
-	check "a run" ends 0 env CUDASIM_SMS=132 $mpirun -n 2 "$sim" $run --strategy fsdp --device cuda --json "$tmp/run.json"
-	check "takes what was planned" as_planned
+	for model in "" "--bf16 true --gradients bf16"; do
+		check "a plan without a GPU, two ranks${model:+, }$model" ends 0 env CUDA_VISIBLE_DEVICES= "$bin/ax-train" $run $model --strategy fsdp --plan --device cuda --device-memory 4GiB --ranks 2 --json "$tmp/plan.json"
+		check "a run" ends 0 env CUDASIM_SMS=132 $mpirun -n 2 "$sim" $run $model --strategy fsdp --device cuda --json "$tmp/run.json"
+		check "takes what was planned" as_planned
+	done
 	check "two GPUs" ends 0 $mpirun -n 2 "$sim" $run --device cuda
 	check "talk by NCCL" warns 'communication: NCCL 2'
 	check "too little memory on one of two ranks ends both" ends 5 $mpirun -n 1 "$sim" $run --device cuda : -n 1 env CUDASIM_MEMORY=30000000 "$sim" $run --device cuda

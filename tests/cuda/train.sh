@@ -1,5 +1,6 @@
 #!/bin/sh
-# ax-train on a GPU against ax-train on the CPU: 20 steps of the example's model in f32 and bf16, on one rank and several; the
+# ax-train on a GPU against ax-train on the CPU: 20 steps of the example's model in f32, bf16 and with bf16 gradients too (four
+# sums a step on one rank), which on the CPU are compared with f32 gradients as well; on one rank and several; the
 # same bits again, from a checkpoint, and in other orders of streams. The GPU is the simulated one (BUILD/sim); with
 # AX_TEST_DEVICE=cuda a real one, which ranks then share.
 here=$PWD bin=$PWD/$BUILD/bin gpu=$PWD/$BUILD/sim/bin plugin=$BUILD/sim/lib/ax/libax-cuda.so
@@ -41,6 +42,7 @@ train() { # train OUT BF16 PROGRAM... [OPTION...]: four packs a step, whatever t
 	"$@" -q -c "$tmp/run.yaml" --output-dir "$out" --bf16 "$bf16" --global-batch 4 --threads 1 "$tmp/shards" >&2
 }
 cpu="$bin/ax-train --device cpu" cuda="$gpu/ax-train --device cuda"
+least="--moments bf16 --masters none --gradients bf16"
 losses() {
 	sed -n 's/.*"loss": \([0-9.eE+-]*\).*/\1/p' "$tmp/$1/metrics.jsonl"
 }
@@ -75,6 +77,18 @@ tuned_alike() {
 	result $? "f32"
 	train cpu-bf16 true $cpu && train bf16 true $cuda && near cpu-bf16 bf16 1e-2
 	result $? "bf16"
+	train cpu-grad true $cpu --gradients bf16 && near cpu-bf16 cpu-grad 1e-2 && ! near cpu-bf16 cpu-grad 0
+	result $? "bf16 gradients on the CPU: nearly the losses of f32 gradients"
+	train grad true $cuda --gradients bf16 && near cpu-bf16 grad 1e-2
+	result $? "bf16 gradients"
+	train least true $cuda --deterministic $least && train least2 true $cuda --deterministic $least && same least least2
+	result $? "bf16 alone: the same bits twice"
+	rm -rf "$tmp/least2/checkpoint-20"
+	train least2 true $cuda --deterministic $least --resume-from-checkpoint auto && same least least2
+	result $? "and from a checkpoint on"
+	train cpu-least true $cpu $least && near cpu-least least 1e-2 && train cpu-least2 true $cpu $least && rm -rf "$tmp/cpu-least2/checkpoint-20" &&
+		train cpu-least2 true $cpu $least --resume-from-checkpoint auto && same cpu-least cpu-least2
+	result $? "on the CPU nearly these losses, and from a checkpoint on the same bits"
 	train exact true $cuda --deterministic && train exact2 true $cuda --deterministic && same exact exact2
 	result $? "the same bits twice"
 	rm -rf "$tmp/exact2/checkpoint-20"
@@ -105,6 +119,12 @@ tuned_alike() {
 		done
 		train many true $mpirun -n 2 $cuda --strategy fsdp && near cpu-bf16 many 1e-2
 		result $? "bf16, 2 ranks, fsdp"
+		for strategy in ddp fsdp; do
+			train cpu-grad-$strategy true $mpirun -n 2 $cpu --strategy $strategy --gradients bf16 && near cpu-bf16 cpu-grad-$strategy 1e-2
+			result $? "bf16 gradients, 2 ranks on the CPU, $strategy"
+			train grad-$strategy true $mpirun -n 2 $cuda --strategy $strategy --gradients bf16 && near cpu-bf16 grad-$strategy 1e-2
+			result $? "bf16 gradients, 2 ranks, $strategy"
+		done
 	else
 		n=$((n + 1))
 		echo "ok $n - several ranks # SKIP no MPI"
