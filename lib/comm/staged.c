@@ -295,8 +295,7 @@ static void staged_close(struct ax_comm *c, bool failed)
 {
 	struct staged *w = impl(c);
 
-	cudaStreamSynchronize(w->up);
-	cudaStreamSynchronize(w->down);
+	cudaStreamSynchronize(w->up); /* what came down, the host has waited for */
 	ax_cuda_idle_remove(w->cuda, &w->idle);
 	for (int i = 0; i < N_SLOT; i++) {
 		if (w->slot[i].p && !failed) /* else messages may still arrive there */

@@ -10,33 +10,44 @@
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 all=$BUILD/sim-mutant known=tests/cuda/mutants.known
 kernel='(__syncthreads|__syncwarp|__threadfence|ax_cp_wait<[^>]*>|ax_cp_commit) *\(([A-Z_0-9]*)\);'
-host='(cuda(StreamWaitEvent|EventRecord|EventSynchronize|StreamSynchronize|DeviceSynchronize)|ax_cuda_wait)\([^()]*\)'
-asked='ax_wire_reached\([^()]*\)'
-# a lane's twin and the definitions themselves are no barriers
-definition='^(AX_DEVICE|static|bool|cudaError_t)|^ ?\*|^/\*'
+host='(cuda(StreamWaitEvent|EventRecord|EventSynchronize|StreamSynchronize|DeviceSynchronize)|ax_cuda_wait|ax_wire_reached)\([^()]*\)'
+no_call='(AX_DEVICE|static|bool|cudaError_t)|[ 	]*(\*|/\*|//)' # definitions and comments
 
-# lines FILE: numbers of the lines with something to remove
-lines() {
-	case $1 in
-	*.c) grep -nE "$host|$asked" "$1" ;;
-	*) grep -nE "$kernel" "$1" ;;
-	esac | grep -vE "^[0-9]+:($definition)" | cut -d: -f1
+pattern() { # pattern FILE: what may be removed of it
+	case $1 in *.c) echo "$host" ;; *) echo "$kernel" ;; esac
 }
 
-remove() { # remove FILE LINE: the mutant's text
-	case $1 in
-	*.c) sed -E -e "$2s/$host/cudaSuccess/" -e "$2s/$asked/true/" "$1" ;;
-	*) sed -E "$2s/$kernel/;/" "$1" ;;
+# places FILE: "LINE.K" for the K-th thing to remove of a line
+places() {
+	grep -nE "$(pattern "$1")" "$1" | grep -vE "^[0-9]+:($no_call)" | cut -d: -f1 | while read -r line; do
+		sed -n "${line}p" "$1" | grep -oE "$(pattern "$1")" | awk -v line="$line" '{ print line "." NR }'
+	done
+}
+
+removed() { # removed FILE PLACE: the code
+	sed -n "${2%.*}p" "$1" | grep -oE "$(pattern "$1")" | sed -n "${2#*.}p"
+}
+
+remove() { # remove FILE PLACE: the mutant's text
+	case $(removed "$1" "$2") in
+	ax_wire_reached*) by=true ;;
+	*';') by=';' ;;
+	*) by=cudaSuccess ;;
 	esac
+	sed -E "${2%.*}s/$(pattern "$1")/$by/${2#*.}" "$1"
 }
 
 # Tests, those first that are quick and most likely to notice (the first line): TEST[:CASE][@ORDER OF STREAMS].
 tests_for() { # tests_for FILE
 	case $1 in
 	*/attn*) echo op/test_attn:differences op/test_attn:tiles ;;
-	*/nccl.c | */staged.c) echo dist/test_wire:in_flight@lazy dist/test_wire:in_flight@ahead dist/test_wire:exact@random dist/test_wire ;;
+	*/nccl.c | */staged.c)
+		echo dist/test_wire:in_flight@lazy dist/test_wire:in_flight@ahead dist/test_wire:closing@lazy dist/test_wire:closing@ahead
+		case $1 in */nccl.c) echo dist/test_wire:trouble ;; esac
+		;;
+	*/profile.c) echo op/test_device:profile op/test_device:profile@lazy ;;
 	*/lt*) echo op/test_tuning op/test_tuning@lazy op/test_linear@random ;;
-	*.c) echo op/test_device op/test_device@lazy op/test_device@ahead dist/test_wire:in_flight@lazy dist/test_wire:exact@random ;;
+	*.c) echo op/test_device op/test_device@lazy op/test_device@ahead dist/test_wire:in_flight@lazy dist/test_wire:closing@random ;;
 	*/norm*) echo op/test_linear op/test_threads ;;
 	*/embed*) echo op/test_elem ;;
 	*/*) (cd "$BUILD/tests" && ls op/test_"$(basename "$1" | sed 's/[_.].*//')" 2>/dev/null) ;;
@@ -46,12 +57,12 @@ tests_for() { # tests_for FILE
 	*.c) echo op/test_tuning op/test_elem op/test_linear op/test_empty ;;
 	*)
 		echo op/test_device op/test_tuning op/test_elem op/test_linear op/test_empty op/test_head op/test_adamw op/test_threads op/test_attn
-		(cd "$BUILD/tests" && ls op/test_* | grep -v '\.') # and any that this list has not
+		for any in "$BUILD"/tests/op/test_*; do echo "op/$(basename "$any")"; done | grep -v '\.' # what this list has not
 		;;
 	esac
 }
 
-# build FILE LINE: the plugin with the mutant in place of FILE, or of all that include it
+# build FILE PLACE: the plugin with the mutant in place of FILE, or of all that include it
 build() {
 	rm -rf "$dir/src" "$dir"/*.o
 	mkdir -p "$dir/src/$(dirname "${1#lib/}")" "$dir/lib/ax"
@@ -89,6 +100,7 @@ run_test() { # run_test TEST[:CASE][@ORDER]
 	set -- "$BUILD/tests/$t"
 	case $t:$only in
 	dist/*:dist/*) ;;
+	*:trouble) set -- env AX_TEST_ONLY="$only" "$@" ;;
 	dist/*) set -- ${AX_MPIRUN:-mpirun --oversubscribe --bind-to none} -n 2 "$@" "$only" ;;
 	op/*:op/*) ;;
 	op/*) set -- env AX_TEST_ONLY="$only" "$@" ;;
@@ -111,12 +123,12 @@ noticed() {
 }
 
 # shellcheck disable=SC2086
-mutate() { # mutate NUMBER FILE LINE
-	text=$(sed -n "$3{s/^[ 	]*//;s/[ 	]*\/\*.*//;p;q}" "$2")
-	next=$(sed -n "$(($3 + 1)){s/^[ 	]*//;p;q}" "$2")
+mutate() { # mutate NUMBER FILE PLACE
+	text=$(removed "$2" "$3")
+	next=$(sed -n "$((${3%.*} + 1)){s/^[ 	]*//;p;q}" "$2")
 	case $2 in */staged*) export AX_WIRE=staged ;; *) unset AX_WIRE ;; esac
 	tests=$(tests_for "$2")
-	name="$2:$3 without \"$text\"" start=$(date +%s)
+	name="$2:${3%.*} without \"$text\"" start=$(date +%s)
 	if ! build "$2" "$3" >"$dir/log" 2>&1; then
 		echo "not ok $1 - $name does not compile"
 		sed 's/^/# /' "$dir/log" | head -5
@@ -137,22 +149,39 @@ mutate() { # mutate NUMBER FILE LINE
 if [ "$1" = --job ]; then # --job NUMBER OF
 	dir=$all-$2
 	mkdir -p "$dir"
-	awk -v k="$2" -v of="$3" 'NR % of == k % of { print NR, $0 }' "$all/list" | while read -r number file line; do
-		mutate "$number" "$file" "$line" </dev/null
+	awk -v k="$2" -v of="$3" 'NR % of == k % of { print NR + 1, $0 }' "$all/list" | while read -r number file place; do
+		mutate "$number" "$file" "$place" </dev/null
 	done
 	rm -rf "$dir"
 	exit 0
 fi
 
+# Without a mutant the same tests pass, and so it was the mutant that they noticed.
+control() {
+	dir=$all-0
+	mkdir -p "$dir/lib/ax"
+	eval "$SIM_LINK" -o "$dir/lib/ax/libax-cuda.so" "$SIM_OBJECTS" "$SIM_LIBS" || { echo "not ok 1 - the plugin links"; return; }
+	while read -r f place; do tests_for "$f" | head -n 1; done <"$all/list" | sort -u >"$all/tests"
+	# shellcheck disable=SC2046
+	if noticed $(cat "$all/tests"); then
+		echo "not ok 1 - without a mutant, $by fails"
+		sed 's/^/# /' "$dir/out" | head -20
+	else
+		echo "ok 1 - without a mutant all passes"
+	fi
+	rm -rf "$dir"
+}
+
 jobs=${AX_MUTANT_JOBS:-2}
 mkdir -p "$all"
 for f in ${*:-lib/tensor/cuda/*.cu lib/tensor/cuda/*.h lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged.c}; do
 	case $f in
-	*:*) echo "${f%:*} ${f#*:}" ;;
-	*) for line in $(lines "$f"); do echo "$f $line"; done ;;
+	*:*) places "${f%:*}" | sed -n "s|^\(${f#*:}\..*\)|${f%:*} \1|p" ;;
+	*) places "$f" | sed "s|^|$f |" ;;
 	esac
 done >"$all/list"
 [ -s "$all/list" ] || { echo "not ok 1 - there is nothing to remove"; exit 1; }
+control
 k=0
 while [ $k -lt "$jobs" ]; do
 	k=$((k + 1))

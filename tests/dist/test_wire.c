@@ -309,6 +309,29 @@ static int split(void)
 	return world_close();
 }
 
+/* A communicator may be closed as soon as the device has been told to wait for its last collective. */
+static int closing(void)
+{
+	enum { N = 100000 };
+	struct ax_comm_req r;
+	float *p, *q;
+
+	world_open(0);
+	p = device_array(N);
+	q = device_array(N * (size_t)wire->n_rank);
+	fill(p, 0, N);
+	RUN(ax_comm_all_gather(wire, q, p, N * sizeof(*p), &r, e));
+	RUN(ax_comm_wait(wire, &r, e));
+	RUN(ax_comm_all_reduce(wire, p, N, AX_SUM_F32, &r, e));
+	RUN(ax_comm_wait(wire, &r, e));
+	ax_comm_close(wire);
+	dev.ops->free(&dev, p);
+	dev.ops->free(&dev, q);
+	ax_dev_close(&dev);
+	ax_comm_close(comm);
+	return 0;
+}
+
 /* A device fails or hangs in its n-th collective (CUDASIM_NCCL_FAIL, _HANG): all ranks end, with a reason. */
 static int trouble(void)
 {
@@ -409,17 +432,23 @@ static void test_orders(const char *how, unsigned short_ones)
 			ok(ranks_run(n, "in_flight"), "%s, %s: many in flight, %d ranks", how, orders[k], n);
 		}
 		ok(ranks_run(4, "split"), "%s, %s: split, 4 ranks", how, orders[k]);
+		ok(ranks_run(2, "closing"), "%s, %s: closed at work, 2 ranks", how, orders[k]);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const name[] = {"exact", "in_flight", "split", "trouble", "held"};
-	static int (*const fn[])(void) = {exact, in_flight, split, trouble, held};
+	static const char *const name[] = {"exact", "in_flight", "split", "closing", "trouble", "held"};
+	static int (*const fn[])(void) = {exact, in_flight, split, closing, trouble, held};
+	const char *only = getenv("AX_TEST_ONLY");
 
 	for (size_t i = 0; argc > 1 && i < sizeof(fn) / sizeof(*fn); i++)
 		if (!strcmp(argv[1], name[i]))
 			return fn[i]();
+	if (only && !strcmp(only, "trouble")) {
+		test_trouble();
+		return test_failed != 0;
+	}
 	if (!has_sim()) {
 		printf("ok %d - collectives on a device # SKIP this build has no simulated plugin\n", ++test_number);
 		return 0;

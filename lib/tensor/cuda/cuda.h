@@ -56,7 +56,6 @@ struct ax_cuda {
 	struct ax_record *record;
 	struct ax_cuda_failure *failure;
 	struct ax_cuda_profile *profile; /* AX_CUDA_PROFILE=1; else NULL */
-	cudaEvent_t order; /* of ax_cuda_order() */
 	struct ax_cuda_idle *idle; /* what is done while the host waits */
 	void *scratch;     /* of the op that runs: ax_cuda_scratch() */
 	size_t scratch_bytes;
@@ -97,9 +96,6 @@ bool ax_cuda_failed(struct ax_cuda *c, const char *op, cudaError_t e);
  * a shape. An op that calls another (a product of ax_cuda_mm is none: it has a workspace of its own) loses it.
  */
 void *ax_cuda_scratch(struct ax_cuda *c, const char *op, size_t bytes);
-
-/* What is enqueued on `later` from now on runs after what is on `first` by now. */
-void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later);
 
 /*
  * The host waits for an event, or (NULL) for all that is on the compute stream. Meanwhile communicators move what they have

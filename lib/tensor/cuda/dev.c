@@ -201,13 +201,6 @@ static void cuda_zero(struct ax_dev *d, void *dst, size_t bytes)
 		ax_cuda_profile_op(c, "zero");
 }
 
-void ax_cuda_order(struct ax_cuda *c, cudaStream_t first, cudaStream_t later)
-{
-	/* a wait holds the record it saw, so one event serves all */
-	if (!ax_cuda_failed(c, "order of streams", cudaEventRecord(c->order, first)))
-		ax_cuda_failed(c, "order of streams", cudaStreamWaitEvent(later, c->order, 0));
-}
-
 /* --- scratch -------------------------------------------------------------------------------------------------------- */
 
 static size_t cuda_scratch_bytes(struct ax_dev *d, const struct ax_shape *s)
@@ -300,8 +293,6 @@ static int open_streams(struct ax_cuda *c, struct ax_err *e)
 		rc = cudaStreamCreateWithPriority(&c->comm, cudaStreamNonBlocking, greatest);
 	if (!rc)
 		rc = cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking);
-	if (!rc)
-		rc = cudaEventCreateWithFlags(&c->order, cudaEventDisableTiming);
 	return rc ? ax_fail(e, AX_ECOMM, "GPU %d: no streams: %s", c->device, cudaGetErrorString(rc)) : 0;
 }
 
@@ -402,8 +393,6 @@ static void cuda_close(struct ax_dev *d)
 	if (c->scratch)
 		cudaFree(c->scratch);
 	ax_stage_close(c->stage);
-	if (c->order)
-		cudaEventDestroy(c->order);
 	for (int i = 0; i < 3; i++)
 		if (streams[i])
 			cudaStreamDestroy(streams[i]);
