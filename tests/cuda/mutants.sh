@@ -41,8 +41,8 @@ remove() { # remove FILE PLACE: the mutant's text
 tests_for() { # tests_for FILE
 	case $1 in
 	*/attn*) echo op/test_attn:differences op/test_attn:tiles ;;
-	*/nccl.c | */staged.c)
-		echo dist/test_wire:in_flight@lazy dist/test_wire:in_flight@ahead dist/test_wire:closing@lazy dist/test_wire:closing@ahead
+	*/comm/*)
+		echo dist/test_wire:in_flight@lazy dist/test_wire:in_flight@ahead dist/test_wire:closing@lazy dist/test_wire:held@lazy
 		case $1 in */nccl.c) echo dist/test_wire:trouble ;; esac
 		;;
 	*/profile.c) echo op/test_device:profile op/test_device:profile@lazy ;;
@@ -174,7 +174,7 @@ control() {
 
 jobs=${AX_MUTANT_JOBS:-2}
 mkdir -p "$all"
-for f in ${*:-lib/tensor/cuda/*.cu lib/tensor/cuda/*.h lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged.c}; do
+for f in ${*:-lib/tensor/cuda/*.cu lib/tensor/cuda/*.h lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged*.c lib/comm/wire*.c}; do
 	case $f in
 	*:*) places "${f%:*}" | sed -n "s|^\(${f#*:}\..*\)|${f%:*} \1|p" ;;
 	*) places "$f" | sed "s|^|$f |" ;;
