@@ -48,9 +48,9 @@ tests_for() { # tests_for FILE
 	*/profile.c) echo op/test_device:profile op/test_device:profile@lazy ;;
 	*/lt*) echo op/test_tuning op/test_tuning@lazy op/test_linear@random ;;
 	*.c) echo op/test_device op/test_device@lazy op/test_device@ahead dist/test_wire:in_flight@lazy dist/test_wire:closing@random ;;
-	*/norm*) echo op/test_linear op/test_threads ;;
-	*/embed*) echo op/test_elem ;;
-	*/*) (cd "$BUILD/tests" && ls op/test_"$(basename "$1" | sed 's/[_.].*//')" 2>/dev/null) ;;
+	*/norm* | */product*) echo op/test_linear ;;
+	*/head* | */adamw* | */elem*) echo op/test_"$(basename "$1" .cu)" op/test_linear ;;
+	*) echo op/test_elem op/test_linear ;;
 	esac
 	case $1 in
 	*/comm/*) return ;; # what several ranks do, the ops do not
