@@ -14,8 +14,13 @@ B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
+# The walls between the program and its plugins: a checksum of the headers that both sides are compiled with.
+DEV_WALL  := lib/base/err.h lib/tensor/ops.h lib/tensor/device.h lib/comm/comm.h
+COMM_WALL := lib/base/err.h lib/comm/comm.h lib/comm/plugin.h
+WALLS     := $(foreach w,DEV COMM,-DAX_$(w)_WALL=$(firstword $(shell cat $($(w)_WALL) | cksum))u)
+
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
-CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"'
+CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"' $(WALLS)
 CFLAGS  ?= $(OPT) -g
 override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed
@@ -60,6 +65,7 @@ $(B)/gen/headers: Makefile
 	done; [ -z "$$missing" ] || { echo "not installed:$$missing; sh scripts/deps.sh installs what ax is built with" >&2; exit 1; }
 	@touch $@
 $(LIB_OBJ): | $(B)/gen/headers
+$(B)/lib/tensor/device.o: $(DEV_WALL)
 
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)

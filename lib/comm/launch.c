@@ -72,9 +72,9 @@ static int plugin_open(struct ax_comm **c, const char *dir, const struct ax_laun
 		    "with MPI=1, or pass --standalone to run this process alone",
 		    l->variable, getenv(l->variable), no.msg);
 	p = so.symbol;
-	if (strcmp(p->version, AX_VERSION) || p->comm_bytes != sizeof(struct ax_comm))
-		return ax_fail(e, AX_ECOMM, "%s belongs to version %s, this is %s: install both from one build", so.path,
-			       p->version, AX_VERSION);
+	if (strcmp(p->version, AX_VERSION) || p->wall != AX_COMM_WALL || p->comm_bytes != sizeof(struct ax_comm))
+		return ax_fail(e, AX_ECOMM, "%s belongs to version %s/%08x, this is %s/%08x: install both from one build",
+			       so.path, p->version, p->wall, AX_VERSION, AX_COMM_WALL);
 	return p->open(c, e); /* the plugin stays open: MPI cannot be started twice in a process */
 }
 

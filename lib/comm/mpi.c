@@ -610,4 +610,4 @@ static int mpi_open(struct ax_comm **out, struct ax_err *e)
 }
 
 __attribute__((visibility("default"))) extern const struct ax_comm_plugin ax_comm_plugin;
-const struct ax_comm_plugin ax_comm_plugin = {AX_VERSION, sizeof(struct ax_comm), mpi_open};
+const struct ax_comm_plugin ax_comm_plugin = {AX_VERSION, AX_COMM_WALL, sizeof(struct ax_comm), mpi_open};

@@ -26,8 +26,9 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, enum found *f
 		return ax_fail(e, AX_ECOMM, "the CUDA plugin cannot be opened: %s%s", no.msg,
 			       strstr(no.msg, "cannot open shared object") ? " (a library of CUDA's that the plugin needs: LD_LIBRARY_PATH)" : "");
 	p = so.symbol;
-	if (strcmp(p->version, AX_VERSION) || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
-		return ax_fail(e, AX_ECOMM, "%s is of another build (version %s, this is %s): install both from one", so.path, p->version, AX_VERSION);
+	if (strcmp(p->version, AX_VERSION) || p->wall != AX_DEV_WALL || p->dev_bytes != sizeof(*d) || p->ops_bytes != sizeof(*d->ops))
+		return ax_fail(e, AX_ECOMM, "%s is of another build (version %s/%08x, this is %s/%08x): install both from one",
+			       so.path, p->version, p->wall, AX_VERSION, AX_DEV_WALL);
 	*found = GOOD;
 	return p->open(d, o, e);
 }

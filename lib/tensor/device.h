@@ -52,6 +52,7 @@ int ax_dev_wire(struct ax_dev *d, struct ax_comm *host, struct ax_comm **wire, s
 
 struct ax_dev_plugin {
 	const char *version;         /* AX_VERSION of its build */
+	uint32_t wall;               /* AX_DEV_WALL of its build: a checksum of this header and those it stands on */
 	size_t dev_bytes, ops_bytes; /* sizeof(struct ax_dev), sizeof(struct ax_ops) of its build */
 	/* Fills d. AX_ECOMM if there is no usable GPU: the message says what was tried. */
 	int (*open)(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e);

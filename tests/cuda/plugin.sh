@@ -70,22 +70,26 @@ result $? "no plugin: nothing is said, trains"
 refuses 'this build has no CUDA plugin.*make cuda'
 result $? "no plugin: --device cuda is refused"
 
+wall() { cat $(sed -n "s/^$1_WALL *:= *//p" Makefile) | cksum | cut -d' ' -f1; } # as the Makefile computes it
 # stub VERSION SYMBOL CODE [LINK...]
 stub() {
 	cat >"$tmp/stub.c" <<-C
 		#include "tensor/device.h"
 		$3
 		static int no(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err *e) { return use(); }
-		const struct ax_dev_plugin $2 = { $1, sizeof(struct ax_dev) + AWAY, sizeof(struct ax_ops), no };
+		const struct ax_dev_plugin $2 = { $1, AX_DEV_WALL ^ OTHER, sizeof(struct ax_dev) + AWAY, sizeof(struct ax_ops), no };
 	C
 	shift 3
-	"$cc" -Ilib -shared -fPIC -DAWAY="${away:-0}" -DAX_VERSION="\"$(cat VERSION)\"" -o "$plugin" "$tmp/stub.c" "$@"
+	"$cc" -Ilib -shared -fPIC -DAWAY="${away:-0}" -DOTHER="${other:-0}" "-DAX_DEV_WALL=$(wall DEV)u" -DAX_VERSION="\"$(cat VERSION)\"" -o "$plugin" "$tmp/stub.c" "$@"
 }
 none='static int use(void) { return 0; }'
 stub '"0.0.1"' ax_dev_plugin "$none" && broken "another version" 'is of another build (version 0.0.1'
 away=8
 stub AX_VERSION ax_dev_plugin "$none" && broken "another layout" 'is of another build'
 away=0
+other=1
+stub AX_VERSION ax_dev_plugin "$none" && broken "of another commit" 'is of another build'
+other=0
 stub AX_VERSION ax_other "$none" && broken "not our plugin" 'libax-cuda.so is not a plugin of ax'
 
 # libraries that are not there, or older ones that lack a function
@@ -119,6 +123,21 @@ for whole in "$BUILD/lib/ax/libax-cuda.so" "$BUILD/sim/lib/ax/libax-cuda.so"; do
 	result $? "${whole#"$BUILD"/}, cut off: refused, last at $at bytes of $size"
 	broken "${whole#"$BUILD"/}, without its last byte" "libax-cuda.so is cut off ($((size - 1)) bytes): install it again"
 done
+
+# MPI's: from other headers it is refused, from the same ones it is opened.
+rm -f "$plugin"
+cat >"$tmp/mpi.c" <<-'C'
+	#include "comm/plugin.h"
+	static int no(struct ax_comm **c, struct ax_err *e) { return AX_ECOMM; }
+	const struct ax_comm_plugin ax_comm_plugin = { AX_VERSION, AX_COMM_WALL ^ OTHER, sizeof(struct ax_comm), no };
+C
+for other in 1 0; do
+	"$cc" -Ilib -shared -fPIC -DOTHER=$other "-DAX_COMM_WALL=$(wall COMM)u" -DAX_VERSION="\"$(cat VERSION)\"" -o "$tmp/ax/lib/ax/libax-mpi.so" "$tmp/mpi.c"
+	OMPI_COMM_WORLD_SIZE=2 train
+	[ $? -eq 6 ] && [ $((1 - $(grep -c 'libax-mpi.so belongs to version' "$tmp/err"))) -ne $other ]
+	result $? "MPI plugin, made from $([ $other = 1 ] && echo other || echo the same) headers"
+done
+rm "$tmp/ax/lib/ax/libax-mpi.so"
 
 # The real one, where it was built and there is no GPU.
 if [ -e "$BUILD/lib/ax/libax-cuda.so" ] && ! [ -e /dev/nvidiactl ]; then

@@ -59,6 +59,7 @@ $(B)/cudasim/$(1)/%.o: %.c Makefile tests/cudasim/build.mk
 	$$(call say,$(subst plain,sim,$(1)),$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(SIM_CPPFLAGS) $$(SIM_CFLAGS) $$(SIM_$(1)) -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$(1)/lib/tensor/cuda/dev.o: $(DEV_WALL)
 $(B)/cudasim/$(1)/test_%: $(B)/cudasim/$(1)/tests/cudasim/self/test_%.o $(SELF_SRC:%.cu=$(B)/cudasim/$(1)/%.cu.o) $(B)/cudasim/$(1)/libcudasim.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(SIM_CXX) -pthread -Wl,--as-needed $$(SIM_LINK_$(1)) -o $$@ $$^ -ldl

@@ -45,6 +45,7 @@ $(B)/cuda/%.o: %.c $(B)/cuda/flags Makefile lib/tensor/cuda/build.mk VERSION
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -isystem $(CUDA_HOME)/include $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/cuda/lib/tensor/cuda/dev.o: $(DEV_WALL)
 # the functions of device.h as PTX, for make check-gpu; the simulator's self-tests run the same programs
 $(B)/gpu/test_%: $(addprefix tests/cudasim/self/,test_%.cpp %.cu %.h help.h tap.h) lib/tensor/cuda/device.h $(B)/cuda/flags
 	$(call say,NVCC,$@)

@@ -425,5 +425,5 @@ static int cuda_open(struct ax_dev *d, const struct ax_dev_opt *o, struct ax_err
 
 extern const struct ax_dev_plugin ax_dev_plugin;
 __attribute__((visibility("default"))) const struct ax_dev_plugin ax_dev_plugin = {
-	AX_VERSION, sizeof(struct ax_dev), sizeof(struct ax_ops), cuda_open,
+	AX_VERSION, AX_DEV_WALL, sizeof(struct ax_dev), sizeof(struct ax_ops), cuda_open,
 };
