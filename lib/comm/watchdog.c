@@ -2,6 +2,7 @@
 #include "comm/watchdog.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -204,12 +205,26 @@ static void verdict_hang(struct ax_watchdog *w, const struct msg *culprit, const
 	verdict(w, culprit, happened);
 }
 
-/* A rank waits too long: whose fault is it? Nobody's while one that does not wait makes progress. */
+/* Has a rank missed heartbeats? What it said last, that it waits for instance, may be long untrue. */
+static bool any_overdue(const struct ax_watchdog *w, double now)
+{
+	for (int i = 0; i < w->n_conn; i++) {
+		const struct conn *k = &w->conn[i];
+
+		if (k->fd >= 0 && k->rank >= 0 && !k->bye && k->failed_at <= 0 && now - k->heard > 3 * w->beat_s)
+			return true;
+	}
+	return false;
+}
+
+/* A rank waits too long: whose fault is it? Nobody's while one that does not wait makes progress; the silent one's if there is one. */
 static void check_hang(struct ax_watchdog *w, double now)
 {
 	struct msg m, victim = {0}, busy = {0}, earliest = {0};
 	bool found_victim = false, found_busy = false, all_stuck = true, first = true;
 
+	if (any_overdue(w, now))
+		return;
 	for (int r = 0; r < w->n_rank; r++) {
 		bool stuck;
 
@@ -410,8 +425,8 @@ static struct ax_watchdog *watchdog_new(struct ax_comm *c, double silent_s, doub
 	w->rank = c->rank;
 	w->n_rank = c->n_rank;
 	w->local_rank = c->local_rank;
-	w->silent_s = silent_s > 0 ? silent_s : AX_WATCHDOG_SILENT_S;
 	w->hang_s = hang_s > 0 ? hang_s : AX_WATCHDOG_HANG_S;
+	w->silent_s = silent_s > 0 ? silent_s : fmin(AX_WATCHDOG_SILENT_S, fmax(w->hang_s, AX_WATCHDOG_LEAST_S));
 	w->beat_s = w->silent_s < 4 ? w->silent_s / 4 : 1;
 	w->progress_at = ax_now();
 	w->me.magic = MAGIC;

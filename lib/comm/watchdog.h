@@ -14,7 +14,8 @@
  *	failed    the rank said goodbye with an error; the others have 2 s to leave by themselves
  *	silent    no heartbeat for silent_s: stopped, or out of reach
  *	hangs     others have waited in a collective for hang_s without progress: the culprit is the rank that does not
- *	          wait and made no progress as long, or, if all wait, one that waits in the earliest collective
+ *	          wait and made no progress as long, or, if all wait, one that waits in the earliest collective;
+ *	          while a rank misses heartbeats nothing of this is said, as it may be that rank's fault
  * A rank that is busy for long while others wait must call ax_comm_tick() now and then, or ax_comm_busy() before.
  *
  * On a verdict rank 0 prints one line with rank, host, process, step and collective, tells all others, and every rank
@@ -28,9 +29,10 @@
 
 #define AX_WATCHDOG_SILENT_S 60.0
 #define AX_WATCHDOG_HANG_S 100.0
+#define AX_WATCHDOG_LEAST_S 5.0 /* a shorter hang_s alone does not make silence a verdict sooner */
 
 /*
- * silent_s, hang_s: 0 for the defaults. If rank 0 cannot be reached over TCP, the job runs on without a watchdog, with
+ * silent_s, hang_s: 0 for the defaults; a shorter hang_s shortens silent_s's. If rank 0 cannot be reached over TCP, the job runs on without a watchdog, with
  * a warning and a time limit of half an hour for each wait of the communicator instead.
  */
 int ax_watchdog_open(struct ax_watchdog **w, struct ax_comm *c, double silent_s, double hang_s, struct ax_err *e);

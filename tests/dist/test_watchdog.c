@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "comm/watchdog.h"
 
 #define SILENT_S 2.0
 #define HANG_S 3.0
@@ -36,7 +37,7 @@ static void pause_for(double s)
 /* Ten steps of a training loop that communicates; at the fifth `victim` meets its fate. */
 static int work(const char *fate, int victim)
 {
-	struct ax_comm *c = world(SILENT_S, HANG_S), *other;
+	struct ax_comm *c = world(strcmp(fate, "halt") ? SILENT_S : 0, HANG_S), *other;
 	struct ax_comm_req r, ahead;
 	float x[1000], y[10] = {0};
 
@@ -50,7 +51,11 @@ static int work(const char *fate, int victim)
 				raise(SIGKILL);
 			else if (!strcmp(fate, "stop"))
 				raise(SIGSTOP);
-			else if (!strcmp(fate, "hang"))
+			else if (!strcmp(fate, "halt")) { /* where it waits, as the others do soon */
+				ax_watchdog_at(c->watchdog, step, "reduce layer 7", true);
+				nap(1.5);
+				raise(SIGSTOP);
+			} else if (!strcmp(fate, "hang"))
 				nap(100);
 			else if (!strcmp(fate, "stray")) /* a bug in the program: waits where nobody else is */
 				RUN(ax_comm_barrier(other, e));
@@ -135,6 +140,7 @@ int main(int argc, char **argv)
 	case_of(log, "kill", 0, 10 + START_S, NULL);
 	case_of(log, "stop", 1, SILENT_S + 8 + START_S, "no sign of life");
 	case_of(log, "stop", 0, SILENT_S + 8 + START_S, "no sign of life");
+	case_of(log, "halt", 1, AX_WATCHDOG_LEAST_S + 8 + START_S, "no sign of life");
 	case_of(log, "hang", 2, HANG_S + 8 + START_S, "hangs outside communication");
 	case_of(log, "stray", 1, HANG_S + 8 + START_S, "waits in an earlier");
 	case_of(log, "fail", 1, 10 + START_S, NULL);
