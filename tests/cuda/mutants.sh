@@ -50,6 +50,7 @@ tests_for() { # tests_for FILE
 	*.c) echo op/test_device op/test_device@lazy op/test_device@ahead dist/test_wire:in_flight@lazy dist/test_wire:closing@random ;;
 	*/norm* | */product*) echo op/test_linear ;;
 	*/head* | */adamw* | */elem*) echo op/test_"$(basename "$1" .cu)" op/test_linear ;;
+	*/device.h) echo op/test_elem op/test_head op/test_linear ;;
 	*) echo op/test_elem op/test_linear ;;
 	esac
 	case $1 in
