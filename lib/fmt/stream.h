@@ -84,7 +84,9 @@ struct ax_val *ax_header_new(struct ax_arena *a, const char *kind, int id_bits);
 /* A copy of `from` of another kind: what a tool in the middle of a pipe starts from. */
 struct ax_val *ax_header_derive(struct ax_arena *a, const struct ax_val *from, const char *kind);
 /*
- * Append {tool, version, args} to the provenance chain; `extra` (map or NULL) is merged into the entry (seeds). With keep == false (--no-provenance) the whole chain is removed instead. False when out of memory.
+ * Append {tool, version, args} to the provenance chain; `extra` (map or NULL) is merged into the entry (seeds). -o,
+ * --output and --threads are not among the args: they decide nothing of what follows. With keep == false
+ * (--no-provenance) the whole chain is removed instead. False when out of memory.
  */
 bool ax_header_provenance(struct ax_arena *a, struct ax_val *header, bool keep, const char *tool, int argc,
 			  char *const *argv, const struct ax_val *extra);

@@ -58,6 +58,22 @@ static bool merge(struct ax_arena *a, struct ax_val *to, const struct ax_val *fr
 	return true;
 }
 
+/* How many arguments from argv[i] on name the output or the number of threads, which decide nothing of the bytes. */
+static int idle_args(char *const *argv, int argc, int i)
+{
+	static const char *const name[] = {"-o", "--output", "--threads"};
+
+	for (size_t k = 0; k < sizeof(name) / sizeof(name[0]); k++) {
+		size_t n = strlen(name[k]);
+
+		if (!strcmp(argv[i], name[k]))
+			return i + 1 < argc ? 2 : 1;
+		if (!strncmp(argv[i], name[k], n) && (n == 2 || argv[i][n] == '='))
+			return 1;
+	}
+	return 0;
+}
+
 bool ax_header_provenance(struct ax_arena *a, struct ax_val *header, bool keep, const char *tool, int argc,
 			  char *const *argv, const struct ax_val *extra)
 {
@@ -72,11 +88,13 @@ bool ax_header_provenance(struct ax_arena *a, struct ax_val *header, bool keep, 
 	chain = old && old->type == AX_LIST ? ax_val_copy(a, old) : ax_val_list(a);
 	if (!chain || !entry || !args)
 		return false;
-	for (int i = 1; i < argc; i++) {
-		struct ax_val *v = arg_val(a, argv[i]);
+	for (int i = 1; i < argc;) {
+		int idle = idle_args(argv, argc, i);
+		struct ax_val *v = idle ? NULL : arg_val(a, argv[i]);
 
-		if (!v || !ax_val_push(a, args, v))
+		if (!idle && (!v || !ax_val_push(a, args, v)))
 			return false;
+		i += idle ? idle : 1;
 	}
 	ok = ax_val_set(a, entry, "tool", ax_val_str(a, tool, strlen(tool)));
 	ok = ok && ax_val_set(a, entry, "version", ax_val_str(a, AX_VERSION, strlen(AX_VERSION)));

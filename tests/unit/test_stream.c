@@ -338,6 +338,7 @@ static void test_unknown_column(void **state)
 static void test_header(void **state)
 {
 	char *argv[] = {"ax-x", "--a", "b\xff", NULL};
+	char *idle[] = {"ax-z", "-o", "x", "--threads", "8", "-oy", "--threads=3", "--output=z", "in", "--output", NULL};
 	struct ax_val *h, *d;
 	struct ax_arena a;
 
@@ -351,6 +352,9 @@ static void test_header(void **state)
 	assert_int_equal(ax_val_len(ax_val_get(d, "provenance")), 2);
 	assert_int_equal(ax_val_len(ax_val_get(h, "provenance")), 1);
 	assert_true(ax_val_is(ax_val_at(ax_val_get(ax_val_at(ax_val_get(d, "provenance"), 0), "args"), 1), "b?"));
+	assert_true(ax_header_provenance(&a, d, true, "ax-z", 10, idle, NULL));
+	assert_int_equal(ax_val_len(ax_val_get(ax_val_at(ax_val_get(d, "provenance"), 2), "args")), 1);
+	assert_true(ax_val_is(ax_val_at(ax_val_get(ax_val_at(ax_val_get(d, "provenance"), 2), "args"), 0), "in"));
 	assert_true(ax_header_provenance(&a, d, false, "ax-y", 1, argv, NULL));
 	assert_null(ax_val_get(d, "provenance"));
 	ax_val_set(&a, h, "version", ax_val_int(&a, 1));

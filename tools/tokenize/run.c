@@ -1,4 +1,9 @@
-/* Records through the threads: read in batches, made into rows in parallel, handed on in the order of the input. */
+/*
+ * Records through the threads: read in batches, made into rows, handed on in the order of the input. One thread at a time
+ * reads, one at a time hands on, all others make rows; whoever is free takes what there is to do, so that no thread has
+ * a part of its own to wait for.
+ */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -7,7 +12,7 @@
 
 #define BATCH_BYTES   ((size_t)1 << 20)
 #define BATCH_RECORDS 4096
-#define MIN_BATCHES   2 /* a thread: evens out rows of different cost */
+#define BATCHES	      2 /* a thread: evens out rows of different cost */
 
 struct reader {
 	struct tk_plan *plan;
@@ -18,9 +23,31 @@ struct reader {
 	bool open;
 };
 
+/* What a thread makes rows with. */
+struct maker {
+	struct ax_arena json;
+	struct ax_rows_work **work; /* by source, made when needed */
+};
+
+/*
+ * Batches in a ring: those numbered [head, tail) are read, and being made or made; head is the next to hand on. Under the
+ * lock, but for the reader, which is the thread's that has set `reading`, and sink, e and progress, that has set `sinking`.
+ */
 struct crew {
+	const struct tk_plan *plan;
+	struct reader reader;
+	struct tk_sink *sink;
+	struct ax_progress progress;
+	struct maker *maker;
+	size_t n_maker;
 	struct tk_batch *batch;
 	size_t n_batch;
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	uint64_t head, tail;
+	bool reading, sinking, all_read, stop;
+	int rc; /* why it stopped */
+	struct ax_err *e;
 };
 
 static int no_memory(struct ax_err *e)
@@ -104,14 +131,15 @@ static int read_batch(struct reader *r, struct tk_batch *b, struct ax_err *e)
 }
 
 /* A row of a plain text file: {FIELD: line}. */
-static int text_row(struct tk_batch *b, const char *p, size_t n, struct ax_val **row, struct ax_err *e)
+static int text_row(const struct tk_batch *b, struct maker *m, const char *p, size_t n, struct ax_val **row,
+		    struct ax_err *e)
 {
 	const char *field = ax_rows_text_field(b->entry->rows);
 
 	if (!field)
 		return ax_fail(e, AX_EUSAGE, "plain text goes with type completion or pretrain only");
-	*row = ax_val_map(&b->json);
-	if (!*row || !ax_val_set(&b->json, *row, field, ax_val_str(&b->json, p, n)))
+	*row = ax_val_map(&m->json);
+	if (!*row || !ax_val_set(&m->json, *row, field, ax_val_str(&m->json, p, n)))
 		return no_memory(e);
 	return 0;
 }
@@ -127,26 +155,24 @@ static bool is_text(const struct tk_entry *t, uint32_t file)
 	return n >= 4 && !memcmp(s + n - 4, ".txt", 4);
 }
 
-static int make_record(struct tk_batch *b, struct tk_record *r, struct ax_err *e)
+static int make_record(struct tk_batch *b, struct tk_record *r, struct maker *m, struct ax_err *e)
 {
-	struct ax_rows_work **w = &b->work[b->entry->source];
+	struct ax_rows_work **w = &m->work[b->entry->source];
 	const char *p = b->text.p ? b->text.p + r->off : "";
 	struct ax_val *row;
 
 	if (!*w)
 		AX_TRY(ax_rows_work_new(w, b->entry->rows, e));
-	ax_arena_clear(&b->json);
+	ax_arena_clear(&m->json);
 	if (is_text(b->entry, r->file))
-		AX_TRY(text_row(b, p, r->n, &row, e));
+		AX_TRY(text_row(b, m, p, r->n, &row, e));
 	else
-		AX_TRY(ax_json_parse(&b->json, p, r->n, &row, e));
+		AX_TRY(ax_json_parse(&m->json, p, r->n, &row, e));
 	return ax_rows_make(b->entry->rows, row, &b->made, *w, e);
 }
 
-static void make_batch(void *ctx, size_t i)
+static void make_batch(struct tk_batch *b, struct maker *m)
 {
-	struct tk_batch *b = &((struct crew *)ctx)->batch[i];
-
 	ax_made_reset(&b->made);
 	ax_arena_clear(&b->messages);
 	for (size_t k = 0; k < b->n_rec; k++) {
@@ -154,96 +180,144 @@ static void make_batch(void *ctx, size_t i)
 		struct ax_err e = {0};
 
 		r->row = b->made.n_row;
-		r->code = make_record(b, r, &e);
+		r->code = make_record(b, r, m, &e);
 		r->n_row = b->made.n_row - r->row;
 		r->message = r->code ? ax_arena_strndup(&b->messages, e.msg, strlen(e.msg)) : NULL;
 	}
 }
 
-static void crew_release(struct crew *c, const struct tk_plan *p)
+static void crew_release(struct crew *c)
 {
 	for (size_t i = 0; i < c->n_batch; i++) {
 		struct tk_batch *b = &c->batch[i];
 
-		for (size_t k = 0; b->work && k < p->n_entry; k++)
-			ax_rows_work_free(b->work[k]);
-		ax_free(b->work);
 		ax_free(b->rec);
 		ax_buf_release(&b->text);
 		ax_made_release(&b->made);
-		ax_arena_release(&b->json);
 		ax_arena_release(&b->messages);
 	}
 	ax_free(c->batch);
+	for (size_t i = 0; i < c->n_maker; i++) {
+		struct maker *m = &c->maker[i];
+
+		for (size_t k = 0; m->work && k < c->plan->n_entry; k++)
+			ax_rows_work_free(m->work[k]);
+		ax_free(m->work);
+		ax_arena_release(&m->json);
+	}
+	ax_free(c->maker);
+	if (c->reader.open)
+		ax_source_close(&c->reader.source);
+	pthread_mutex_destroy(&c->lock);
+	pthread_cond_destroy(&c->change);
 }
 
-static int crew_init(struct crew *c, const struct tk_plan *p, size_t n, struct ax_err *e)
+static int crew_init(struct crew *c, struct tk_plan *p, struct tk_sink *s, size_t n_threads, struct ax_err *e)
 {
-	c->n_batch = 0;
-	c->batch = ax_calloc(n, sizeof(*c->batch));
-	if (!c->batch)
+	*c = (struct crew){.plan = p, .reader = {.plan = p}, .sink = s, .e = e};
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->change, NULL);
+	ax_progress_init(&c->progress, 30);
+	c->maker = ax_calloc(n_threads, sizeof(*c->maker));
+	c->batch = ax_calloc(n_threads * BATCHES, sizeof(*c->batch));
+	if (!c->maker || !c->batch)
 		return no_memory(e);
-	for (; c->n_batch < n; c->n_batch++) {
-		struct tk_batch *b = &c->batch[c->n_batch];
+	for (; c->n_batch < n_threads * BATCHES; c->n_batch++)
+		ax_arena_init(&c->batch[c->n_batch].messages, 0);
+	for (; c->n_maker < n_threads; c->n_maker++) {
+		struct maker *m = &c->maker[c->n_maker];
 
-		ax_arena_init(&b->json, 0);
-		ax_arena_init(&b->messages, 0);
-		b->work = ax_calloc(p->n_entry + 1, sizeof(struct ax_rows_work *));
-		if (!b->work) {
-			crew_release(c, p);
+		m->work = ax_calloc(p->n_entry + 1, sizeof(struct ax_rows_work *));
+		if (!m->work)
 			return no_memory(e);
-		}
+		ax_arena_init(&m->json, 0);
 	}
 	return 0;
 }
 
-static int go(struct tk_plan *p, struct tk_sink *s, struct crew *c, struct ax_pool *pool, struct reader *r,
-	      struct ax_err *e)
+static struct tk_batch *batch_at(struct crew *c, uint64_t number)
 {
-	struct ax_progress progress;
-	int rc = 0, read_rc = 0;
+	return &c->batch[number % c->n_batch];
+}
 
-	ax_progress_init(&progress, 30);
-	while (!rc && !read_rc) {
-		struct ax_err read_err = {0};
-		size_t n = 0;
+/* With the lock, which is let go meanwhile: the oldest batch to the sink. */
+static void sink_head(struct crew *c)
+{
+	struct tk_batch *b = batch_at(c, c->head);
+	int rc;
 
-		while (n < c->n_batch && !read_rc) {
-			read_rc = read_batch(r, &c->batch[n], &read_err);
-			if (c->batch[n].n_rec == 0 && !r->entry)
-				break;
-			n++;
-		}
-		if (n == 0 && !read_rc)
-			break;
-		ax_pool_run(pool, n, make_batch, c);
-		for (size_t i = 0; i < n && !rc; i++)
-			rc = tk_sink_batch(s, &c->batch[i], e);
-		/* what was read before the fault has been dealt with: a bad row in it is told first */
-		if (!rc && read_rc && e)
-			*e = read_err;
-		if (ax_progress_due(&progress))
-			tk_progress(s, &progress);
+	c->sinking = true;
+	pthread_mutex_unlock(&c->lock);
+	rc = tk_sink_batch(c->sink, b, c->e);
+	if (!rc && b->read_rc) { /* what was read before the fault has been dealt with: a bad row in it is told first */
+		rc = b->read_rc;
+		if (c->e)
+			*c->e = b->read_err;
 	}
-	ax_progress_done(&progress);
-	return rc ? rc : read_rc;
+	if (ax_progress_due(&c->progress))
+		tk_progress(c->sink, &c->progress);
+	pthread_mutex_lock(&c->lock);
+	c->sinking = false;
+	b->ready = false;
+	c->head++;
+	c->rc = rc;
+	c->stop = rc != 0;
+	pthread_cond_broadcast(&c->change);
+}
+
+/* With the lock, which is let go meanwhile: read a batch, and make its rows while another thread reads on. */
+static void read_and_make(struct crew *c, struct maker *m)
+{
+	struct tk_batch *b = batch_at(c, c->tail);
+
+	c->reading = true;
+	pthread_mutex_unlock(&c->lock);
+	b->read_err = (struct ax_err){0};
+	b->read_rc = read_batch(&c->reader, b, &b->read_err);
+	pthread_mutex_lock(&c->lock);
+	c->reading = false;
+	c->all_read = b->read_rc || !c->reader.entry;
+	if (b->read_rc || b->n_rec || c->reader.entry) {
+		c->tail++;
+		pthread_cond_broadcast(&c->change);
+		pthread_mutex_unlock(&c->lock);
+		make_batch(b, m);
+		pthread_mutex_lock(&c->lock);
+		b->ready = true;
+	}
+	pthread_cond_broadcast(&c->change);
+}
+
+static void run_thread(void *ctx, size_t i)
+{
+	struct crew *c = ctx;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop && !(c->all_read && c->head == c->tail)) {
+		if (!c->sinking && c->head < c->tail && batch_at(c, c->head)->ready)
+			sink_head(c);
+		else if (!c->reading && !c->all_read && c->tail - c->head < c->n_batch)
+			read_and_make(c, &c->maker[i]);
+		else
+			pthread_cond_wait(&c->change, &c->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 int tk_run(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)
 {
 	int threads = (int)ax_conf_opt_int(p->conf, "threads", ax_cores_allowed()), rc;
-	struct reader r = {.plan = p};
 	struct ax_pool *pool = NULL;
 	struct crew c;
 
 	AX_TRY(ax_pool_new(&pool, threads, e));
-	rc = crew_init(&c, p, (size_t)threads * MIN_BATCHES, e);
+	rc = crew_init(&c, p, s, (size_t)threads, e);
 	if (!rc) {
-		rc = go(p, s, &c, pool, &r, e);
-		crew_release(&c, p);
+		ax_pool_run(pool, (size_t)threads, run_thread, &c);
+		ax_progress_done(&c.progress);
+		rc = c.rc;
 	}
-	if (r.open)
-		ax_source_close(&r.source);
+	crew_release(&c);
 	ax_pool_free(pool);
 	return rc;
 }

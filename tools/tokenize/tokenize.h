@@ -117,9 +117,11 @@ struct tk_batch {
 	struct ax_buf text;
 	struct tk_record *rec;
 	size_t n_rec, cap_rec;
+	int read_rc; /* what ended the reading behind the last record, and why */
+	struct ax_err read_err;
 	struct ax_made made;
-	struct ax_arena json, messages;
-	struct ax_rows_work **work; /* by source, made when needed */
+	bool ready;
+	struct ax_arena messages;
 };
 
 /* plan.c */
