@@ -6,6 +6,7 @@
 
 #include "tok/bpe.h"
 #include "tok/cut.h"
+#include "tok/decode.h"
 #include "tok/normalize.h"
 #include "tok/pretok.h"
 #include "tok/tokenizer.h"
@@ -15,6 +16,7 @@ struct ax_tokenizer {
 	struct ax_normalizers norm;
 	struct ax_pretok pre;
 	struct ax_bpe bpe;
+	struct ax_decoders dec;
 	struct ax_tok_added *added; /* ascending by id; contents owned */
 	size_t n_added, cap_added;
 	struct ax_vocab names;      /* content of an added token -> id */

@@ -14,6 +14,7 @@ void ax_tokenizer_free(struct ax_tokenizer *t)
 	ax_normalizers_release(&t->norm);
 	ax_pretok_release(&t->pre);
 	ax_bpe_release(&t->bpe);
+	ax_decoders_release(&t->dec);
 	for (size_t i = 0; i < t->n_added; i++)
 		ax_free((char *)t->added[i].content);
 	ax_free(t->added);
@@ -212,7 +213,7 @@ static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct 
 /* The top level: small parts as values, the model as text. */
 struct file {
 	struct ax_arena arena;
-	struct ax_val *added, *norm, *pre, *post;
+	struct ax_val *added, *norm, *pre, *post, *dec;
 	struct ax_bpe_raw raw;
 	bool model;
 };
@@ -234,6 +235,7 @@ static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_
 		     : ax_slice_is(key, "normalizer")	  ? &f->norm
 		     : ax_slice_is(key, "pre_tokenizer")  ? &f->pre
 		     : ax_slice_is(key, "post_processor") ? &f->post
+		     : ax_slice_is(key, "decoder")	  ? &f->dec
 							  : NULL;
 		if (ax_slice_is(key, "model")) {
 			rc = f->model ? ax_fail(e, AX_EDATA, "two models") : ax_bpe_read(&t->bpe, &f->raw, &s, e);
@@ -371,6 +373,7 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(load_added(t, f.added, e));
 	AX_GOTO(ax_tok_apply_config(t, config, map, e));
 	AX_GOTO(ax_tok_post_load(t, f.post, e));
+	AX_GOTO(ax_decoders_load(&t->dec, f.dec, e));
 	AX_GOTO(hash_parts(t, &f, e));
 	rc = build_tries(t, e);
 out:

@@ -1,6 +1,6 @@
 /*
  * Ids of real tokenizers against what Hugging Face tokenizers 0.23.2 gave for 569 difficult strings, with and without
- * special tokens; and offsets that must tile each text. Needs the shared assets (AX_ASSETS); skipped without them.
+ * special tokens; offsets that must tile each text; and the texts of the ids. Needs the shared assets (AX_ASSETS); skipped without them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "text/json.h"
+#include "tok/decode.h"
 #include "tok/tokenizer.h"
 
 static const char *const families[] = { "gpt2",    "llama-2",      "llama-3.1", "mistral-v1",   "mistral-v3", "qwen3",
@@ -65,11 +66,23 @@ static int offsets_ok(const struct ax_ids *o, size_t n)
 	return 1;
 }
 
-/* Count the inputs whose ids differ. */
+/* `decoded` is true where the text comes back as it was. */
+static int same_text(const struct ax_tokenizer *t, const struct ax_ids *ids, const struct ax_val *text, const struct ax_val *decoded)
+{
+	const struct ax_val *want = ax_val_bool_or(decoded, false) ? text : decoded;
+	struct ax_buf b = AX_BUF_INIT;
+	int same = want && want->type == AX_STR && !ax_tokenizer_decode(t, ids->id, ids->n, 0, &b, NULL) && b.n == want->n &&
+		   (!b.n || !memcmp(b.p, want->u.s, b.n));
+
+	ax_buf_release(&b);
+	return same;
+}
+
+/* Count the inputs whose ids, or texts of ids, differ. */
 static int compare(const struct ax_tokenizer *t, const struct ax_val *inputs, const struct ax_val *golden, struct ax_err *e)
 {
 	const struct ax_val *ids = ax_val_get(golden, "ids"), *pre = ax_val_get(golden, "special_prefix"),
-			    *suf = ax_val_get(golden, "special_suffix");
+			    *suf = ax_val_get(golden, "special_suffix"), *decoded = ax_val_get(golden, "decoded");
 	struct ax_tok_scratch *s = NULL;
 	struct ax_ids out = AX_IDS_INIT, plain = AX_IDS_INIT;
 	int bad = 0;
@@ -89,7 +102,8 @@ static int compare(const struct ax_tokenizer *t, const struct ax_val *inputs, co
 		}
 		good = out.n == want->n && same_ids(&out, 0, want) && offsets_ok(&out, text->n) &&
 		       plain.n == want->n + pre->n + suf->n && same_ids(&plain, 0, pre) && same_ids(&plain, pre->n, want) &&
-		       same_ids(&plain, pre->n + want->n, suf);
+		       same_ids(&plain, pre->n + want->n, suf) &&
+		       same_text(t, &out, text, ax_val_at(decoded, i));
 		if (!good && bad++ < 5) {
 			fprintf(stderr, "input %zu: %.*s\n", i, (int)(text->n < 200 ? text->n : 200), text->u.s);
 			for (size_t k = 0; k < out.n && k < 40; k++)

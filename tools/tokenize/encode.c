@@ -1,7 +1,8 @@
-/* --encode: a JSON string a line in, a JSON array of ids a line out. */
+/* --encode: a JSON string a line in, a JSON array of ids a line out; --decode: the other way round. */
 #include <string.h>
 
 #include "text/json.h"
+#include "tok/decode.h"
 #include "tokenize.h"
 
 struct encoder {
@@ -13,7 +14,8 @@ struct encoder {
 	struct ax_buf line;
 	struct ax_out out;
 	unsigned flags;
-	bool no_inject;
+	bool no_inject, decode;
+	struct ax_buf text; /* --decode */
 };
 
 static void put_id(struct ax_buf *b, uint32_t id)
@@ -53,6 +55,44 @@ static int encode_one(struct encoder *x, const struct ax_record *r, struct ax_er
 	return ax_out_write(&x->out, x->line.p, x->line.n, e);
 }
 
+static bool is_blank(const struct ax_record *r)
+{
+	size_t n = r->n;
+
+	while (n && (r->p[n - 1] == ' ' || r->p[n - 1] == '\t' || r->p[n - 1] == '\r'))
+		n--;
+	return n == 0;
+}
+
+static int decode_one(struct encoder *x, const struct ax_record *r, struct ax_err *e)
+{
+	struct ax_val *v;
+	uint32_t *id;
+
+	if (is_blank(r))
+		return 0;
+	ax_arena_clear(&x->arena);
+	AX_TRY(ax_json_parse(&x->arena, r->p, r->n, &v, e));
+	if (v->type != AX_LIST)
+		return ax_fail(e, AX_EDATA, "expected a JSON array of ids");
+	id = ax_arena_calloc(&x->arena, v->n + 1, sizeof(*id));
+	for (size_t i = 0; id && i < v->n; i++) {
+		if (v->u.item[i]->type != AX_INT || v->u.item[i]->u.i < 0 || v->u.item[i]->u.i > UINT32_MAX)
+			return ax_fail(e, AX_EDATA, "element %zu of the array is no id", i + 1);
+		id[i] = (uint32_t)v->u.item[i]->u.i;
+	}
+	if (!id)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	ax_buf_reset(&x->text);
+	AX_TRY(ax_tokenizer_decode(x->tok, id, v->n, x->flags, &x->text, e));
+	ax_buf_reset(&x->line);
+	ax_json_write_str(&x->line, x->text.p ? x->text.p : "", x->text.n, 0);
+	ax_buf_addc(&x->line, '\n');
+	if (x->line.oom)
+		return ax_fail(e, AX_EMEM, "out of memory");
+	return ax_out_write(&x->out, x->line.p, x->line.n, e);
+}
+
 static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
 {
 	struct ax_source s;
@@ -60,9 +100,10 @@ static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
 	bool end = false;
 	int rc;
 
-	AX_TRY(ax_source_open(&s, path, AX_SOURCE_JSON, 0, e));
+	/* an array that stands at the beginning of a file of JSON would be taken for a list of records */
+	AX_TRY(ax_source_open(&s, path, x->decode ? AX_SOURCE_TEXT : AX_SOURCE_JSON, 0, e));
 	while (!(rc = ax_source_next(&s, &r, &end, e)) && !end) {
-		rc = encode_one(x, &r, e);
+		rc = (x->decode ? decode_one : encode_one)(x, &r, e);
 		if (rc) {
 			char text[AX_ERR_MAX];
 
@@ -80,18 +121,19 @@ int tk_encode(struct ax_conf *c, struct ax_err *e)
 	static const char *const standard[] = {"-"};
 	const char *const *file = c->n_operand ? c->operand : standard;
 	size_t n_file = c->n_operand ? c->n_operand : 1;
-	struct encoder x = {.flags = ax_conf_opt_flag(c, "no-special") ? 0 : AX_TOK_SPECIAL,
-			    .no_inject = ax_conf_opt_flag(c, "no-inject")};
+	bool plain = ax_conf_opt_flag(c, "no-special");
+	struct encoder x = {.no_inject = ax_conf_opt_flag(c, "no-inject"), .decode = ax_conf_opt_flag(c, "decode")};
 	struct tk_plan p;
 	int rc = tk_plan_init(&p, c, false, e);
 
 	if (rc)
 		goto plan;
 	if (!p.eff || !p.eff->tok) {
-		rc = ax_fail(e, AX_EUSAGE, "--encode needs --model DIR with a tokenizer.json");
+		rc = ax_fail(e, AX_EUSAGE, "--%s needs --model DIR with a tokenizer.json", x.decode ? "decode" : "encode");
 		goto plan;
 	}
 	x.tok = p.eff->tok;
+	x.flags = x.decode ? (plain ? AX_DECODE_SKIP_SPECIAL : 0) : plain ? 0 : AX_TOK_SPECIAL;
 	ax_arena_init(&x.arena, 0);
 	AX_GOTO(ax_out_open(&x.out, ax_conf_opt_str(c, "output") ? ax_conf_opt_str(c, "output") : "-", AX_OUT_TEXT, e));
 	AX_GOTO(ax_tok_scratch_new(&x.scratch, x.tok, e));
@@ -104,6 +146,7 @@ out:
 	ax_ids_release(&x.ids);
 	ax_guards_release(&x.guards);
 	ax_buf_release(&x.line);
+	ax_buf_release(&x.text);
 	ax_arena_release(&x.arena);
 plan:
 	tk_plan_release(&p);

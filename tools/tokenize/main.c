@@ -18,7 +18,8 @@ static const struct ax_opt options[] = {
     {"print", 'p', AX_OPT_FLAG, NULL, NULL, "print rows as JSON in input order instead of a stream"},
     {"all", 'a', AX_OPT_FLAG, NULL, NULL, "with --print: show the ids of dropped rows too"},
     {"encode", 0, AX_OPT_FLAG, NULL, NULL, "JSON strings in, arrays of ids out, a line each"},
-    {"no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds to a text"},
+    {"decode", 0, AX_OPT_FLAG, NULL, NULL, "arrays of ids in, JSON strings out, a line each"},
+    {"no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds; with --decode: special tokens"},
     {"render", 0, AX_OPT_FLAG, NULL, NULL, "template variables in, rendered texts out, JSON a line each"},
     {"template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template; default: the model's"},
 };
@@ -116,20 +117,22 @@ plan:
 
 static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 {
-	bool encode, render;
+	bool encode, decode, render;
 
 	AX_TRY(ax_conf_init(c, &spec, argc, argv, e));
 	if (c->done)
 		return 0;
 	AX_TRY(ax_conf_check(c, e));
 	encode = ax_conf_opt_flag(c, "encode");
+	decode = ax_conf_opt_flag(c, "decode");
 	render = ax_conf_opt_flag(c, "render");
 	AX_TRY(ax_sig_start(e));
-	if (encode + render + ax_conf_opt_flag(c, "print") > 1)
-		return ax_fail(e, AX_EUSAGE, "--encode, --render and --print exclude each other");
-	if (render && ax_conf_opt_flag(c, "no-inject"))
-		return ax_fail(e, AX_EUSAGE, "--no-inject is about tokens: --render makes none");
-	return encode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
+	if (encode + decode + render + ax_conf_opt_flag(c, "print") > 1)
+		return ax_fail(e, AX_EUSAGE, "--encode, --decode, --render and --print exclude each other");
+	if ((render || decode) && ax_conf_opt_flag(c, "no-inject"))
+		return ax_fail(e, AX_EUSAGE, "--no-inject is about tokens: --%s makes none",
+			       render ? "render" : "decode");
+	return encode || decode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
 }
 
 int main(int argc, char **argv)

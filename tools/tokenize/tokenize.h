@@ -163,7 +163,7 @@ void tk_progress(struct tk_sink *s, struct ax_progress *p);
 /* header.c */
 struct ax_val *tk_header(const struct tk_plan *p, struct ax_conf *c, int argc, char **argv, struct ax_err *e);
 
-/* encode.c, render.c: whole commands */
+/* encode.c (--encode and --decode), render.c: whole commands */
 int tk_encode(struct ax_conf *c, struct ax_err *e);
 int tk_render(struct ax_conf *c, struct ax_err *e);
 
