@@ -49,7 +49,7 @@ export BUILD
 
 # CUDA's libraries for our programs: the machine's, else those that came with Python's packages. Python keeps its own.
 cuda_libs() {
-	for lib in libcublasLt.so.13 libcublasLt.so.12 $(ldd "$BUILD/lib/ax/libax-cuda.so" | awk '/nccl/ { print $1 }'); do
+	for lib in libcublasLt.so.13 libcublasLt.so.12 libnccl.so.2; do
 		{ ls -d /usr/local/cuda/lib64/$lib /usr/local/cuda/lib/$lib /usr/lib/x86_64-linux-gnu/$lib 2>/dev/null
 		[ -z "$python" ] || "$python" -c "import glob, sys; [print(f) for p in sys.path for f in glob.glob(p + '/nvidia/*/lib/$lib')]"; } | head -1
 	done | xargs -r -n 1 dirname | sort -u | paste -sd: -

@@ -633,8 +633,10 @@ int ax_nccl_open(struct ax_comm **out, struct ax_dev *d, struct ax_comm *host, s
 {
 	struct ax_comm *c = NULL;
 	ncclUniqueId id;
-	int rc = ax_comm_agree(host, wire_new(&c, d, host, e), e);
+	int rc = ax_comm_agree(host, ax_nccl_library(e), e);
 
+	if (!rc)
+		rc = ax_comm_agree(host, wire_new(&c, d, host, e), e);
 	if (!rc)
 		rc = ax_comm_agree(host, meet(impl(c), host, &id, e), e);
 	if (!rc)

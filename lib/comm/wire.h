@@ -15,6 +15,8 @@
 #include "comm/comm.h"
 #include "tensor/cuda/cuda.h"
 
+/* Find NCCL (nccl_library.c): AX_EIO, with a hint, where it is missing or too old. Again and again is once. */
+int ax_nccl_library(struct ax_err *e);
 int ax_nccl_open(struct ax_comm **out, struct ax_dev *d, struct ax_comm *host, struct ax_err *e);
 /* `why` it is that one, for ax_comm.name; a string constant. */
 int ax_staged_open(struct ax_comm **out, struct ax_dev *d, struct ax_comm *host, const char *why, struct ax_err *e);

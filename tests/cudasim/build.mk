@@ -32,8 +32,8 @@ SIM_TEST_SRC := $(wildcard tests/cudasim/self/test_*.cpp)
 
 # The plugin of a flavour, beside programs that find it there: build/sim/bin/ax-train (plain), build/sim-asan/bin/...
 sim_root = $(B)/sim$(patsubst %,-%,$(filter-out plain,$(1)))
-# lt_library.c opens the real cuBLASLt
-CUDA_OBJ_NAMES := $(addsuffix .o,$(basename $(filter-out %/lt_library.c,$(filter %.c,$(CUDA_SRC)))) $(filter %.cu,$(CUDA_SRC)))
+# the %_library.c open the real cuBLASLt and NCCL
+CUDA_OBJ_NAMES := $(addsuffix .o,$(basename $(filter-out %_library.c,$(filter %.c,$(CUDA_SRC)))) $(filter %.cu,$(CUDA_SRC)))
 
 # $(1) flavour
 define sim_rules

@@ -57,4 +57,4 @@ $(CUDA_PLUGIN): $(CUDA_OBJ) $(LIB) scripts/ptxas.sh scripts/ptxas.limits
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) -shared -Wl,-z,defs -static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-rpath,$(CUDA_LIBDIR) -o $@ $(filter %.o %.a,$^) \
-		-L$(CUDA_LIBDIR) -L$(CUDA_HOME)/lib -lnccl -lcudart_static -lxxhash -lrt -ldl -lm
+		-L$(CUDA_LIBDIR) -L$(CUDA_HOME)/lib -lcudart_static -lxxhash -lrt -ldl -lm

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
+#include "tensor/cuda/forward.h"
 #include "tensor/cuda/lt.h"
 
 #ifndef AX_LT_NAME /* the test has names of its own */
@@ -41,20 +42,7 @@
 	X(cublasStatus_t, cublasLtMatmulPreferenceSetAttribute,                                                                                                              \
 	  (cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t a, const void *value, size_t n), (p, a, value, n))
 
-/* Each is a call of what the library has under that name. */
-#define FORWARD(result, name, parameters, arguments)                                                                                                                         \
-	static result(*at_##name) parameters;                                                                                                                                \
-	result name parameters                                                                                                                                               \
-	{                                                                                                                                                                    \
-		return at_##name arguments;                                                                                                                                  \
-	}
-FUNCTIONS(FORWARD)
-
-/* ISO C has no conversion from an object's address to a function's; POSIX says that this one works. */
-#define FIND(result, name, parameters, arguments)                                                                                                                            \
-	*(void **)&at_##name = dlsym(so, #name);                                                                                                                             \
-	if (!at_##name)                                                                                                                                                      \
-		missing = #name;
+FUNCTIONS(AX_FORWARD)
 
 int ax_lt_library(struct ax_err *e)
 {
@@ -69,6 +57,6 @@ int ax_lt_library(struct ax_err *e)
 	}
 	if (!so)
 		return ax_fail(e, AX_EIO, "neither libcublasLt.so.13 nor libcublasLt.so.12 (CUDA's library of matrix products) can be loaded: %s", dlerror());
-	FUNCTIONS(FIND)
+	FUNCTIONS(AX_FIND)
 	return missing ? ax_fail(e, AX_EIO, "libcublasLt has no %s: CUDA 12.4 or newer is needed", missing) : 0;
 }
