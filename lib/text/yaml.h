@@ -37,4 +37,10 @@ struct ax_val *ax_yaml_plain(struct ax_arena *a, const char *s, size_t n);
 /* Append block-style YAML, ending in a newline, that both PyYAML and ax_yaml_parse read back as an equal value. */
 void ax_yaml_write(struct ax_buf *b, const struct ax_val *v);
 
+/*
+ * Append what PyYAML's yaml.dump(v, default_flow_style=False) writes: keys sorted, lines folded at 80 columns, non-ASCII
+ * escaped. False: out of memory, or deeper than AX_YAML_DEPTH.
+ */
+bool ax_yaml_dump(struct ax_buf *b, const struct ax_val *v);
+
 #endif

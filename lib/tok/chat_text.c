@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "text/unicode.h"
 
 static int no_memory(struct ax_err *e)
 {
@@ -138,24 +139,45 @@ struct slice {
 	size_t n;
 };
 
-/* Python's str.isspace for ASCII, which is all that surrounds tags in practice. */
-static bool is_space(char c)
+/* Is the first character (or the last) one that str.strip() takes? Its length in bytes, or 0. */
+static size_t space_at(const char *s, size_t n, bool last)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+	const unsigned char *p = (const unsigned char *)s;
+	size_t at = last ? n - 1 : 0, len;
+	uint32_t c;
+
+	while (last && at && n - at < 4 && (p[at] & 0xc0) == 0x80)
+		at--;
+	c = ax_utf8_get(p + at, &len);
+	if (at + len > n)
+		return 0;
+	return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+		       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000
+		   ? len
+		   : 0;
+}
+
+void ax_text_strip(const char **s, size_t *n, bool right)
+{
+	size_t len;
+
+	while (*n && (len = space_at(*s, *n, false))) {
+		*s += len;
+		*n -= len;
+	}
+	while (right && *n && (len = space_at(*s, *n, true)))
+		*n -= len;
 }
 
 static struct slice strip_left(struct slice s)
 {
-	while (s.n && is_space(*s.p))
-		s = (struct slice){s.p + 1, s.n - 1};
+	ax_text_strip(&s.p, &s.n, false);
 	return s;
 }
 
 static struct slice strip(struct slice s)
 {
-	s = strip_left(s);
-	while (s.n && is_space(s.p[s.n - 1]))
-		s.n--;
+	ax_text_strip(&s.p, &s.n, true);
 	return s;
 }
 

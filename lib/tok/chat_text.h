@@ -24,6 +24,9 @@ int ax_parts_join(struct ax_val *msg, const char *key, struct ax_parts *p, struc
  */
 int ax_split_thinking(struct ax_val *msg, const char *key, struct ax_arena *a, struct ax_err *e);
 
+/* Python's str.strip() of valid UTF-8; without `right` str.lstrip(). */
+void ax_text_strip(const char **s, size_t *n, bool right);
+
 /* Code points in n bytes of UTF-8, and the byte offset of code point i (n if there are fewer). */
 size_t ax_count_chars(const char *s, size_t n);
 size_t ax_char_offset(const char *s, size_t n, size_t i);

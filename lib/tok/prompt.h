@@ -7,7 +7,7 @@
  *
  * Kinds: alpaca, gpteacher, jeopardy, oasst, explainchoice, concisechoice, summarizetldr and reflection, each with an
  * optional style after a colon (instruct, chat, chatml, phi); the alpaca_chat, alpaca_instruct, alpaca_w_system and
- * context_qa families; orcamini; metharme; and formats of the user's own. The texts are those that Axolotl's kinds of
+ * context_qa families; orcamini; metharme; creative_acr's three loaders; and formats of the user's own. The texts are those that Axolotl's kinds of
  *the same name give, so that a model sees the prompts that it was trained on.
  */
 #ifndef AX_TOK_PROMPT_H

@@ -201,7 +201,7 @@ static int unknown_type(const char *type, struct ax_err *e)
 			       type);
 	return ax_fail(e, AX_EUSAGE,
 		       "unknown type \"%s\"; known are chat_template, completion, input_output, "
-		       "alpaca and its relatives (ax-tokenize(1)), a mapping with field_* keys",
+		       "alpaca and its relatives, pygmalion, llama2_chat (ax-tokenize(1)), a mapping with field_* keys",
 		       type);
 }
 
@@ -239,6 +239,12 @@ static int init_kind(struct ax_rows *r, const struct ax_val *entry, struct ax_er
 	}
 	if (!strcmp(type, "chat_template") || !strcmp(type, "messages"))
 		return ax_rows_chat_init(r, entry, e);
+	if (!strcmp(type, "pygmalion"))
+		return ax_rows_pygmalion_init(r, e);
+	if (!strcmp(type, "llama2_chat")) {
+		ax_rows_llama2_init(r);
+		return 0;
+	}
 	if (!ax_prompt_known(type))
 		return unknown_type(type, e);
 	r->kind = AX_ROWS_PROMPT;
@@ -308,6 +314,7 @@ void ax_rows_work_free(struct ax_rows_work *w)
 	ax_prompt_text_release(&w->answer);
 	ax_guards_release(&w->guards);
 	ax_ids_release(&w->ids);
+	ax_ids_release(&w->spans);
 	ax_free(w);
 }
 
@@ -325,6 +332,10 @@ static int make(const struct ax_rows *r, const struct ax_val *row, struct ax_mad
 		return ax_rows_segments_make(r, row, out, w, e);
 	case AX_ROWS_CHAT:
 		return ax_rows_chat_make(r, row, out, w, e);
+	case AX_ROWS_PYGMALION:
+		return ax_rows_pygmalion_make(r, row, out, w, e);
+	case AX_ROWS_LLAMA2:
+		return ax_rows_llama2_make(r, row, out, w, e);
 	case AX_ROWS_TOKENS:
 		break;
 	}

@@ -13,9 +13,12 @@
  *
  * Kinds, by the entry's `type`:
  *	(a row with input_ids and labels)  taken as it is, whatever the type; trailing padding (attention_mask 0,
- *untrained) goes completion, pretrain    a text, ended by the end token, in pieces of sequence_len; everything is
- *trained alpaca and relatives    tok/prompt.h: the prompt untrained, the answer and the end token trained a mapping the
- *same with formats of the user's own input_output            segments {label, text}, encoded one by one, nothing added
+ *				untrained) goes
+ *	completion, pretrain    a text, ended by the end token, in pieces of sequence_len; everything is trained
+ *	alpaca and relatives    tok/prompt.h: the prompt untrained, the answer and the end token trained
+ *	a mapping               the same with formats of the user's own
+ *	input_output            segments {label, text}, encoded one by one, nothing added
+ *	pygmalion, llama2_chat  conversations in a fixed format, answers and their ends trained
  *	chat_template, messages conversations through a chat template: tok/chat.h, tok/mask.h
  *
  * Data, for no_inject: every column that is put into a prompt; the text of completions and segments; of conversations

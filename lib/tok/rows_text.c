@@ -3,15 +3,7 @@
 
 #include "tok/rows_priv.h"
 
-/* What of a text's ids is kept and added. */
-struct shape {
-	size_t limit;  /* most ids, 0: none */
-	bool eos;      /* append the end token unless it is there or the limit is reached */
-	bool drop_bos; /* take a leading bos off */
-};
-
-/* Cut ids so that with the post-processor's suffix they fit the limit. */
-static bool cut(const struct ax_rows *r, struct ax_ids *ids, size_t limit)
+bool ax_rows_cut(const struct ax_rows *r, struct ax_ids *ids, size_t limit)
 {
 	size_t n_suffix;
 	const uint32_t *suffix = ax_tokenizer_suffix(r->tok, &n_suffix);
@@ -41,8 +33,7 @@ static int ids_of(const struct ax_rows *r, const char *s, size_t n, struct ax_gu
 	return 0;
 }
 
-/* Ids of a text with what the post-processor adds, shaped; *note tells whether the limit took some away. */
-static int encode(const struct ax_rows *r, const char *s, size_t n, struct ax_guards *data, const struct shape *sh,
+int ax_rows_encode(const struct ax_rows *r, const char *s, size_t n, struct ax_guards *data, const struct ax_rows_shape *sh,
 		  struct ax_rows_work *w, struct ax_made *out, uint8_t mask, unsigned *note, struct ax_err *e)
 {
 	uint32_t eos = r->opt.eff->eos, bos = r->opt.eff->bos;
@@ -52,7 +43,7 @@ static int encode(const struct ax_rows *r, const char *s, size_t n, struct ax_gu
 	if (n == 0)
 		return 0;
 	AX_TRY(ids_of(r, s, n, data, AX_TOK_SPECIAL, w, note, e));
-	*note |= cut(r, &w->ids, sh->limit) ? AX_MADE_CUT : 0;
+	*note |= ax_rows_cut(r, &w->ids, sh->limit) ? AX_MADE_CUT : 0;
 	if (w->ids.n == 0)
 		return 0;
 	end = sh->eos && eos != AX_TOK_NONE && w->ids.id[w->ids.n - 1] != eos && (!sh->limit || w->ids.n < sh->limit);
@@ -75,7 +66,7 @@ static int text_field(const struct ax_val *row, const char *name, const struct a
 int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 		      struct ax_err *e)
 {
-	const struct shape sh = {.eos = true};
+	const struct ax_rows_shape sh = {.eos = true};
 	size_t step = r->opt.sequence_len ? r->opt.sequence_len : AX_ROW_MAX, n, at = out->n;
 	const struct ax_val *v;
 	unsigned note = 0;
@@ -83,7 +74,7 @@ int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct 
 	AX_TRY(text_field(row, r->field, &v, e));
 	if (v->type == AX_NULL)
 		return 0;
-	AX_TRY(encode(r, v->u.s, v->n, NULL, &sh, w, out, 1, &note, e));
+	AX_TRY(ax_rows_encode(r, v->u.s, v->n, NULL, &sh, w, out, 1, &note, e));
 	n = out->n - at;
 	for (size_t i = 0; i < n; i += step) {
 		AX_TRY(ax_made_begin(out, e));
@@ -96,40 +87,40 @@ int ax_rows_text_make(const struct ax_rows *r, const struct ax_val *row, struct 
 }
 
 /* Prompt and answer as one text; what the prompt alone encodes to is not trained. */
-static int joined(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
-		  const struct shape *bare, unsigned *note, struct ax_err *e)
+static int joined(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct ax_rows_shape *full,
+		  const struct ax_rows_shape *bare, unsigned *note, struct ax_err *e)
 {
 	struct ax_prompt_text *p = &w->prompt, *a = &w->answer;
 	size_t at, n_prompt;
 
 	AX_TRY(ax_made_begin(out, e));
 	at = out->n;
-	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, bare, w, out, 0, note, e));
+	AX_TRY(ax_rows_encode(r, p->b.p, p->b.n, &p->data, bare, w, out, 0, note, e));
 	n_prompt = out->n - at;
 	out->n = at;
 	AX_TRY(ax_guards_append(&p->data, &a->data, p->b.n, e));
 	ax_buf_add(&p->b, a->b.p ? a->b.p : "", a->b.n);
 	if (p->b.oom)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, full, w, out, 1, note, e));
+	AX_TRY(ax_rows_encode(r, p->b.p, p->b.n, &p->data, full, w, out, 1, note, e));
 	if (!r->opt.train_on_inputs)
 		memset(out->mask + at, 0, n_prompt < out->n - at ? n_prompt : out->n - at);
 	return 0;
 }
 
-static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct shape *full,
-		    const struct shape *bare, unsigned *note, struct ax_err *e)
+static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows_work *w, const struct ax_rows_shape *full,
+		    const struct ax_rows_shape *bare, unsigned *note, struct ax_err *e)
 {
 	struct ax_prompt_text *p = &w->prompt, *a = &w->answer;
-	struct shape answer = *full;
+	struct ax_rows_shape answer = *full;
 	uint32_t eos = r->opt.eff->eos;
 	size_t before;
 
 	answer.drop_bos = true;
 	AX_TRY(ax_made_begin(out, e));
-	AX_TRY(encode(r, p->b.p, p->b.n, &p->data, bare, w, out, r->opt.train_on_inputs, note, e));
+	AX_TRY(ax_rows_encode(r, p->b.p, p->b.n, &p->data, bare, w, out, r->opt.train_on_inputs, note, e));
 	before = out->n;
-	AX_TRY(encode(r, a->b.p, a->b.n, &a->data, &answer, w, out, 1, note, e));
+	AX_TRY(ax_rows_encode(r, a->b.p, a->b.n, &a->data, &answer, w, out, 1, note, e));
 	for (unsigned i = 0; i < r->prompt.n_eos && eos != AX_TOK_NONE && out->n > before; i++)
 		if (!answer.limit || out->n - before < answer.limit)
 			AX_TRY(ax_made_add(out, &eos, 1, 1, e));
@@ -139,7 +130,7 @@ static int separate(const struct ax_rows *r, struct ax_made *out, struct ax_rows
 int ax_rows_prompt_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 			struct ax_err *e)
 {
-	const struct shape full = {.limit = r->opt.sequence_len, .eos = true}, bare = {.limit = r->opt.sequence_len};
+	const struct ax_rows_shape full = {.limit = r->opt.sequence_len, .eos = true}, bare = {.limit = r->opt.sequence_len};
 	unsigned note = 0;
 
 	AX_TRY(ax_prompt_build(&r->prompt, row, &w->prompt, &w->answer, e));

@@ -5,6 +5,13 @@
 #define PARTS "a token that holds an untrained part is not trained"
 #define WINDOW "the end token is looked for in a window of three tokens"
 #define MERGED "the template's last character is trained, because it merges with the placeholder"
+#define CLOSING "the space before the first [/INST] is there, as in the published format, with every tokenizer"
+#define PADDED "Axolotl pads every row, takes the end token for padding too, and then trains nothing"
+{ "alpaca-edge/l2chat-gpt-first/", "both", PADDED },
+{ "instruct/llama2_chat/llama-2-2", "both", PADDED },
+{ "instruct/llama2_chat/", "both", CLOSING },
+{ "llama2-chat-pad/default-system/", "both", CLOSING },
+{ "llama2-chat-pad/system/llama-2", "both", "the beginning token behind the last answer is not trained" },
 { "llama2-default-class/", "both", "transformers' LlamaTokenizer class gives other ids than tokenizer.json" },
 { "chat/bundled/fallback-unused/", "exact", LAST_TURN },
 { "chat/bundled/jinja-text-only/", "exact", LAST_TURN },

@@ -140,10 +140,36 @@ static void test_format(void **state)
 	check_format("{}", "!format \"{}\" names {}, which it may not use");
 }
 
+static void test_creative(void **state)
+{
+	const char *row = "{\"instruction\":\"Q\",\"answer\":\"A\",\"revision\":\"R\",\"scores\":{\"b\":2,\"a\":1},"
+			  "\"critiques\":{\"a\":{\"explanation\":\"- x\"}}}";
+	struct ax_prompt_text prompt = {0}, answer = {0};
+	struct ax_err e = {0};
+	struct ax_prompt p;
+
+	check("creative_acr.load_answer", row,
+	      "Answer the following question in a comprehensive, in-depth, and creative way. Additionally your response "
+	      "should be relevant, accurate, and free of any ambiguity.\nUSER: Q\nASSISTANT:=>R");
+	assert_int_equal(ax_prompt_init(&p, "creative_acr.load_critique", NULL, &e), 0);
+	assert_int_equal(ax_prompt_build(&p, json(row), &prompt, &answer, &e), 0);
+	assert_non_null(strstr(prompt.b.p, "\n\nQuestion: Q\nAnswer: A\n\nASSISTANT:"));
+	assert_string_equal(answer.b.p, "a: 1\nb: 2\na:\n  explanation: '- x'\n");
+	assert_int_equal(ax_prompt_init(&p, "creative_acr.load_revise", NULL, &e), 0);
+	assert_int_equal(ax_prompt_build(&p, json(row), &prompt, &answer, &e), 0);
+	assert_non_null(strstr(prompt.b.p, "Answer: A\nEvaluation:\na: 1\nb: 2\na:\n  explanation: '- x'\n\n\nASSISTANT:"));
+	assert_string_equal(answer.b.p, "R");
+	ax_prompt_text_release(&prompt);
+	ax_prompt_text_release(&answer);
+	check("creative_acr.load_revise", "{\"instruction\":\"Q\",\"answer\":\"A\",\"revision\":\"R\"}",
+	      "!field \"scores\" is missing");
+	check("creative_acr", row, "!unknown dataset type \"creative_acr\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_styles), cmocka_unit_test(test_relatives), cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_creative), cmocka_unit_test(test_styles), cmocka_unit_test(test_relatives), cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_user),   cmocka_unit_test(test_orcamini), cmocka_unit_test(test_format),
 	};
 	int rc;

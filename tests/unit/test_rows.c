@@ -136,6 +136,31 @@ static void test_prompts(void **state)
 	      "{\"instruction\":\"a\",\"input\":\"b\",\"output\":\"<s>c\"}", "<s>a=b[[<s>c<|im_end|>]]");
 }
 
+#define F(role, text) "{\"from\":\"" role "\",\"value\":\"" text "\"}"
+#define R(role, text) "{\"role\":\"" role "\",\"value\":\"" text "\"}"
+
+static void test_turns(void **state)
+{
+	const char *p = "{\"type\":\"pygmalion\"}", *l = "{\"type\":\"llama2_chat\"}";
+
+	check(p, "{\"conversations\":[" R("system", " Eve \\n<START>") "," R("human", "Hi ") "," R("bot", " Yo") "]}",
+	      "<s><|system|>Persona: Eve<|user|> Hi<|model|>[[ Yo<|im_end|>]]");
+	check(p, "{\"conversations\":[" R("bot", "a") "," R("narrator", "b") "]}",
+	      "!turn 2: unknown role \"narrator\"; system, human and bot are known");
+	check(p, "{\"conversations\":[]}", "!the conversation has no turns");
+	check(p, "{}", "!field \"conversations\" is missing");
+	check(l, "{\"conversations\":[" F("system", "S") "," F("human", "a") "," F("gpt", "b ") "," F("human", "c") ","
+	      F("gpt", "d") "," F("human", "e") "]}",
+	      "<s>[INST] <<SYS>>\\nS\\n<</SYS>>\\n\\na [/INST][[ b </s>]]<s>[INST] c [/INST][[ d </s>]]<s>");
+	check(l, "{\"conversations\":[" F("human", "a") "]}", "!the conversation has no answer");
+	check(l, "{\"conversations\":[" F("human", "a") "," F("human", "b") "," F("gpt", "c") "]}",
+	      "!turn 2: human and gpt must take turns");
+	check(l, "{\"conversations\":[" F("human", "a") "," F("bing", "b") "]}",
+	      "!turn 2: unknown role \"bing\"; a leading system, human and gpt are known");
+	check_with((struct setup){.sequence_len = 4}, l,
+		   "{\"conversations\":[" F("system", "S") "," F("human", "a") "," F("gpt", "b") "]}", "<s>[IN!8");
+}
+
 static void test_ids(void **state)
 {
 	check("{}", "{\"input_ids\":[71,72],\"labels\":[-100,72]}", "h[[i]]");
@@ -145,8 +170,7 @@ static void test_ids(void **state)
 	check("{}", "{\"text\":\"x\"}", "!the row has no input_ids and labels, and its data set no type");
 	check("{\"type\":\"nonesuch\"}", "{}",
 	      "!unknown type \"nonesuch\"; known are chat_template, completion, input_output, alpaca and its "
-	      "relatives "
-	      "(ax-tokenize(1)), a mapping with field_* keys");
+	      "relatives, pygmalion, llama2_chat (ax-tokenize(1)), a mapping with field_* keys");
 }
 
 static void test_chat(void **state)
@@ -279,7 +303,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_texts),
-	    cmocka_unit_test(test_prompts),
+	    cmocka_unit_test(test_turns), cmocka_unit_test(test_prompts),
 	    cmocka_unit_test(test_ids),
 	    cmocka_unit_test(test_chat),
 	    cmocka_unit_test(test_reasoning_and_calls),

@@ -161,11 +161,46 @@ static void test_file_and_scalar(void **state)
 	ax_arena_release(&a);
 }
 
+/* What PyYAML 6's yaml.dump(default_flow_style=False) gives for the same value. */
+static void dumps(const char *json, const char *want)
+{
+	struct ax_arena a;
+	struct ax_err e = {0};
+	struct ax_val *v;
+	struct ax_buf b = AX_BUF_INIT;
+
+	ax_arena_init(&a, 0);
+	assert_int_equal(ax_json_parse(&a, json, strlen(json), &v, &e), 0);
+	assert_true(ax_yaml_dump(&b, v));
+	assert_string_equal(b.p, want);
+	ax_buf_release(&b);
+	ax_arena_release(&a);
+}
+
+static void test_dump(void **state)
+{
+	dumps("{\"b\":5,\"a\":{\"x\":[1,null,[true]],\"y\":{},\"z\":[]}}",
+	      "a:\n  x:\n  - 1\n  - null\n  - - true\n  y: {}\n  z: []\nb: 5\n");
+	dumps("{\"a\":\"None: fine.\",\"b\":\"- x\",\"c\":\"yes\",\"d\":\"\",\"e\":\"it's\",\"f\":\"2001-12-14\"}",
+	      "a: 'None: fine.'\nb: '- x'\nc: 'yes'\nd: ''\ne: it's\nf: '2001-12-14'\n");
+	dumps("{\"a\":\"x\\ny\\n\",\"b\":\"\\u00e9\\t\\ud83d\\ude00\"}", "a: 'x\n\n  y\n\n  '\nb: \"\\xE9\\t\\U0001F600\"\n");
+	dumps("{\"k\\nl\":1,\"a\":1e20}", "a: 1.0e+20\n? 'k\n\n  l'\n: 1\n");
+	dumps("{\"a\":\"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen\"}",
+	      "a: one two three four five six seven eight nine ten eleven twelve thirteen fourteen\n  fifteen\n");
+	dumps("{\"a\":\"- one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen\"}",
+	      "a: '- one two three four five six seven eight nine ten eleven twelve thirteen fourteen\n  fifteen'\n");
+	dumps("{\"a\":\"\\u00e9 one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen\"}",
+	      "a: \"\\xE9 one two three four five six seven eight nine ten eleven twelve thirteen fourteen\\\n"
+	      "  \\ fifteen\"\n");
+	dumps("\"x\"", "x\n...\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scalars), cmocka_unit_test(test_structure), cmocka_unit_test(test_write),
 		cmocka_unit_test(test_errors),  cmocka_unit_test(test_limits),    cmocka_unit_test(test_file_and_scalar),
+		cmocka_unit_test(test_dump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
