@@ -31,6 +31,8 @@ int ax_vocab_init(struct ax_vocab *v, size_t expect, struct ax_err *e);
 void ax_vocab_release(struct ax_vocab *v);
 /* A known string moves to the new id (the last one of a JSON object counts). */
 int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struct ax_err *e);
+/* From {"string": id, ...} at *s; what was there is forgotten. */
+int ax_vocab_read(struct ax_vocab *v, struct ax_scan *s, struct ax_err *e);
 uint32_t ax_vocab_find(const struct ax_vocab *v, const char *p, size_t n); /* AX_TOK_NONE: absent */
 /*
  * The same in steps, so that many look-ups can wait for memory at once: the hash; touch its slot; touch what the slot

@@ -52,30 +52,6 @@ void ax_bpe_release(struct ax_bpe *m)
 	memset(m, 0, sizeof(*m));
 }
 
-static int load_vocab(struct ax_bpe *m, struct ax_scan *s, struct ax_err *e)
-{
-	struct ax_buf b = AX_BUF_INIT;
-	struct ax_slice key;
-	uint32_t id;
-	bool more;
-	int rc;
-
-	if (ax_scan_peek(s) == '[')
-		return ax_fail(e, AX_EDATA, "the vocabulary is a list (Unigram); only BPE is supported");
-	ax_vocab_release(&m->vocab);
-	AX_TRY(ax_vocab_init(&m->vocab, (size_t)(s->end - s->p) / 128, e));
-	AX_GOTO(ax_scan_open(s, '{', &more, e));
-	while (more) {
-		AX_GOTO(ax_scan_key(s, &key, &b, e));
-		AX_GOTO(ax_scan_u32(s, &id, e));
-		AX_GOTO(ax_vocab_add(&m->vocab, key.p, key.n, id, e));
-		AX_GOTO(ax_scan_next(s, '}', &more, e));
-	}
-out:
-	ax_buf_release(&b);
-	return rc;
-}
-
 /* Is no merge made of a <0xNN> token or the unknown token? Then what characters say about cuts is the truth. */
 static bool operands_are_text(const struct ax_bpe *m, const struct ax_bpe_raw *g)
 {
@@ -235,7 +211,7 @@ static int check_dropout(struct ax_slice v, struct ax_err *e)
 static int read_option(struct ax_bpe *m, struct ax_slice key, struct ax_slice v, struct ax_err *e)
 {
 	if (ax_slice_is(key, "type") && !ax_slice_is(v, "\"BPE\""))
-		return ax_fail(e, AX_EDATA, "model of type %.*s is not supported; BPE is", (int)(v.n < 40 ? v.n : 40),
+		return ax_fail(e, AX_EDATA, "type %.*s where \"BPE\" is expected", (int)(v.n < 40 ? v.n : 40),
 			       v.p);
 	if (ax_slice_is(key, "dropout"))
 		return check_dropout(v, e);
@@ -270,7 +246,7 @@ int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, str
 		AX_GOTO(ax_scan_key(s, &key, &b, e));
 		ax_scan_peek(s);
 		if (ax_slice_is(key, "vocab") && typed) {
-			AX_GOTO(load_vocab(m, s, e));
+			AX_GOTO(ax_vocab_read(&m->vocab, s, e));
 			again |= raw->merges.p != NULL;
 			raw->has_vocab = true;
 		} else if (ax_slice_is(key, "vocab")) { /* no type yet: it may be another model's */
@@ -292,7 +268,7 @@ int ax_bpe_read(struct ax_bpe *m, struct ax_bpe_raw *raw, struct ax_scan *s, str
 	if (!raw->has_vocab && !raw->vocab.p)
 		rc = ax_fail(e, AX_EDATA, "model without vocab");
 	else if (!raw->merges.p)
-		rc = ax_fail(e, AX_EDATA, "model without merges; only BPE is supported");
+		rc = ax_fail(e, AX_EDATA, "a BPE model without merges");
 out:
 	ax_buf_release(&b);
 	return rc;
@@ -304,7 +280,7 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, boo
 
 	if (!raw->has_vocab) {
 		s = (struct ax_scan){raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start};
-		AX_TRY(load_vocab(m, &s, e));
+		AX_TRY(ax_vocab_read(&m->vocab, &s, e));
 	}
 	if (raw->again) {
 		s = (struct ax_scan){raw->merges.p, raw->merges.p + raw->merges.n, raw->start};

@@ -141,3 +141,25 @@ int ax_vocab_add(struct ax_vocab *v, const char *p, size_t n, uint32_t id, struc
 	v->text_n = text_n;
 	return 0;
 }
+
+int ax_vocab_read(struct ax_vocab *v, struct ax_scan *s, struct ax_err *e)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_slice key;
+	uint32_t id;
+	bool more;
+	int rc;
+
+	ax_vocab_release(v);
+	AX_TRY(ax_vocab_init(v, (size_t)(s->end - s->p) / 128, e));
+	AX_GOTO(ax_scan_open(s, '{', &more, e));
+	while (more) {
+		AX_GOTO(ax_scan_key(s, &key, &b, e));
+		AX_GOTO(ax_scan_u32(s, &id, e));
+		AX_GOTO(ax_vocab_add(v, key.p, key.n, id, e));
+		AX_GOTO(ax_scan_next(s, '}', &more, e));
+	}
+out:
+	ax_buf_release(&b);
+	return rc;
+}

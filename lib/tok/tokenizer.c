@@ -10,7 +10,7 @@
 struct ax_tok_scratch {
 	struct ax_norm_work norm;
 	struct ax_pre_work pre;
-	struct ax_bpe_work *bpe;
+	struct ax_model_work *model;
 	struct ax_buf marked;
 };
 
@@ -35,8 +35,8 @@ int ax_tok_scratch_new(struct ax_tok_scratch **out, const struct ax_tokenizer *t
 	*out = NULL;
 	if (!s)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	s->bpe = ax_bpe_work_new(&t->bpe);
-	rc = s->bpe ? ax_norm_work_init(&s->norm, &t->norm, e) : ax_fail(e, AX_EMEM, "out of memory");
+	s->model = ax_model_work_new(&t->model);
+	rc = s->model ? ax_norm_work_init(&s->norm, &t->norm, e) : ax_fail(e, AX_EMEM, "out of memory");
 	if (!rc)
 		rc = ax_pre_work_init(&s->pre, &t->pre, e);
 	if (rc) {
@@ -53,7 +53,7 @@ void ax_tok_scratch_free(struct ax_tok_scratch *s)
 		return;
 	ax_norm_work_release(&s->norm);
 	ax_pre_work_release(&s->pre);
-	ax_bpe_work_free(s->bpe);
+	ax_model_work_free(s->model);
 	ax_buf_release(&s->marked);
 	ax_free(s);
 }
@@ -77,7 +77,7 @@ static int encode_piece(struct job *j, const struct ax_ntext *piece, struct ax_e
 	size_t from = j->out->n;
 	struct ax_ids *o = j->out;
 
-	AX_TRY(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, j->track, piece->base, o, e));
+	AX_TRY(ax_model_encode(&j->t->model, j->s->model, piece->p, piece->n, j->track, piece->base, o, e));
 	if (j->track && piece->begin)
 		for (size_t i = from; i < o->n; i++) {
 			uint32_t b = o->begin[i] - piece->base, end = o->end[i] - piece->base;
@@ -98,7 +98,7 @@ static bool is_forged(const struct job *j, const struct ax_ntext *piece, const s
 	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, ids->id[i]);
 	uint32_t b, e;
 
-	if (!tok || !tok->merged || tok->id == j->t->bpe.unk || !is_guarded(j, tok))
+	if (!tok || !tok->merged || tok->id == ax_model_unk(&j->t->model) || !is_guarded(j, tok))
 		return false;
 	if (j->all)
 		return true;
@@ -117,7 +117,7 @@ static int encode_apart(struct job *j, const struct ax_ntext *piece, unsigned de
 	struct ax_ntext part;
 	int rc;
 
-	AX_GOTO(ax_bpe_encode(&j->t->bpe, j->s->bpe, piece->p, piece->n, true, 0, &ids, e));
+	AX_GOTO(ax_model_encode(&j->t->model, j->s->model, piece->p, piece->n, true, 0, &ids, e));
 	for (size_t i = 0; i < ids.n; i++) {
 		size_t cut = ids.begin[i];
 
@@ -278,7 +278,7 @@ static int encode_cut(struct job *j, const struct ax_ntext *t, struct ax_err *e)
 	size_t from = j->out->n, k;
 
 	while ((k = j->t->cut(&c, at, CUT_MAX)))
-		AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, t->p, t->n, at, k, j->track, base, j->out, e));
+		AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, t->p, t->n, at, k, j->track, base, j->out, e));
 	if (j->track && t->begin)
 		map_back(j->out, from, t);
 	return 0;
@@ -311,7 +311,7 @@ static int encode_marked(struct job *j, const struct ax_ntext *t, size_t n, stru
 	ax_buf_add(b, t->p, n);
 	if (b->oom)
 		return ax_fail(e, AX_EMEM, "out of memory");
-	AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, b->p, b->n, at, 1, j->track, 0, j->out, e));
+	AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, b->p, b->n, at, 1, j->track, 0, j->out, e));
 	for (size_t i = from; j->track && i < j->out->n; i++) {
 		j->out->begin[i] = t->base + (j->out->begin[i] ? j->out->begin[i] - 1 : 0);
 		j->out->end[i] = t->base + j->out->end[i] - 1;
@@ -325,10 +325,10 @@ static int encode_spaces(struct job *j, const struct ax_ntext *t, struct ax_err 
 	uint32_t at[CUT_MAX + AX_CUT_SPARE];
 	size_t i = 0, k, skip = t->n && wants_mark(j, t);
 
-	while ((k = ax_bpe_cut(&j->t->bpe, t->p, t->n, &i, at, CUT_MAX))) {
+	while ((k = ax_bpe_cut(&j->t->model.bpe, t->p, t->n, &i, at, CUT_MAX))) {
 		if (skip)
 			AX_TRY(encode_marked(j, t, at[1], e));
-		AX_TRY(ax_bpe_encode_pieces(&j->t->bpe, j->s->bpe, t->p, t->n, at + skip, k - skip, j->track, t->base,
+		AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, t->p, t->n, at + skip, k - skip, j->track, t->base,
 					    j->out, e));
 		skip = 0;
 	}
@@ -337,7 +337,7 @@ static int encode_spaces(struct job *j, const struct ax_ntext *t, struct ax_err 
 
 static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
-	if (j->t->bpe.spaces && !j->apart && !j->t->normalized.n_node)
+	if (j->t->model.bpe.spaces && !j->apart && !j->t->normalized.n_node)
 		return encode_spaces(j, &t, e);
 	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, j->track, e));
 	if (!j->t->normalized.n_node)
@@ -394,13 +394,13 @@ uint32_t ax_tokenizer_id(const struct ax_tokenizer *t, const char *content, size
 {
 	uint32_t id = ax_vocab_find(&t->names, content, n);
 
-	return id != AX_TOK_NONE ? id : ax_vocab_find(&t->bpe.vocab, content, n);
+	return id != AX_TOK_NONE ? id : ax_vocab_find(ax_model_vocab(&t->model), content, n);
 }
 
 const char *ax_tokenizer_piece(const struct ax_tokenizer *t, uint32_t id, size_t *n)
 {
 	const struct ax_tok_added *a = ax_tokenizer_added(t, id);
-	const struct ax_vocab *v = &t->bpe.vocab;
+	const struct ax_vocab *v = ax_model_vocab(&t->model);
 
 	if (a) {
 		*n = a->content_n;
@@ -444,6 +444,7 @@ bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf
 {
 	size_t n;
 	const char *p = ax_tokenizer_piece(t, id, &n);
+	int byte;
 
 	if (!p)
 		return false;
@@ -451,11 +452,10 @@ bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf
 		ax_buf_add(b, p, n);
 		return true;
 	}
-	for (int c = 0; t->bpe.byte_fallback && n == 6 && c < 256; c++)
-		if (t->bpe.fallback[c] == id) {
-			ax_buf_addc(b, (char)c);
-			return true;
-		}
+	if (n == 6 && (byte = ax_model_byte(&t->model, id)) >= 0) {
+		ax_buf_addc(b, (char)byte);
+		return true;
+	}
 	if (spells_bytes(t) && unspell(p, n, b))
 		return true;
 	for (size_t i = 0; i < n; i++)
@@ -470,23 +470,23 @@ bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf
 
 size_t ax_tokenizer_size(const struct ax_tokenizer *t)
 {
-	size_t n = t->bpe.vocab.n;
+	size_t n = ax_model_size(&t->model);
 
 	for (size_t i = 0; i < t->n_added; i++)
-		n += ax_vocab_find(&t->bpe.vocab, t->added[i].content, t->added[i].content_n) == AX_TOK_NONE;
+		n += ax_vocab_find(ax_model_vocab(&t->model), t->added[i].content, t->added[i].content_n) == AX_TOK_NONE;
 	return n;
 }
 
 size_t ax_tokenizer_model_size(const struct ax_tokenizer *t)
 {
-	return t->bpe.vocab.n;
+	return ax_model_size(&t->model);
 }
 
 uint32_t ax_tokenizer_id_end(const struct ax_tokenizer *t)
 {
-	uint32_t added = t->n_added ? t->added[t->n_added - 1].id + 1 : 0;
+	uint32_t added = t->n_added ? t->added[t->n_added - 1].id + 1 : 0, end = ax_model_vocab(&t->model)->id_end;
 
-	return added > t->bpe.vocab.id_end ? added : t->bpe.vocab.id_end;
+	return added > end ? added : end;
 }
 
 size_t ax_tokenizer_n_added(const struct ax_tokenizer *t)

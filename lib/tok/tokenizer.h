@@ -18,8 +18,8 @@
  *
  * Encoding runs, as Hugging Face does: split on added tokens that are not normalized; normalize each remaining piece;
  * split on normalized added tokens; pre-tokenizer; model; and with AX_TOK_SPECIAL the post-processor's tokens. Truncation
- * and padding of the file are ignored. Supported: model BPE (byte-level, SentencePiece style with byte_fallback, word
- * style with suffix or prefix), every normalizer, pre-tokenizer and post-processor except those that the error names.
+ * and padding of the file are ignored. Supported: models BPE, Unigram, WordPiece and WordLevel (tok/model.h), every
+ * normalizer, pre-tokenizer and post-processor except those that the error names.
  *
  * The file is untrusted: a malformed one is AX_EDATA with the file's name and what is wrong.
  */

@@ -113,7 +113,7 @@ static void add_text(struct ax_buf *b, const char *p, size_t n)
 
 bool ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 {
-	const struct ax_bpe *m = &t->bpe;
+	const struct ax_bpe *m = &t->model.bpe;
 	struct ax_buf b = AX_BUF_INIT;
 	uint64_t merges = 0;
 	bool ok;
@@ -124,15 +124,7 @@ bool ax_tokenizer_fingerprint(const struct ax_tokenizer *t, char out[33])
 			    ax_mix64(ax_mix64((uint64_t)m->merge[i].left << 32 | m->merge[i].right) ^ m->merge[i].rank);
 	ax_buf_add_u64(&b, merges);
 	ax_buf_add_u64(&b, t->parts_hash);
-	ax_buf_addf(&b, "%d%d%d;", m->byte_fallback, m->fuse_unk, m->ignore_merges);
-	add_text(&b, m->prefix ? m->prefix : "", m->prefix ? strlen(m->prefix) : 0);
-	add_text(&b, m->suffix ? m->suffix : "", m->suffix ? strlen(m->suffix) : 0);
-	add_text(&b, m->unk_token ? m->unk_token : "", m->unk_token ? strlen(m->unk_token) : 0);
-	for (uint32_t id = 0; id < m->vocab.id_end; id++)
-		if (m->vocab.str[id].n != UINT32_MAX) {
-			ax_buf_add_u32(&b, id);
-			add_text(&b, m->vocab.text + m->vocab.str[id].off, m->vocab.str[id].n);
-		}
+	ax_model_describe(&t->model, &b);
 	for (size_t i = 0; i < t->n_added; i++) {
 		const struct ax_tok_added *a = &t->added[i];
 

@@ -4,9 +4,9 @@
 #ifndef AX_TOK_TOKENIZER_IMPL_H
 #define AX_TOK_TOKENIZER_IMPL_H
 
-#include "tok/bpe.h"
 #include "tok/cut.h"
 #include "tok/decode.h"
+#include "tok/model.h"
 #include "tok/normalize.h"
 #include "tok/pretok.h"
 #include "tok/tokenizer.h"
@@ -15,7 +15,7 @@
 struct ax_tokenizer {
 	struct ax_normalizers norm;
 	struct ax_pretok pre;
-	struct ax_bpe bpe;
+	struct ax_model model;
 	struct ax_decoders dec;
 	struct ax_tok_added *added; /* ascending by id; contents owned */
 	size_t n_added, cap_added;

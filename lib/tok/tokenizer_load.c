@@ -13,7 +13,7 @@ void ax_tokenizer_free(struct ax_tokenizer *t)
 		return;
 	ax_normalizers_release(&t->norm);
 	ax_pretok_release(&t->pre);
-	ax_bpe_release(&t->bpe);
+	ax_model_release(&t->model);
 	ax_decoders_release(&t->dec);
 	for (size_t i = 0; i < t->n_added; i++)
 		ax_free((char *)t->added[i].content);
@@ -40,8 +40,8 @@ static struct ax_tok_added *added_named(const struct ax_tokenizer *t, const char
  */
 static uint32_t id_for(const struct ax_tokenizer *t, const struct ax_tok_added *tok, const struct ax_tok_added *same)
 {
-	uint32_t id = same ? same->id : ax_vocab_find(&t->bpe.vocab, tok->content, tok->content_n);
-	uint32_t next = (uint32_t)t->bpe.vocab.n;
+	uint32_t id = same ? same->id : ax_vocab_find(ax_model_vocab(&t->model), tok->content, tok->content_n);
+	uint32_t next = (uint32_t)ax_model_size(&t->model);
 
 	if (id != AX_TOK_NONE)
 		return id;
@@ -73,41 +73,14 @@ static int insert(struct ax_tokenizer *t, const struct ax_tok_added *tok, struct
 	return 0;
 }
 
-/* Does the model give the id for a text of several characters: by a merge, or by looking the whole piece up? */
-static bool is_merged(const struct ax_bpe *m, uint32_t id)
-{
-	const struct ax_vocab *v = &m->vocab;
-	const char *p;
-	size_t n, len;
-
-	if (id >= v->id_end || v->str[id].n == UINT32_MAX || v->str[id].n == 0)
-		return false;
-	p = v->text + v->str[id].off;
-	n = v->str[id].n;
-	ax_utf8_get((const unsigned char *)p, &len);
-	if (len >= n)
-		return false;
-	if (m->ignore_merges || m->prefix || m->suffix) /* with affixes: not looked into, so presumed */
-		return true;
-	for (size_t i = len; i < n; i += len) {
-		uint32_t left = ax_vocab_find(v, p, i), right = ax_vocab_find(v, p + i, n - i);
-		const struct ax_merge *g = left == AX_TOK_NONE || right == AX_TOK_NONE ? NULL : ax_bpe_merge(m, left, right);
-
-		if (g && g->id == id)
-			return true;
-		ax_utf8_get((const unsigned char *)p + i, &len);
-	}
-	return false;
-}
-
 static void find_merged(struct ax_tokenizer *t)
 {
 	t->merges_special = false;
 	for (size_t i = 0; i < t->n_added; i++) {
 		struct ax_tok_added *a = &t->added[i];
 
-		a->merged = is_merged(&t->bpe, a->id);
-		t->merges_special |= a->merged && (a->special || a->guarded) && a->id != t->bpe.unk;
+		a->merged = ax_model_makes(&t->model, a->id);
+		t->merges_special |= a->merged && (a->special || a->guarded) && a->id != ax_model_unk(&t->model);
 	}
 }
 
@@ -214,7 +187,7 @@ static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct 
 struct file {
 	struct ax_arena arena;
 	struct ax_val *added, *norm, *pre, *post, *dec;
-	struct ax_bpe_raw raw;
+	struct ax_model_raw raw;
 	bool model;
 };
 
@@ -238,7 +211,7 @@ static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_
 		     : ax_slice_is(key, "decoder")	  ? &f->dec
 							  : NULL;
 		if (ax_slice_is(key, "model")) {
-			rc = f->model ? ax_fail(e, AX_EDATA, "two models") : ax_bpe_read(&t->bpe, &f->raw, &s, e);
+			rc = f->model ? ax_fail(e, AX_EDATA, "two models") : ax_model_read(&t->model, &f->raw, &s, e);
 			if (rc)
 				goto out;
 			f->model = true;
@@ -308,7 +281,7 @@ static enum ax_cut_kind known_cut(const struct ax_tokenizer *t)
 {
 	const struct ax_pre_stage *s = t->pre.stage, *last = s + t->pre.n - 1;
 
-	if (!t->bpe.byte_level || !t->pre.byte_level || last->prefix_space)
+	if (!t->model.bpe.byte_level || !t->pre.byte_level || last->prefix_space)
 		return AX_CUT_NONE;
 	for (const struct ax_pre_stage *x = s; x < last; x++)
 		if (x->kind != AX_PRE_SPLIT || x->behavior != AX_PRE_ISOLATED)
@@ -363,8 +336,8 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(ax_normalizers_load(&t->norm, f.norm, e));
 	AX_GOTO(ax_pretok_load(&t->pre, f.pre, e));
 	t->as_spaces = known_spaces(t);
-	AX_GOTO(ax_bpe_finish(&t->bpe, &f.raw, t->pre.byte_level, t->as_spaces != AX_SPACES_NONE, e));
-	if (t->bpe.byte_level)
+	AX_GOTO(ax_model_finish(&t->model, &f.raw, t->pre.byte_level, t->as_spaces != AX_SPACES_NONE, e));
+	if (t->model.bpe.byte_level)
 		t->pre.stage[t->pre.n - 1].spell = false;
 	t->cut_kind = known_cut(t);
 	t->cut = ax_cut_fn_of(t->cut_kind, AX_CUT_BEST);
@@ -377,7 +350,7 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 	AX_GOTO(hash_parts(t, &f, e));
 	rc = build_tries(t, e);
 out:
-	ax_bpe_raw_release(&f.raw);
+	ax_model_raw_release(&f.raw);
 	ax_arena_release(&f.arena);
 	return rc;
 }

@@ -149,6 +149,81 @@ int ax_scan_u32(struct ax_scan *s, uint32_t *v, struct ax_err *e)
 	return 0;
 }
 
+#define TENS(n)                                                                                                        \
+	1e##n##0, 1e##n##1, 1e##n##2, 1e##n##3, 1e##n##4, 1e##n##5, 1e##n##6, 1e##n##7, 1e##n##8, 1e##n##9
+
+static const double power_of_ten[309] = {
+    TENS(),   TENS(1),	TENS(2),  TENS(3),  TENS(4),  TENS(5),	TENS(6),  TENS(7),  TENS(8),  TENS(9),	TENS(10),
+    TENS(11), TENS(12), TENS(13), TENS(14), TENS(15), TENS(16), TENS(17), TENS(18), TENS(19), TENS(20), TENS(21),
+    TENS(22), TENS(23), TENS(24), TENS(25), TENS(26), TENS(27), TENS(28), TENS(29), 1e300,    1e301,	1e302,
+    1e303,    1e304,	1e305,	  1e306,    1e307,    1e308};
+
+/* Digits into a significand while they fit; *dropped counts those that do not. Returns how many there are. */
+static size_t digits(struct ax_scan *s, uint64_t *sig, long *kept, long *dropped)
+{
+	const char *from = s->p;
+
+	for (; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++) {
+		unsigned d = (unsigned)(*s->p - '0');
+
+		if (!*dropped && (*sig < UINT64_MAX / 10 || (*sig == UINT64_MAX / 10 && d <= UINT64_MAX % 10))) {
+			*sig = *sig * 10 + d;
+			++*kept;
+		} else {
+			++*dropped;
+		}
+	}
+	return (size_t)(s->p - from);
+}
+
+/* sig * 10^exp; false: too large. */
+static bool scale(uint64_t sig, long exp, double *v)
+{
+	*v = (double)sig;
+	for (; exp < -308 && *v != 0; exp += 308)
+		*v /= 1e308;
+	if (*v == 0)
+		return true;
+	if (exp > 308)
+		return false;
+	*v = exp < 0 ? *v / power_of_ten[-exp] : *v * power_of_ten[exp];
+	return *v <= 1.7976931348623157e308;
+}
+
+int ax_scan_f64(struct ax_scan *s, double *v, struct ax_err *e)
+{
+	long exp = 0, kept = 0, dropped = 0, whole, power = 0;
+	bool minus = ax_scan_peek(s) == '-', down = false, point;
+	const char *from;
+	uint64_t sig = 0;
+
+	s->p += minus;
+	from = s->p;
+	if (!digits(s, &sig, &kept, &dropped) || (*from == '0' && s->p - from > 1))
+		return fail_at(s, "a number is expected", e);
+	exp = dropped;
+	whole = kept;
+	point = s->p < s->end && *s->p == '.';
+	s->p += point;
+	if (point && !digits(s, &sig, &kept, &dropped))
+		return fail_at(s, "digits are expected", e);
+	exp -= kept - whole;
+	if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
+		s->p++;
+		down = s->p < s->end && *s->p == '-';
+		s->p += s->p < s->end && (*s->p == '-' || *s->p == '+');
+		for (from = s->p; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++)
+			power = power < 100000000 ? power * 10 + (*s->p - '0') : power;
+		if (s->p == from)
+			return fail_at(s, "an exponent is expected", e);
+	}
+	if (!scale(sig, exp + (down ? -power : power), v))
+		return fail_at(s, "a number is too large", e);
+	if (minus)
+		*v = -*v;
+	return 0;
+}
+
 /* Behind the closing quote of the string at s->p. */
 static int skip_string(struct ax_scan *s, struct ax_err *e)
 {

@@ -38,6 +38,11 @@ int ax_scan_string(struct ax_scan *s, struct ax_slice *out, struct ax_buf *b, st
 int ax_scan_key(struct ax_scan *s, struct ax_slice *out, struct ax_buf *b, struct ax_err *e);
 /* A non-negative integer below 2^32. */
 int ax_scan_u32(struct ax_scan *s, uint32_t *v, struct ax_err *e);
+/*
+ * A number, as Hugging Face's JSON reader (serde_json 1, without float_roundtrip) makes a double of it: up to 19 digits
+ * as an integer, then one multiplication or division by a power of ten. That is not always the nearest double.
+ */
+int ax_scan_f64(struct ax_scan *s, double *v, struct ax_err *e);
 /* Any value; *out is its text. Checks brackets and strings, not the inside of numbers and words. */
 int ax_scan_skip(struct ax_scan *s, struct ax_slice *out, struct ax_err *e);
 
