@@ -1,11 +1,8 @@
 #!/bin/sh
 # What ax-train says about GPUs: none, one that is too small, which one a rank takes. On the simulated GPU.
-here=$PWD bin=$PWD/$BUILD/bin sim=$PWD/$BUILD/sim/bin
+sim=$PWD/$BUILD/sim/bin
 [ -e "$BUILD/sim/lib/ax/libax-cuda.so" ] || { echo "ok 1 - GPUs # SKIP this build has no simulated plugin"; exit 0; }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-export XDG_CACHE_HOME="$tmp/cache"
-n=0
+. tests/cuda/common
 expect() { # expect NAME STATUS PATTERN COMMAND...: exit status, and a line of standard error
 	name=$1 status=$2 pattern=$3
 	shift 3
@@ -19,20 +16,7 @@ expect() { # expect NAME STATUS PATTERN COMMAND...: exit status, and a line of s
 		sed 's/^/# /' "$tmp/err"
 	fi
 }
-awk -v n=60 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
-cat >"$tmp/run.yaml" <<-Y
-	base_model: $here/examples/arith/model
-	reinit_weights: true
-	datasets:
-	  - path: $tmp/rows.jsonl
-	    type: chat_template
-	sequence_len: 256
-	sample_packing: true
-	learning_rate: 0.001
-	max_steps: 1
-	save_strategy: "no"
-Y
-"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+example 60 256 "learning_rate: 0.001" "max_steps: 1" 'save_strategy: "no"'
 train() { # train NAME=VALUE... OPTION...
 	rm -rf "$tmp/out.d"
 	options= settings=

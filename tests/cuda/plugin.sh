@@ -1,12 +1,9 @@
 #!/bin/sh
 # ax-train beside a CUDA plugin that is not there, of another build, damaged, or without its libraries: one line that says so,
 # and the CPU; with --device cuda status 6. The plugins are stubs, but for the damaged and the real one.
-bin=$PWD/$BUILD/bin cc=${CC:-cc}
+cc=${CC:-cc}
 command -v "$cc" >/dev/null 2>&1 || { echo "ok 1 - plugins # SKIP no C compiler"; exit 0; }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-export XDG_CACHE_HOME="$tmp/cache"
-n=0
+. tests/cuda/common
 result() { # result STATUS NAME
 	n=$((n + 1))
 	if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else
@@ -15,20 +12,7 @@ result() { # result STATUS NAME
 	fi
 }
 
-cat >"$tmp/run.yaml" <<-Y
-	base_model: $PWD/examples/arith/model
-	reinit_weights: true
-	datasets:
-	  - path: $tmp/rows.jsonl
-	    type: chat_template
-	sequence_len: 64
-	sample_packing: true
-	learning_rate: 0.001
-	max_steps: 2
-	output_dir: $tmp/run
-Y
-awk -v n=20 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
-"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+example 20 64 "learning_rate: 0.001" "max_steps: 2" "output_dir: $tmp/run"
 # An installation of its own, whose plugin the cases replace.
 mkdir -p "$tmp/ax/bin" "$tmp/ax/lib/ax" "$tmp/libs"
 cp "$bin/ax-train" "$tmp/ax/bin"

@@ -1,14 +1,11 @@
 #!/bin/sh
 # What ax-train does before its first step on a GPU: the plan, with and without one; memory that does not suffice; which GPUs
 # and which wire serve, and ranks that do not fit together. On the simulated GPU.
-bin=$PWD/$BUILD/bin sim=$PWD/$BUILD/sim/bin/ax-train
+sim=$PWD/$BUILD/sim/bin/ax-train
 [ -e "$BUILD/sim/lib/ax/libax-cuda.so" ] || { echo "ok 1 - start on a GPU # SKIP this build has no simulated GPU"; exit 0; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 mpirun=${AX_MPIRUN:-mpirun --oversubscribe --bind-to none}
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-export XDG_CACHE_HOME="$tmp/cache"
-n=0
+. tests/cuda/common
 check() { # check NAME COMMAND...
 	name=$1
 	shift
@@ -42,21 +39,7 @@ as_planned() {
 	[ "$took" -ge "$plan" ] && [ $((took - plan)) -lt 16384 ]
 }
 
-awk -v n=60 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
-cat >"$tmp/run.yaml" <<-Y
-	base_model: $PWD/examples/arith/model
-	reinit_weights: true
-	datasets:
-	  - path: $tmp/rows.jsonl
-	    type: chat_template
-	sequence_len: 64
-	sample_packing: true
-	bf16: false
-	learning_rate: 0.001
-	max_steps: 1
-	output_dir: $tmp/run
-Y
-"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+example 60 64 "bf16: false" "learning_rate: 0.001" "max_steps: 1" "output_dir: $tmp/run"
 run="-c $tmp/run.yaml --overwrite --threads 1 $tmp/shards"
 
 # shellcheck disable=SC2086

@@ -3,38 +3,18 @@
 # sums a step on one rank), which on the CPU are compared with f32 gradients as well; on one rank and several; the
 # same bits again, from a checkpoint, and in other orders of streams. The GPU is the simulated one (BUILD/sim); with
 # AX_TEST_DEVICE=cuda a real one, which ranks then share.
-here=$PWD bin=$PWD/$BUILD/bin gpu=$PWD/$BUILD/sim/bin plugin=$BUILD/sim/lib/ax/libax-cuda.so
-[ "$AX_TEST_DEVICE" = cuda ] && gpu=$bin plugin=$BUILD/lib/ax/libax-cuda.so
+gpu=$PWD/$BUILD/sim/bin plugin=$BUILD/sim/lib/ax/libax-cuda.so
+[ "$AX_TEST_DEVICE" = cuda ] && gpu=$PWD/$BUILD/bin plugin=$BUILD/lib/ax/libax-cuda.so
 [ -e "$plugin" ] || { echo "ok 1 - training # SKIP this build has no $plugin"; exit 0; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 mpirun=${AX_MPIRUN:-mpirun --oversubscribe --bind-to none}
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-export XDG_CACHE_HOME="$tmp/cache"
-n=0
+. tests/cuda/common
 result() { # result STATUS NAME
 	n=$((n + 1))
 	if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
 }
 
-awk -v n=600 -v seed=1 -f examples/arith/gen.awk >"$tmp/rows.jsonl"
-cat >"$tmp/run.yaml" <<-Y
-	base_model: $here/examples/arith/model
-	reinit_weights: true
-	datasets:
-	  - path: $tmp/rows.jsonl
-	    type: chat_template
-	sequence_len: 128
-	sample_packing: true
-	micro_batch_size: 1
-	learning_rate: 0.002
-	lr_scheduler: cosine
-	warmup_steps: 3
-	max_steps: 20
-	max_grad_norm: 1.0
-	save_steps: 10
-Y
-"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || { echo "not ok 1 - data"; exit 1; }
+example 600 128 "micro_batch_size: 1" "learning_rate: 0.002" "lr_scheduler: cosine" "warmup_steps: 3" "max_steps: 20" "max_grad_norm: 1.0" "save_steps: 10"
 
 train() { # train OUT BF16 PROGRAM... [OPTION...]: four packs a step, whatever the number of ranks
 	out=$tmp/$1 bf16=$2

@@ -2,14 +2,9 @@
 # The tiny models of tiny.sh on the simulated GPU: ten steps on 1, 2 and 4 ranks, DDP and FSDP, NCCL and staged, against what
 # PyTorch gave in double precision: losses and merged weights within 1e-5. make check runs one family, make check-long all,
 # in each order of streams.
-assets=${AX_ASSETS:-../shared/assets}
-tiny=$assets/models/tiny
+. tests/parity/tiny_common
 sim=$PWD/$BUILD/sim
-[ -d "$tiny" ] || { echo "ok 1 - tiny models # SKIP no assets"; exit 0; }
 [ -e "$sim/lib/ax/libax-cuda.so" ] || { echo "ok 1 - tiny models # SKIP no simulated GPU in this build"; exit 0; }
-bin=$PWD/$BUILD/bin cmp=$PWD/$BUILD/tests/parity/cmp_reference
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-mpirun=${AX_MPIRUN:-mpirun --oversubscribe --bind-to none}
 families=qwen3 orders=random
 [ -n "$AX_LONG" ] && families='llama llama3-rope llama-tied-bias mistral qwen2 qwen3 smollm3' orders='eager lazy ahead random'
 several=1
@@ -29,33 +24,12 @@ run() { # run FAMILY RANKS STRATEGY [NAME=VALUE...]
 	# shellcheck disable=SC2086
 	env "$@" $launch "$sim/bin/ax-train" -q -c "$tmp/run.yaml" --device cuda --output-dir "$tmp/out" --global-batch 2 --strategy "$strategy" \
 		--threads 1 "$tmp/shards" >&2 &&
-		"$bin/ax-merge" -q --dtype f32 "$tmp/out" "$tmp/out/merged" >&2 &&
-		"$cmp" check "$tiny/$family/reference.safetensors" "$tmp/out/metrics.jsonl" "$tmp/out/merged" 1e-5 &&
-		echo "ok $n - $family, $r ranks, $strategy, $*" || echo "not ok $n - $family, $r ranks, $strategy, $*"
+		as_pytorch "$family" && echo "ok $n - $family, $r ranks, $strategy, $*" || echo "not ok $n - $family, $r ranks, $strategy, $*"
 }
 
 for family in $families; do
 	"$cmp" rows "$tiny/$family/reference.safetensors" >"$tmp/rows.jsonl"
-	cat >"$tmp/run.yaml" <<-Y
-		base_model: $(cd "$tiny/$family" && pwd)
-		datasets:
-		  - path: $tmp/rows.jsonl
-		sequence_len: 32
-		sample_packing: true
-		bf16: false
-		learning_rate: 0.002
-		lr_scheduler: cosine
-		warmup_steps: 3
-		max_steps: 10
-		adam_beta2: 0.95
-		adam_beta1: 0.9
-		weight_decay: 0.1
-		max_grad_norm: 1.0
-		save_strategy: "no"
-		curriculum_sampling: true
-	Y
-	rm -rf "$tmp/shards"
-	"$bin/ax-tokenize" -q -c "$tmp/run.yaml" | "$bin/ax-pack" -q | "$bin/ax-shard" -q -o "$tmp/shards" || {
+	prepare "$family" true || {
 		n=$((n + 1))
 		echo "not ok $n - $family: data"
 		continue
