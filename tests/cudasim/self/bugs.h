@@ -16,7 +16,7 @@ struct bug_case {
 	const char *message; /* of the checker's build, where all are caught */
 };
 
-extern const bug_case bug_cases[];
-extern const int n_bug_cases;
+extern const bug_case kernel_bugs[], host_bugs[];
+extern const int n_kernel_bugs, n_host_bugs;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Does the simulator catch what it is for? Each planted bug (bugs.cu) runs in a process of its own in every mode of this
+ * Does the simulator catch what it is for? Each planted bug (bugs.cu, bugs_host.cu) runs in a process of its own in every mode of this
  * build, and so does the same program without the bug: it must pass in all modes. "Caught" is a wrong result, a process
  * that died of a signal or of a report.
  */
@@ -107,15 +107,21 @@ static bool is_caught(const bug_case *c)
 	return false;
 }
 
-int main(void)
+static void run_all(const bug_case *cases, int n)
 {
 	char title[256];
-	for (int i = 0; i < n_bug_cases; i++) {
-		const bug_case *c = &bug_cases[i];
+	for (int i = 0; i < n; i++) {
+		const bug_case *c = &cases[i];
 		snprintf(title, sizeof title, "%s: passes without the bug", c->name);
 		check(passes_without(c), title);
 		snprintf(title, sizeof title, "%s: caught", c->name);
 		check(is_caught(c), title);
 	}
+}
+
+int main(void)
+{
+	run_all(kernel_bugs, n_kernel_bugs);
+	run_all(host_bugs, n_host_bugs);
 	return finish();
 }
