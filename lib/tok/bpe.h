@@ -59,9 +59,21 @@ struct ax_merge {
 	uint32_t rank, id;
 };
 
+/* Of byte-level models: what the merges do with a character as a whole. */
+struct ax_char {
+	uint32_t id;   /* the token that its bytes become, + 1; 0: several */
+	uint32_t late; /* the highest rank of the merges that make it, and AX_CHAR_LEFT, AX_CHAR_RIGHT */
+};
+
+#define AX_CHARS      ((uint32_t)1 << 16) /* only characters below this have an entry */
+#define AX_CHAR_LEFT  ((uint32_t)1 << 31) /* there are merges of a text that ends with it with a part of a character */
+#define AX_CHAR_RIGHT ((uint32_t)1 << 30) /* of a part of a character with a text that begins with it */
+
 struct ax_bpe {
 	struct ax_vocab vocab;
 	struct ax_merge *merge; /* by rank */
+	uint32_t *made;		/* their ids alone, by rank */
+	uint64_t *pairs;	/* a filter of the pairs, small enough for the second-level cache: a clear bit is certain */
 	uint64_t *merge_slot;   /* open addressing: the pair's tag << AX_RANK_BITS | rank + 1; 0: free */
 	size_t n_merge, n_merge_slot;
 
@@ -85,6 +97,7 @@ struct ax_bpe {
 	uint64_t *joins; /* NULL: never cut */
 	unsigned char *ascii_cut; /* with joins: may be cut between ASCII characters x and y, by x << 7 | y */
 	uint64_t *byte_joins, *part_joins; /* byte-level: the same, of whole characters, and where a side is part of one */
+	struct ax_char *by_char;	   /* with byte_joins */
 
 	/*
 	 * For words at speed: the rank of two symbols of one byte by their bytes, UINT32_MAX where they do not merge; and
@@ -122,6 +135,7 @@ int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct a
 /* Of finishing the last parts. */
 int ax_bpe_build_cuts(struct ax_bpe *m, struct ax_err *e);
 int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e);
+void ax_bpe_build_chars(struct ax_bpe *m);
 int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e);
 void ax_bpe_release(struct ax_bpe *m);
 
@@ -157,6 +171,18 @@ size_t ax_bpe_cut(const struct ax_bpe *m, const char *p, size_t n, size_t *i, ui
  */
 size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *p, size_t i, size_t n);
 
+/*
+ * All such places: p[i..n) in at least one and at most max parts that begin at at[0], ...; *end is the end of the last. at
+ * has max + 1 entries. Returns how many.
+ */
+size_t ax_bpe_byte_cuts(const struct ax_bpe *m, const char *p, size_t i, size_t n, uint32_t *at, size_t max, size_t *end);
+
+/*
+ * With m->byte_joins: may a merge join character x, the a bytes before p[0], with y, the b bytes at p[0], where one side or
+ * both are only a part of their character? False is certain.
+ */
+bool ax_bpe_joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b);
+
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);
 
@@ -171,6 +197,7 @@ static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint64_t hash)
 	return (size_t)((hash >> 32) * m->n_merge_slot >> 32);
 }
 
+#define AX_PAIR_BITS 21 /* of the filter */
 #define AX_RANK_BITS 22 /* more merges are refused at load */
 #define AX_TAG_ID    ((uint32_t)1 << 21) /* ids below this give each pair a tag of its own */
 
@@ -198,6 +225,12 @@ static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32
 				return g;
 		}
 	return NULL;
+}
+
+/* May the pair of this hash merge? False is certain. */
+static inline bool ax_bpe_may_merge(const struct ax_bpe *m, uint64_t hash)
+{
+	return m->pairs[hash >> (64 - AX_PAIR_BITS + 6)] >> (hash >> (64 - AX_PAIR_BITS) & 63) & 1;
 }
 
 /* Ask for the memory of a search to come. */

@@ -1,17 +1,11 @@
 /*
- * Pieces to ids through a table of pieces up to 15 bytes and 4 tokens, two entries a cache line, which grows with the pieces
- * seen up to a limit, and then the newest replace older ones; and through another for the rest (bpe_long.c).
+ * Pieces to ids, one at a time, through the tables of pieces (bpe_work.h): up to 15 bytes here, the rest in bpe_long.c.
  */
 #include <string.h>
 
 #include "base/mem.h"
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
-
-#define SHORT_IDS 4
-#define BATCH	  512
-#define CUT_LONGER 6 /* bytes */
-#define ID_MASK	  (AX_TOK_MAX_ID - 1)
 
 /* In a key, where no length reaches: the bytes are a part of a piece. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -20,22 +14,9 @@
 #define PART_KEY (UINT64_C(0x80) << 56)
 #endif
 
-enum { SHORT_FIRST = 15, SHORT_MOST = 20 }; /* entries, as powers of two */
+#define ID_MASK (AX_TOK_MAX_ID - 1)
 
-struct short_entry {
-	struct ax_key key;
-	uint32_t id[SHORT_IDS]; /* in the first one's top byte how many */
-};
-
-struct ax_bpe_work {
-	struct short_entry *brief;
-	unsigned brief_bits;
-	size_t n_brief; /* put in since the table grew */
-	struct ax_long lengthy;
-	struct ax_words words;
-	struct ax_key key[BATCH];
-	uint32_t slot[BATCH];
-};
+enum { BRIEF_FIRST = 15, BRIEF_MOST = 20 }; /* entries, as powers of two */
 
 struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m)
 {
@@ -43,8 +24,8 @@ struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m)
 
 	if (!w)
 		return NULL;
-	w->brief_bits = SHORT_FIRST;
-	w->brief = ax_calloc_huge((size_t)1 << SHORT_FIRST, sizeof(*w->brief));
+	w->brief_bits = BRIEF_FIRST;
+	w->brief = ax_calloc_huge((size_t)1 << BRIEF_FIRST, sizeof(*w->brief));
 	if (!w->brief) {
 		ax_bpe_work_free(w);
 		return NULL;
@@ -62,36 +43,48 @@ void ax_bpe_work_free(struct ax_bpe_work *w)
 	ax_free(w);
 }
 
-static inline size_t short_slot(struct ax_key k, unsigned bits)
+/* --- the table of short pieces --- */
+
+static void put_entry(struct ax_bpe_work *w, const struct ax_brief *x)
 {
-	return (size_t)(ax_key_hash(k) >> (64 - bits)) & ~(size_t)1; /* a pair of entries in one cache line */
+	struct ax_brief *at = &w->brief[ax_brief_slot(x->key, w->brief_bits)];
+
+	if (!ax_key_same(at[0].key, x->key))
+		at[1] = at[0]; /* the newest comes first */
+	at[0] = *x;
 }
 
-static void put_entry(struct ax_bpe_work *w, const struct short_entry *x)
+void ax_brief_put(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n)
 {
-	size_t at = short_slot(x->key, w->brief_bits);
+	struct ax_brief x = {k, {0}};
 
-	w->brief[at + 1] = w->brief[at]; /* the newest comes first */
-	w->brief[at] = *x;
-}
-
-static void put_short(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n)
-{
-	struct short_entry x = {k, {0}};
-
-	memcpy(x.id, id, n * sizeof(*id));
-	x.id[0] |= (uint32_t)n << 24;
+	if (n > AX_BRIEF_IDS) {
+		if (!ax_long_keep(&w->lengthy, id, n, &x.id[1]))
+			return;
+		x.id[0] = (uint32_t)AX_BRIEF_MANY << 24 | (uint32_t)n;
+		x.id[2] = w->lengthy.emptied;
+	} else {
+		memcpy(x.id, id, n * sizeof(*id));
+		x.id[0] |= (uint32_t)n << 24;
+	}
 	put_entry(w, &x);
 	w->n_brief++;
+	w->n_put++;
 }
 
-/* Make room as pieces come; without memory the table stays as it is. */
-static void grow_short(struct ax_bpe_work *w)
+const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n)
+{
+	*n = x->id[0] & ID_MASK;
+	return x->id[2] == w->lengthy.emptied ? w->lengthy.store + x->id[1] : NULL;
+}
+
+/* Without memory the table stays as it is. */
+void ax_brief_grow(struct ax_bpe_work *w)
 {
 	size_t old_n = (size_t)1 << w->brief_bits;
-	struct short_entry *old = w->brief, *fresh;
+	struct ax_brief *old = w->brief, *fresh;
 
-	if (w->n_brief < old_n / 2 || w->brief_bits >= SHORT_MOST)
+	if (w->n_brief < old_n / 2 || w->brief_bits >= BRIEF_MOST)
 		return;
 	w->n_brief = 0;
 	fresh = ax_calloc_huge(old_n * 4, sizeof(*fresh));
@@ -99,11 +92,14 @@ static void grow_short(struct ax_bpe_work *w)
 		return;
 	w->brief = fresh;
 	w->brief_bits += 2;
+	w->n_put++;
 	for (size_t i = old_n; i--;)
 		if (old[i].key.b)
 			put_entry(w, &old[i]);
 	ax_free(old);
 }
+
+/* --- ids --- */
 
 static bool grow(uint32_t **p, size_t cap)
 {
@@ -146,13 +142,26 @@ static bool is_plain(const struct ax_bpe *m, const struct ax_words *w, size_t n)
 	return at == n;
 }
 
-static void put_offsets(const struct ax_bpe *m, struct ax_ids *out, size_t from, uint32_t base)
+void ax_bpe_put_offsets(const struct ax_bpe *m, struct ax_ids *out, size_t from, uint32_t base)
 {
 	for (size_t i = from; i < out->n; i++) {
 		out->begin[i] = base;
 		base += m->len[out->id[i]];
 		out->end[i] = base;
 	}
+}
+
+int ax_bpe_emit(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base, struct ax_ids *out,
+		struct ax_err *e)
+{
+	size_t from = out->n;
+
+	AX_TRY(ax_ids_reserve(out, n, offsets, e));
+	memcpy(out->id + from, id, n * sizeof(*id));
+	out->n += n;
+	if (offsets)
+		ax_bpe_put_offsets(m, out, from, base);
+	return 0;
 }
 
 static int emit_word(const struct ax_words *w, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
@@ -168,48 +177,19 @@ static int emit_word(const struct ax_words *w, bool offsets, uint32_t base, stru
 	return 0;
 }
 
-static int emit_ids(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base, struct ax_ids *out,
-		    struct ax_err *e)
+/* The ids of a key, in out[AX_BRIEF_IDS] or elsewhere; NULL: not there. */
+static const uint32_t *look_up(const struct ax_bpe_work *w, struct ax_key k, uint32_t *out, size_t *n)
 {
-	size_t from = out->n;
+	const struct ax_brief *x = ax_brief_find(w, ax_brief_slot(k, w->brief_bits), k);
 
-	AX_TRY(ax_ids_reserve(out, n, offsets, e));
-	memcpy(out->id + from, id, n * sizeof(*id));
-	out->n += n;
-	if (offsets)
-		put_offsets(m, out, from, base);
-	return 0;
-}
-
-/* The entry of a key at a slot, or NULL. */
-static inline const struct short_entry *find(const struct ax_bpe_work *w, size_t slot, struct ax_key k)
-{
-	const struct short_entry *x = &w->brief[slot];
-
-	x += ax_key_same(x[1].key, k);
-	return ax_key_same(x->key, k) ? x : NULL;
-}
-
-/* Append the ids of an entry; there is room for SHORT_IDS. */
-static inline void put_ids(struct ax_ids *out, const struct short_entry *x)
-{
-	uint32_t *to = out->id + out->n, first = x->id[0];
-
-	memcpy(to, x->id, sizeof(x->id));
-	to[0] = first & ID_MASK;
-	out->n += first >> 24;
-}
-
-static int emit_entry(const struct ax_bpe *m, const struct short_entry *x, bool offsets, uint32_t base,
-		      struct ax_ids *out, struct ax_err *e)
-{
-	size_t from = out->n;
-
-	AX_TRY(ax_ids_reserve(out, SHORT_IDS, offsets, e));
-	put_ids(out, x);
-	if (offsets)
-		put_offsets(m, out, from, base);
-	return 0;
+	if (!x)
+		return NULL;
+	if (x->id[0] >> 24 == AX_BRIEF_MANY)
+		return ax_brief_many(w, x, n);
+	*n = x->id[0] >> 24;
+	memcpy(out, x->id, sizeof(x->id));
+	out[0] &= ID_MASK;
+	return out;
 }
 
 /* Encode a piece that no table holds by its merges, and put it into one. */
@@ -227,51 +207,51 @@ static int encode_new(const struct ax_bpe *m, struct ax_bpe_work *w, const char 
 		id = w->words.id;
 		count = w->words.n;
 	}
-	if (n <= AX_KEY_BYTES && count <= SHORT_IDS)
-		put_short(w, k, id, count);
+	if (n <= AX_KEY_BYTES)
+		ax_brief_put(w, k, id, count);
 	else
 		ax_long_put(&w->lengthy, p, n, id, count);
-	return emit_ids(m, id, count, offsets, base, out, e);
+	return ax_bpe_emit(m, id, count, offsets, base, out, e);
 }
 
 /* A part between cuts. It is not looked for as a whole, so under ignore_merges it is not a piece of the same bytes. */
 static int encode_part(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
 		       uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	const struct short_entry *x;
-	uint32_t id[AX_QUICK_MAX];
+	uint32_t own[AX_QUICK_MAX];
+	const uint32_t *id;
 	struct ax_key k;
 	size_t count;
 
 	if (n > AX_KEY_BYTES) {
-		count = ax_bpe_quick(m, p, n, id);
+		count = ax_bpe_quick(m, p, n, own);
 		if (count)
-			return emit_ids(m, id, count, offsets, base, out, e);
+			return ax_bpe_emit(m, own, count, offsets, base, out, e);
 		AX_TRY(ax_bpe_merges(m, &w->words, p, n, e));
 		return emit_word(&w->words, offsets, base, out, e);
 	}
 	k = ax_key_at_end(p, n);
 	k.b |= PART_KEY;
-	x = find(w, short_slot(k, w->brief_bits), k);
-	if (!x)
-		return encode_new(m, w, p, k, n, offsets, base, out, e);
-	return emit_entry(m, x, offsets, base, out, e);
+	id = look_up(w, k, own, &count);
+	return id ? ax_bpe_emit(m, id, count, offsets, base, out, e) : encode_new(m, w, p, k, n, offsets, base, out, e);
 }
 
-/* A piece that the short table does not hold, whose key it is; n > AX_KEY_BYTES: it has none. */
-static int encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
+int ax_bpe_encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
 			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
 	size_t count = 0, from = 0, to;
-	const uint32_t *id = ax_long_find(&w->lengthy, p, n, &count);
+	const uint32_t *id;
 	uint32_t whole;
 
-	if (id)
-		return emit_ids(m, id, count, offsets, base, out, e);
+	if (n > AX_KEY_BYTES) {
+		id = ax_long_find(&w->lengthy, p, n, &count);
+		if (id)
+			return ax_bpe_emit(m, id, count, offsets, base, out, e);
+	}
 	if (m->whole && (whole = ax_bpe_whole(m, &w->words, p, n, k)) != AX_TOK_NONE) {
 		if (n <= AX_KEY_BYTES)
-			put_short(w, k, &whole, 1);
-		return emit_ids(m, &whole, 1, offsets, base, out, e);
+			ax_brief_put(w, k, &whole, 1);
+		return ax_bpe_emit(m, &whole, 1, offsets, base, out, e);
 	}
 	to = m->byte_joins ? ax_bpe_byte_cut(m, p, 0, n) : n;
 	if (to == n)
@@ -286,17 +266,19 @@ static int encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets,
 			uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	const struct short_entry *x;
+	uint32_t own[AX_BRIEF_IDS];
 	struct ax_key k = {0, 0};
+	const uint32_t *id;
+	size_t count;
 
 	if (n > AX_KEY_BYTES)
-		return encode_other(m, w, p, k, n, offsets, base, out, e);
-	grow_short(w);
+		return ax_bpe_encode_other(m, w, p, k, n, offsets, base, out, e);
+	ax_brief_grow(w);
 	k = ax_key_at_end(p, n);
-	x = find(w, short_slot(k, w->brief_bits), k);
-	if (!x)
-		return encode_other(m, w, p, k, n, offsets, base, out, e);
-	return emit_entry(m, x, offsets, base, out, e);
+	id = look_up(w, k, own, &count);
+	if (!id)
+		return ax_bpe_encode_other(m, w, p, k, n, offsets, base, out, e);
+	return ax_bpe_emit(m, id, count, offsets, base, out, e);
 }
 
 int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, bool offsets, uint32_t base,
@@ -316,144 +298,4 @@ int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, 
 		from = i;
 	}
 	return encode_piece(m, w, p + from, n - from, offsets, base + (uint32_t)from, out, e);
-}
-
-/* Keys and slots of up to BATCH pieces; the memory of all is asked for before the first is used. */
-static void look_ahead(struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at, size_t k)
-{
-	unsigned bits = w->brief_bits;
-
-	for (size_t i = 0; i < k; i++) {
-		size_t len = at[i + 1] - at[i];
-
-		if (len > AX_KEY_BYTES)
-			continue;
-		w->key[i] = at[i] + sizeof(struct ax_key) <= n ? ax_key_of(p + at[i], len) : ax_key_at_end(p + at[i], len);
-		w->slot[i] = (uint32_t)short_slot(w->key[i], bits);
-		__builtin_prefetch(&w->brief[w->slot[i]]);
-	}
-}
-
-/* Encode the pieces q, with keys k, that no table holds, and put them in. */
-static void fill(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_quick *q, const struct ax_key *k, size_t n)
-{
-	size_t left = 0, place[AX_QUICK_GROUP];
-	uint32_t whole;
-
-	for (size_t i = 0; i < n && m->whole; i++)
-		ax_bpe_whole_touch(m, k[i]);
-	for (size_t i = 0; i < n; i++) {
-		whole = m->whole ? ax_bpe_whole(m, &w->words, q[i].p, q[i].n, k[i]) : AX_TOK_NONE;
-		if (whole != AX_TOK_NONE) {
-			put_short(w, k[i], &whole, 1);
-			continue;
-		}
-		place[left] = i;
-		q[left++] = q[i];
-	}
-	ax_bpe_quick_group(m, q, left);
-	for (size_t i = 0; i < left; i++)
-		if (q[i].count && q[i].count <= SHORT_IDS)
-			put_short(w, k[place[i]], q[i].id, q[i].count);
-		else if (q[i].count)
-			ax_long_put(&w->lengthy, q[i].p, q[i].n, q[i].id, q[i].count);
-}
-
-/* Before a batch is encoded: the short pieces that are new, several at a time. What is left, encode_other does. */
-static void learn(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, const uint32_t *at, size_t k)
-{
-	struct ax_quick q[AX_QUICK_GROUP];
-	struct ax_key key[AX_QUICK_GROUP];
-	size_t n = 0, j;
-
-	for (size_t i = 0; i < k; i++) {
-		size_t len = at[i + 1] - at[i];
-
-		if (len > AX_KEY_BYTES || find(w, w->slot[i], w->key[i]) || ax_long_find(&w->lengthy, p + at[i], len, &j))
-			continue;
-		for (j = 0; j < n && !ax_key_same(key[j], w->key[i]); j++)
-			;
-		if (j < n)
-			continue;
-		key[n] = w->key[i];
-		q[n].p = p + at[i];
-		q[n++].n = len;
-		if (n == AX_QUICK_GROUP) {
-			fill(m, w, q, key, n);
-			n = 0;
-		}
-	}
-	if (n)
-		fill(m, w, q, key, n);
-}
-
-static int encode_batch(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, const uint32_t *at, size_t k,
-			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	AX_TRY(ax_ids_reserve(out, k * SHORT_IDS, offsets, e));
-	for (size_t i = 0; i < k; i++) {
-		size_t len = at[i + 1] - at[i], from = out->n;
-		const struct short_entry *x = len > AX_KEY_BYTES ? NULL : find(w, w->slot[i], w->key[i]);
-
-		if (x) {
-			put_ids(out, x);
-			if (offsets)
-				put_offsets(m, out, from, base + at[i]);
-			continue;
-		}
-		AX_TRY(encode_other(m, w, p + at[i], w->key[i], len, offsets, base + at[i], out, e));
-		AX_TRY(ax_ids_reserve(out, (k - i) * SHORT_IDS, offsets, e));
-	}
-	return 0;
-}
-
-/*
- * Pieces from *i on, of which the first begins at *from, with those that look like CJK cut where no merge joins; returns
- * how many, at most BATCH.
- */
-static size_t cut_finer(const struct ax_bpe *m, const char *p, const uint32_t *at, size_t k, size_t *i, uint32_t *from,
-			uint32_t *fine)
-{
-	size_t n = 0;
-
-	while (*i < k && n < BATCH) {
-		uint32_t end = at[*i + 1], to = end;
-
-		if (end - *from > CUT_LONGER && (unsigned char)p[*from + 1] >= 0x80)
-			to = (uint32_t)ax_bpe_byte_cut(m, p, *from, end);
-		fine[n++] = *from;
-		*from = to;
-		*i += to == end;
-	}
-	fine[n] = *from;
-	return n;
-}
-
-static int encode_some(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
-		       size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	grow_short(w);
-	look_ahead(w, p, n, at, k);
-	learn(m, w, p, at, k);
-	return encode_batch(m, w, p, at, k, offsets, base, out, e);
-}
-
-int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
-			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
-{
-	uint32_t fine[BATCH + 1], from = at[0];
-	size_t i = 0, some;
-
-	if (!m->byte_joins || m->ignore_merges) {
-		for (; i < k; i += some) {
-			some = k - i < BATCH ? k - i : BATCH;
-			AX_TRY(encode_some(m, w, p, n, at + i, some, offsets, base, out, e));
-		}
-		return 0;
-	}
-	while (i < k) {
-		some = cut_finer(m, p, at, k, &i, &from, fine);
-		AX_TRY(encode_some(m, w, p, n, fine, some, offsets, base, out, e));
-	}
-	return 0;
 }

@@ -46,6 +46,9 @@ void ax_bpe_release(struct ax_bpe *m)
 	ax_free(m->ascii_cut);
 	ax_free(m->byte_joins);
 	ax_free(m->part_joins);
+	ax_free(m->by_char);
+	ax_free(m->made);
+	ax_free(m->pairs);
 	ax_free(m->pair);
 	ax_free(m->whole);
 	ax_free(m->whole_long);
@@ -297,6 +300,7 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, boo
 	}
 	AX_TRY(ax_bpe_build_cuts(m, e));
 	AX_TRY(ax_bpe_build_byte_cuts(m, e));
+	ax_bpe_build_chars(m);
 	AX_TRY(build_lengths(m, e));
 	return ax_bpe_build_quick(m, e);
 }

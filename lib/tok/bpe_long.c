@@ -100,8 +100,10 @@ static bool make_room(struct ax_long *c, size_t words)
 	uint32_t *store;
 
 	if (c->store_n + words > MOST_STORE || c->n == MOST_SLOTS / 2) {
-		memset(c->slot, 0, c->n_slot * sizeof(*c->slot));
+		if (c->n_slot)
+			memset(c->slot, 0, c->n_slot * sizeof(*c->slot));
 		c->n = c->store_n = 0;
+		c->emptied++;
 	}
 	if (2 * c->n >= c->n_slot && !grow_slots(c))
 		return false;
@@ -133,4 +135,14 @@ void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id,
 	*slot_of(c, p, n, h) = h >> 32 << 32 | (c->store_n + 1);
 	c->store_n += words;
 	c->n++;
+}
+
+bool ax_long_keep(struct ax_long *c, const uint32_t *id, size_t count, uint32_t *place)
+{
+	if (!make_room(c, count))
+		return false;
+	memcpy(c->store + c->store_n, id, count * sizeof(*id));
+	*place = (uint32_t)c->store_n;
+	c->store_n += count;
+	return true;
 }

@@ -153,7 +153,7 @@ out:
 static void put(struct ax_bpe *m, uint32_t rank)
 {
 	struct ax_merge *x = &m->merge[rank];
-	uint64_t tag = ax_bpe_pair_tag(x->left, x->right), s;
+	uint64_t tag = ax_bpe_pair_tag(x->left, x->right), h, s;
 	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(x->left, x->right));
 
 	for (; (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0) {
@@ -165,6 +165,8 @@ static void put(struct ax_bpe *m, uint32_t rank)
 		}
 	}
 	m->merge_slot[i] = tag << AX_RANK_BITS | (rank + 1);
+	h = ax_bpe_pair_hash(x->left, x->right);
+	m->pairs[h >> (64 - AX_PAIR_BITS + 6)] |= UINT64_C(1) << (h >> (64 - AX_PAIR_BITS) & 63);
 }
 
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e)
@@ -175,7 +177,9 @@ int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct a
 	m->n_merge_slot = raw->n + raw->n * 2 / 3 + 16;
 	m->merge = ax_malloc_huge(raw->n + 1, sizeof(*m->merge));
 	m->merge_slot = ax_calloc_huge(m->n_merge_slot, sizeof(*m->merge_slot));
-	if (!m->merge || !m->merge_slot)
+	m->made = ax_malloc_huge(raw->n + 1, sizeof(*m->made));
+	m->pairs = ax_calloc((size_t)1 << (AX_PAIR_BITS - 6), sizeof(*m->pairs));
+	if (!m->merge || !m->merge_slot || !m->made || !m->pairs)
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
 	if (raw->n)
 		memcpy(m->merge, raw->merge, raw->n * sizeof(*m->merge));
@@ -183,6 +187,7 @@ int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct a
 		if (k + 16 < raw->n)
 			ax_bpe_merge_touch(m, m->merge[k + 16].left, m->merge[k + 16].right);
 		put(m, (uint32_t)k);
+		m->made[k] = m->merge[k].id;
 	}
 	return 0;
 }

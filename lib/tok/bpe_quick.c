@@ -155,6 +155,8 @@ struct word {
 	uint32_t best; /* of order */
 };
 
+#define ASKED (UINT32_MAX - 1) /* as an order: to be looked up */
+
 /* By the tag alone, which is the pair's: the merge itself is not touched before it is its turn. */
 static inline void set_pair(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
 {
@@ -173,10 +175,44 @@ static inline void set_first_pair(const struct ax_bpe *m, struct word *w, unsign
 	w->order[i] = rank == UINT32_MAX ? UINT32_MAX : rank << POS_BITS | i;
 }
 
+/*
+ * Characters that are one token each: where no merge joins parts of them, and all merges inside them come before the first
+ * between them, it is these that are merged.
+ */
+static bool whole_chars(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
+{
+	uint32_t late = 0, first = UINT32_MAX, x = 0, y, rank;
+	size_t a = 0, b;
+	unsigned k = 0;
+
+	for (size_t i = 0; i < n; i += b, a = b, x = y, k++) {
+		y = ax_utf8_get(p + i, &b);
+		if (y >= AX_CHARS || !m->by_char[y].id || (k && ax_bpe_joins_parts(m, p + i, x, a, y, b)))
+			return false;
+		w->id[k] = m->by_char[y].id - 1;
+		rank = m->by_char[y].late & ~(AX_CHAR_LEFT | AX_CHAR_RIGHT);
+		late = rank > late ? rank : late;
+		if (!k)
+			continue;
+		if ((x | y) < 128)
+			set_first_pair(m, w, k - 1, p[i - 1], p[i]);
+		else
+			set_pair(m, w, k - 1, k);
+		first = w->order[k - 1] < first ? w->order[k - 1] : first;
+	}
+	w->n = k;
+	return first >> POS_BITS > late;
+}
+
 static bool byte_symbols(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
 {
 	uint32_t none = 0;
+	unsigned high = 0;
 
+	for (size_t i = 0; i < n && m->by_char; i++)
+		high |= p[i];
+	if (high >= 0x80 && whole_chars(m, w, p, n))
+		return true;
 	for (unsigned i = 0; i < n; i++) {
 		w->id[i] = m->byte_id[p[i]];
 		none |= w->id[i] == AX_TOK_NONE;
@@ -216,7 +252,7 @@ static void find_best(const struct ax_bpe *m, struct word *w)
 	for (unsigned i = 0; i + 1 < w->n; i++)
 		best = w->order[i] < best ? w->order[i] : best;
 	w->best = best;
-	__builtin_prefetch(&m->merge[best == UINT32_MAX ? 0 : best >> POS_BITS]);
+	__builtin_prefetch(&m->made[best == UINT32_MAX ? 0 : best >> POS_BITS]);
 }
 
 /* Symbols and pairs; false: not a word for here. */
@@ -233,19 +269,31 @@ static bool begin(const struct ax_bpe *m, struct word *w, const char *p, size_t 
 	return true;
 }
 
+/* Ask for the memory of a pair, if it may be one that merges. */
+static inline void ask(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
+{
+	uint64_t h = ax_bpe_pair_hash(w->id[left], w->id[right]);
+
+	w->order[left] = UINT32_MAX;
+	if (!ax_bpe_may_merge(m, h))
+		return;
+	w->order[left] = ASKED;
+	__builtin_prefetch(&m->merge_slot[ax_bpe_merge_slot(m, h)]);
+}
+
 /* Merge the best pair, and ask for the memory of the pairs that this makes. */
 static void join(const struct ax_bpe *m, struct word *w)
 {
 	unsigned i = w->best & ((1 << POS_BITS) - 1), gone = w->next[i], right = w->next[gone];
 
-	w->id[i] = m->merge[w->best >> POS_BITS].id;
+	w->id[i] = m->made[w->best >> POS_BITS];
 	w->order[i] = w->order[gone] = UINT32_MAX;
 	w->next[i] = (unsigned char)right;
 	w->prev[right] = (unsigned char)i;
 	if (right < w->n)
-		ax_bpe_merge_touch(m, w->id[i], w->id[right]);
+		ask(m, w, i, right);
 	if (i)
-		ax_bpe_merge_touch(m, w->id[w->prev[i]], w->id[i]);
+		ask(m, w, w->prev[i], i);
 }
 
 /* Then look them up, and find the next best. */
@@ -253,9 +301,9 @@ static void look(const struct ax_bpe *m, struct word *w)
 {
 	unsigned i = w->best & ((1 << POS_BITS) - 1);
 
-	if (w->next[i] < w->n)
+	if (w->order[i] == ASKED)
 		set_pair(m, w, i, w->next[i]);
-	if (i)
+	if (i && w->order[w->prev[i]] == ASKED)
 		set_pair(m, w, w->prev[i], i);
 	find_best(m, w);
 }
@@ -282,22 +330,22 @@ size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *i
 	return take_ids(&w, id);
 }
 
-void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *q, size_t n)
+void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *const *q, size_t n)
 {
 	struct word w[AX_QUICK_GROUP];
 	unsigned char active[AX_QUICK_GROUP];
 	size_t n_active = 0, left;
 
 	for (size_t k = 0; k < n; k++) {
-		q[k].count = 0;
-		if (m->pair && begin(m, &w[k], q[k].p, q[k].n))
+		q[k]->count = 0;
+		if (m->pair && begin(m, &w[k], q[k]->p, q[k]->n))
 			active[n_active++] = (unsigned char)k;
 	}
 	while (n_active) {
 		left = 0;
 		for (size_t k = 0; k < n_active; k++)
 			if (w[active[k]].best == UINT32_MAX)
-				q[active[k]].count = take_ids(&w[active[k]], q[active[k]].id);
+				q[active[k]]->count = take_ids(&w[active[k]], q[active[k]]->id);
 			else
 				active[left++] = active[k];
 		n_active = left;

@@ -1,5 +1,5 @@
 /*
- * What one thread's encoding changes: the arrays of one word (bpe.c), and the cache of pieces (bpe_cache.c).
+ * What one thread's encoding changes: the arrays of one word (bpe.c), and the cache of pieces (bpe_cache.c, bpe_batch.c).
  */
 #ifndef AX_TOK_BPE_WORK_H
 #define AX_TOK_BPE_WORK_H
@@ -83,7 +83,7 @@ struct ax_quick {
 	uint32_t id[AX_KEY_BYTES];
 };
 
-void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *q, size_t n);
+void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *const *q, size_t n);
 /* The token that is the whole piece, or AX_TOK_NONE; k is the key of a short one. Only with m->whole. */
 uint32_t ax_bpe_whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_key k);
 void ax_bpe_whole_touch(const struct ax_bpe *m, struct ax_key k); /* ask for its memory */
@@ -98,6 +98,7 @@ struct ax_long {
 	size_t n_slot, n;
 	uint32_t *store;
 	size_t store_n, store_cap;
+	uint32_t emptied; /* how often both were */
 };
 
 uint64_t ax_piece_hash(const char *p, size_t n);
@@ -105,7 +106,66 @@ uint64_t ax_piece_hash(const char *p, size_t n);
 const uint32_t *ax_long_find(const struct ax_long *c, const char *p, size_t n, size_t *count);
 /* Put in a piece that is not there; may do nothing. */
 void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id, size_t count);
+/* Keep ids alone, at c->store + *place until c->emptied changes; false: no memory. */
+bool ax_long_keep(struct ax_long *c, const uint32_t *id, size_t count, uint32_t *place);
 void ax_long_release(struct ax_long *c);
+
+/*
+ * The table of pieces up to 15 bytes, two entries a cache line. It grows with the pieces seen up to a limit; then the
+ * newest replace older ones.
+ */
+#define AX_BRIEF_IDS  4
+#define AX_BRIEF_MANY 5 /* instead of a number: the number, a place in the long store, and when that was */
+
+struct ax_brief {
+	struct ax_key key;
+	uint32_t id[AX_BRIEF_IDS]; /* in the first one's top byte how many */
+};
+
+#define AX_BATCH 1024 /* pieces that are looked up together */
+
+struct ax_bpe_work {
+	struct ax_brief *brief;
+	unsigned brief_bits;
+	size_t n_brief;	   /* put in since the table grew */
+	uint32_t n_put;	   /* changes with each change of the table */
+	struct ax_long lengthy;
+	struct ax_words words;
+	/* of a batch: keys, entries that may hold them, which pieces are in none, what these become, and their keys */
+	struct ax_key key[AX_BATCH];
+	uint32_t slot[AX_BATCH];
+	uint16_t miss[AX_BATCH], fresh_of[AX_BATCH];
+	struct ax_quick fresh[AX_BATCH];
+	struct ax_key fresh_key[AX_BATCH];
+	uint16_t seen[AX_BATCH]; /* the last fresh piece of a hash, + 1 */
+};
+
+static inline uint32_t ax_brief_slot(struct ax_key k, unsigned bits)
+{
+	return (uint32_t)(ax_key_hash(k) >> (64 - bits)) & ~(uint32_t)1; /* a pair of entries in one cache line */
+}
+
+/* The entry of a key at a slot, or NULL. */
+static inline const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, uint32_t slot, struct ax_key k)
+{
+	const struct ax_brief *x = &w->brief[slot];
+
+	x += ax_key_same(x[1].key, k);
+	return ax_key_same(x->key, k) ? x : NULL;
+}
+
+void ax_brief_put(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n);
+void ax_brief_grow(struct ax_bpe_work *w); /* make room as pieces come */
+/* Ids of an entry with AX_BRIEF_MANY; NULL: they are gone. */
+const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n);
+
+/* Append ids, which lie end to end. */
+int ax_bpe_emit(const struct ax_bpe *m, const uint32_t *id, size_t n, bool offsets, uint32_t base, struct ax_ids *out,
+		struct ax_err *e);
+void ax_bpe_put_offsets(const struct ax_bpe *m, struct ax_ids *out, size_t from, uint32_t base);
+/* Encode a piece that no entry holds; n <= AX_KEY_BYTES: k is its key. */
+int ax_bpe_encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, struct ax_key k, size_t n,
+			bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e);
 
 /* Encode p[0..n) into w's arrays, by merges alone: what ignore_merges asks first is not asked. */
 int ax_bpe_merges(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_err *e);

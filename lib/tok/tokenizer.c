@@ -4,7 +4,7 @@
 
 #include "tok/tokenizer_impl.h"
 
-#define CUT_MAX	    440
+#define CUT_MAX	    1000
 #define APART_DEPTH 64 /* a part is shorter than the guarded token whose cut it begins behind */
 
 struct ax_tok_scratch {

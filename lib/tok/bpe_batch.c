@@ -1,0 +1,275 @@
+/*
+ * Many pieces to ids: the entries of all are asked for before the first is looked at; then those that are new are merged,
+ * several at a time; then all ids are written in order; then the new ones are put into the table.
+ */
+#include <string.h>
+
+#include "text/unicode.h"
+#include "tok/bpe_work.h"
+
+#define CUT_LONGER 6 /* bytes */
+#define ID_MASK	   (AX_TOK_MAX_ID - 1)
+#define NOT_FRESH  UINT16_MAX
+
+/* The key of no entry: a longer piece. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LONG_KEY UINT64_C(0x40)
+#else
+#define LONG_KEY (UINT64_C(0x40) << 56)
+#endif
+
+/* One call: the text, its pieces, and where ids go. */
+struct batch {
+	const struct ax_bpe *m;
+	struct ax_bpe_work *w;
+	const char *p;
+	size_t n; /* of the text */
+	bool offsets;
+	uint32_t base;
+	struct ax_ids *out;
+};
+
+/* Keys and slots of up to AX_BATCH pieces. */
+static void look_ahead(const struct batch *b, const uint32_t *at, size_t k)
+{
+	struct ax_bpe_work *w = b->w;
+	unsigned bits = w->brief_bits;
+	size_t safe = b->n >= sizeof(struct ax_key) ? b->n - sizeof(struct ax_key) : 0; /* 16 bytes can be read before */
+
+	for (size_t i = 0; i < k; i++) {
+		size_t len = at[i + 1] - at[i];
+		struct ax_key key = {0, LONG_KEY};
+
+		if (len <= AX_KEY_BYTES)
+			key = at[i] < safe ? ax_key_of(b->p + at[i], len) : ax_key_at_end(b->p + at[i], len);
+		w->key[i] = key;
+		w->slot[i] = ax_brief_slot(key, bits);
+		__builtin_prefetch(&w->brief[w->slot[i]]);
+	}
+}
+
+/* Each piece's entry; those without one are listed. */
+static size_t probe(struct ax_bpe_work *w, size_t k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k; i++) {
+		const struct ax_brief *x = &w->brief[w->slot[i]];
+		struct ax_key key = w->key[i];
+		uint32_t second = ax_key_same(x[1].key, key);
+
+		w->slot[i] += second;
+		w->miss[n] = (uint16_t)i;
+		n += !(second | ax_key_same(x[0].key, key));
+	}
+	return n;
+}
+
+/* List what is missing, each piece once; returns how many. */
+static size_t list_fresh(const struct batch *b, const uint32_t *at, size_t n_miss)
+{
+	struct ax_bpe_work *w = b->w;
+	size_t n = 0;
+
+	memset(w->seen, 0, sizeof(w->seen));
+	for (size_t j = 0; j < n_miss; j++) {
+		size_t i = w->miss[j], len = at[i + 1] - at[i], h, f;
+
+		w->fresh_of[j] = NOT_FRESH;
+		if (len > AX_KEY_BYTES)
+			continue;
+		h = (size_t)(ax_key_hash(w->key[i]) >> 32) % AX_BATCH;
+		f = w->seen[h];
+		if (!f || !ax_key_same(w->fresh_key[f - 1], w->key[i])) {
+			w->fresh[n].p = b->p + at[i];
+			w->fresh[n].n = len;
+			w->fresh_key[n] = w->key[i];
+			f = w->seen[h] = (uint16_t)++n;
+		}
+		w->fresh_of[j] = (uint16_t)(f - 1);
+	}
+	return n;
+}
+
+/* What the new pieces become; a count of 0: that is left to ax_bpe_encode_other. */
+static void merge_fresh(const struct batch *b, size_t n)
+{
+	struct ax_bpe_work *w = b->w;
+	struct ax_quick *q[AX_QUICK_GROUP];
+	size_t k = 0;
+
+	for (size_t i = 0; i < n && b->m->whole; i++)
+		ax_bpe_whole_touch(b->m, w->fresh_key[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct ax_quick *x = &w->fresh[i];
+
+		x->id[0] = b->m->whole ? ax_bpe_whole(b->m, &w->words, x->p, x->n, w->fresh_key[i]) : AX_TOK_NONE;
+		x->count = x->id[0] != AX_TOK_NONE;
+		if (!x->count)
+			q[k++] = x;
+		if (k == AX_QUICK_GROUP) {
+			ax_bpe_quick_group(b->m, q, k);
+			k = 0;
+		}
+	}
+	ax_bpe_quick_group(b->m, q, k);
+}
+
+static void keep_fresh(const struct batch *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (b->w->fresh[i].count)
+			ax_brief_put(b->w, b->w->fresh_key[i], b->w->fresh[i].id, b->w->fresh[i].count);
+}
+
+/* Write the ids of the entries of pieces [i, end), as long as they have up to AX_BRIEF_IDS; returns where it stopped. */
+static size_t put_entries(const struct batch *b, size_t i, size_t end)
+{
+	const struct ax_bpe_work *w = b->w;
+	uint32_t *to = b->out->id + b->out->n;
+
+	for (; i < end; i++) {
+		const struct ax_brief *x = &w->brief[w->slot[i]];
+		uint32_t first = x->id[0];
+
+		if (first >> 24 > AX_BRIEF_IDS)
+			break;
+		memcpy(to, x->id, sizeof(x->id));
+		to[0] = first & ID_MASK;
+		to += first >> 24;
+	}
+	b->out->n = (size_t)(to - b->out->id);
+	return i;
+}
+
+static int put_other(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
+{
+	return ax_bpe_encode_other(b->m, b->w, b->p + at[i], b->w->key[i], at[i + 1] - at[i], b->offsets, b->base + at[i],
+				   b->out, e);
+}
+
+/* A piece whose entry has many ids, or one whose entry may have moved. */
+static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
+{
+	const struct ax_brief *x = ax_brief_find(b->w, ax_brief_slot(b->w->key[i], b->w->brief_bits), b->w->key[i]);
+	const uint32_t *id = NULL;
+	uint32_t own[AX_BRIEF_IDS];
+	size_t n = 0;
+
+	if (x && x->id[0] >> 24 == AX_BRIEF_MANY) {
+		id = ax_brief_many(b->w, x, &n);
+	} else if (x) {
+		memcpy(own, x->id, sizeof(own));
+		own[0] &= ID_MASK;
+		n = x->id[0] >> 24;
+		id = own;
+	}
+	return id ? ax_bpe_emit(b->m, id, n, b->offsets, b->base + at[i], b->out, e) : put_other(b, at, i, e);
+}
+
+/* Pieces [i, end), which all had entries when w->n_put was `version`. */
+static int put_known(const struct batch *b, const uint32_t *at, size_t i, size_t end, uint32_t version, struct ax_err *e)
+{
+	while (i < end) {
+		size_t from = b->out->n, begin = i;
+
+		AX_TRY(ax_ids_reserve(b->out, (end - i + 1) * AX_BRIEF_IDS, b->offsets, e));
+		if (b->w->n_put == version)
+			i = put_entries(b, i, end);
+		if (b->offsets)
+			ax_bpe_put_offsets(b->m, b->out, from, b->base + at[begin]);
+		if (i < end)
+			AX_TRY(put_entry(b, at, i++, e));
+	}
+	return 0;
+}
+
+static int encode_some(const struct batch *b, const uint32_t *at, size_t k, struct ax_err *e)
+{
+	struct ax_bpe_work *w = b->w;
+	size_t n_miss, n_fresh, i = 0;
+	uint32_t version;
+
+	ax_brief_grow(w);
+	version = w->n_put;
+	look_ahead(b, at, k);
+	n_miss = probe(w, k);
+	if (!n_miss)
+		return put_known(b, at, 0, k, version, e);
+	n_fresh = list_fresh(b, at, n_miss);
+	merge_fresh(b, n_fresh);
+	for (size_t j = 0; j < n_miss; i = w->miss[j++] + 1u) {
+		size_t at_miss = w->miss[j];
+		const struct ax_quick *x = w->fresh_of[j] == NOT_FRESH ? NULL : &w->fresh[w->fresh_of[j]];
+
+		AX_TRY(put_known(b, at, i, at_miss, version, e));
+		if (x && x->count)
+			AX_TRY(ax_bpe_emit(b->m, x->id, x->count, b->offsets, b->base + at[at_miss], b->out, e));
+		else
+			AX_TRY(put_entry(b, at, at_miss, e));
+	}
+	AX_TRY(put_known(b, at, i, k, version, e));
+	keep_fresh(b, n_fresh);
+	return 0;
+}
+
+/*
+ * Pieces from *i on, of which the first begins at *from, with those that look like CJK cut where no merge joins; returns
+ * how many, at most AX_BATCH.
+ */
+static size_t cut_finer(const struct batch *b, const uint32_t *at, size_t k, size_t *i, uint32_t *from, uint32_t *fine)
+{
+	size_t n = 0;
+
+	while (*i < k && n < AX_BATCH) {
+		uint32_t end = at[*i + 1];
+		size_t to = end;
+
+		fine[n] = *from;
+		if (end - *from > CUT_LONGER && (unsigned char)b->p[*from + 1] >= 0x80)
+			n += ax_bpe_byte_cuts(b->m, b->p, *from, end, fine + n, AX_BATCH - n, &to);
+		else
+			n++;
+		*from = (uint32_t)to;
+		*i += to == end;
+	}
+	fine[n] = *from;
+	return n;
+}
+
+static bool is_ascii(const char *p, size_t n)
+{
+	uint64_t all = 0, x[4];
+	size_t i = 0;
+
+	for (; i + sizeof(x) <= n; i += sizeof(x)) {
+		memcpy(x, p + i, sizeof(x));
+		all |= x[0] | x[1] | x[2] | x[3];
+	}
+	for (; i < n; i++)
+		all |= (uint64_t)(p[i] & 0x80);
+	return !(all & UINT64_C(0x8080808080808080));
+}
+
+int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
+			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
+{
+	struct batch b = {m, w, p, n, offsets, base, out};
+	uint32_t fine[AX_BATCH + 1], from;
+	size_t some, j;
+
+	for (size_t i = 0; i < k; i += some) {
+		some = k - i < AX_BATCH ? k - i : AX_BATCH;
+		if (!m->byte_joins || m->ignore_merges || is_ascii(p + at[i], at[i + some] - at[i])) {
+			AX_TRY(encode_some(&b, at + i, some, e));
+			continue;
+		}
+		from = at[i];
+		for (j = 0; j < some;) {
+			size_t parts = cut_finer(&b, at + i, some, &j, &from, fine);
+
+			AX_TRY(encode_some(&b, fine, parts, e));
+		}
+	}
+	return 0;
+}

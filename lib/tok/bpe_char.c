@@ -1,0 +1,294 @@
+/*
+ * Characters of more than one byte in byte-level models: where no merge joins two of them, and which of them are one token
+ * whatever is beside them. Tokens may hold parts of characters, so both are read off the merges.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "text/unicode.h"
+#include "tok/bpe_work.h"
+
+#define WHOLE_BITS 20
+#define PART_BITS  14
+#define NO_END	   UINT32_MAX	      /* not the end, or the start, of a character */
+#define BOTH_PARTS (UINT32_MAX - 1)
+#define PART	   UINT32_C(0x80000000) /* of a character: | bytes << 24 | the bytes; else the character */
+
+static uint32_t part(const unsigned char *p, size_t n)
+{
+	uint32_t x = PART | (uint32_t)n << 24;
+
+	for (size_t i = 0; i < n; i++)
+		x |= (uint32_t)p[i] << (8 * i);
+	return x;
+}
+
+/* What a token's bytes p[0..n) begin with. */
+static uint32_t head_of(const unsigned char *p, size_t n)
+{
+	size_t len;
+
+	if (!n || (p[0] & 0xC0) == 0x80)
+		return NO_END;
+	return ax_utf8_len(p[0]) <= n ? ax_utf8_get(p, &len) : part(p, n);
+}
+
+/* What they end with. */
+static uint32_t tail_of(const unsigned char *p, size_t n)
+{
+	size_t k = n, len;
+
+	while (k && n - k < 4 && (p[k - 1] & 0xC0) == 0x80)
+		k--;
+	if (k && n - k < 4 && (p[k - 1] & 0xC0) != 0x80)
+		return ax_utf8_len(p[k - 1]) == n - k + 1 ? ax_utf8_get(p + k - 1, &len) : NO_END;
+	return n && n < 4 ? part(p, n) : NO_END;
+}
+
+static inline size_t bit_of(uint32_t x, uint32_t y, unsigned bits)
+{
+	return (size_t)((((uint64_t)x << 32 | y) * UINT64_C(0xD6E8FEB86659FD93)) >> (64 - bits));
+}
+
+static inline bool has_bit(const uint64_t *set, size_t i)
+{
+	return set[i >> 6] >> (i & 63) & 1;
+}
+
+static inline void set_bit(uint64_t *set, size_t i)
+{
+	set[i >> 6] |= UINT64_C(1) << (i & 63);
+}
+
+/*
+ * Pairs with a part are few: part_joins also tells of the whole side, or of two parts by the left one's last byte, that
+ * there are any.
+ */
+static void note_pair(struct ax_bpe *m, uint32_t x, uint32_t y)
+{
+	if (x == NO_END || y == NO_END || (x < 128 && y < 128))
+		return;
+	if (!((x | y) & PART)) {
+		set_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+		return;
+	}
+	set_bit(m->part_joins, bit_of(x, y, PART_BITS));
+	if (x & y & PART) {
+		set_bit(m->part_joins, bit_of(BOTH_PARTS, x >> (8 * ((x >> 24 & 3) - 1)) & 255, PART_BITS));
+	} else if (x & PART) {
+		set_bit(m->part_joins, bit_of(NO_END, y, PART_BITS));
+		if (y < AX_CHARS)
+			m->by_char[y].late |= AX_CHAR_RIGHT;
+	} else {
+		set_bit(m->part_joins, bit_of(x, NO_END, PART_BITS));
+		if (x < AX_CHARS)
+			m->by_char[x].late |= AX_CHAR_LEFT;
+	}
+}
+
+/* The first and the last up to 8 bytes of a token's text are enough. */
+static void ends_of(const struct ax_bpe *m, uint32_t id, uint32_t *head, uint32_t *tail)
+{
+	const struct ax_vocab_str *s = &m->vocab.str[id];
+	const unsigned char *p = (const unsigned char *)m->vocab.text + s->off, *end = p + s->n, *q = end;
+	unsigned char raw[8];
+	size_t n = 0, len;
+
+	*head = *tail = NO_END;
+	if (s->n == UINT32_MAX || !s->n)
+		return;
+	if (p[0] < 0x80 && end[-1] < 0x80) { /* they are spelled as they are */
+		*head = p[0];
+		*tail = end[-1];
+		return;
+	}
+	for (const unsigned char *x = p; x < end && n < 4; x += len)
+		raw[n++] = (unsigned char)ax_byte_of_char(ax_utf8_get(x, &len));
+	*head = head_of(raw, n);
+	for (n = 0; q > p && n < 4; n++)
+		do
+			q--;
+		while ((*q & 0xC0) == 0x80);
+	for (n = 0; q < end; q += len)
+		raw[n++] = (unsigned char)ax_byte_of_char(ax_utf8_get(q, &len));
+	*tail = tail_of(raw, n);
+}
+
+static bool all_bytes(const struct ax_bpe *m)
+{
+	for (int b = 0; b < 256; b++)
+		if (m->byte_id[b] == AX_TOK_NONE)
+			return false;
+	return true;
+}
+
+int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
+{
+	uint32_t *ends;
+
+	if (!m->byte_level || !all_bytes(m))
+		return 0;
+	ends = ax_malloc((size_t)m->vocab.id_end * 2 * sizeof(*ends));
+	m->byte_joins = ax_calloc((size_t)1 << (WHOLE_BITS - 6), sizeof(*m->byte_joins));
+	m->part_joins = ax_calloc((size_t)1 << (PART_BITS - 6), sizeof(*m->part_joins));
+	m->by_char = ax_calloc(AX_CHARS, sizeof(*m->by_char));
+	if (!ends || !m->byte_joins || !m->part_joins || !m->by_char) {
+		ax_free(ends);
+		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	}
+	for (uint32_t id = 0; id < m->vocab.id_end; id++)
+		ends_of(m, id, &ends[2 * id], &ends[2 * id + 1]);
+	for (size_t i = 0; i < m->n_merge; i++)
+		if (m->merge[i].left != AX_TOK_NONE)
+			note_pair(m, ends[2 * m->merge[i].left + 1], ends[2 * m->merge[i].right]);
+	ax_free(ends);
+	return 0;
+}
+
+/* Is there a merge with a part of a character on the right of x, on the left of y, or on both sides, at p[0]? */
+static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y)
+{
+	if ((x | y) < AX_CHARS) {
+		if ((m->by_char[x].late & AX_CHAR_LEFT) | (m->by_char[y].late & AX_CHAR_RIGHT))
+			return true;
+	} else if (has_bit(m->part_joins, bit_of(x, NO_END, PART_BITS)) ||
+		   has_bit(m->part_joins, bit_of(NO_END, y, PART_BITS))) {
+		return true;
+	}
+	return p[-1] >= 0x80 && has_bit(m->part_joins, bit_of(BOTH_PARTS, p[-1], PART_BITS));
+}
+
+static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
+{
+	uint32_t left[4], right[4];
+	bool any = false;
+
+	left[0] = x;
+	right[0] = y;
+	for (size_t k = 1; k < a; k++)
+		left[k] = part(p - k, k);
+	for (size_t k = 1; k < b; k++)
+		right[k] = part(p, k);
+	for (size_t i = 0; i < a; i++)
+		for (size_t j = 0; j < b; j++)
+			any |= (i || j) && has_bit(m->part_joins, bit_of(left[i], right[j], PART_BITS));
+	return any;
+}
+
+bool ax_bpe_joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
+{
+	return may_join_parts(m, p, x, y) && parts_join(m, p, x, a, y, b);
+}
+
+/* May a merge join x and y at p[0]? */
+static inline bool joins(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
+{
+	bool join = (x < 128 && y < 128) | has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+
+	if (may_join_parts(m, p, x, y)) /* hardly ever */
+		join = join || parts_join(m, p, x, a, y, b);
+	return join;
+}
+
+size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *text, size_t i, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	uint32_t x, y;
+	size_t a, b;
+
+	x = ax_utf8_get(p + i, &a);
+	for (i += a; i < n; i += b, a = b, x = y) {
+		y = ax_utf8_get(p + i, &b);
+		if (!joins(m, p + i, x, a, y, b))
+			return i;
+	}
+	return n;
+}
+
+size_t ax_bpe_byte_cuts(const struct ax_bpe *m, const char *text, size_t i, size_t n, uint32_t *at, size_t max, size_t *end)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t k = 0, a, b;
+	uint32_t x, y;
+
+	at[k++] = (uint32_t)i;
+	x = ax_utf8_get(p + i, &a);
+	for (i += a; i < n && k <= max; i += b, a = b, x = y) {
+		y = ax_utf8_get(p + i, &b);
+		at[k] = (uint32_t)i;
+		k += !joins(m, p + i, x, a, y, b);
+	}
+	if (k > max)
+		*end = at[--k];
+	else
+		*end = n;
+	return k;
+}
+
+/* --- characters that are one token --- */
+
+/* Merge the bytes of a character: its token, or AX_TOK_NONE; *late is the highest rank of the merges. */
+static uint32_t token_of(const struct ax_bpe *m, const unsigned char *p, size_t n, uint32_t *late)
+{
+	uint32_t id[4];
+
+	*late = 0;
+	for (size_t i = 0; i < n; i++)
+		id[i] = m->byte_id[p[i]];
+	for (; n > 1; n--) {
+		const struct ax_merge *best = NULL, *g;
+		size_t at = 0;
+
+		for (size_t i = 0; i + 1 < n; i++)
+			if ((g = ax_bpe_merge(m, id[i], id[i + 1])) && (!best || g->rank < best->rank)) {
+				best = g;
+				at = i;
+			}
+		if (!best)
+			return AX_TOK_NONE;
+		*late = best->rank > *late ? best->rank : *late;
+		id[at] = best->id;
+		for (size_t i = at + 1; i + 1 < n; i++)
+			id[i] = id[i + 1];
+	}
+	return id[0];
+}
+
+/* The character that is all of a token's text, or NO_END. */
+static uint32_t only_char(const struct ax_bpe *m, uint32_t id, char raw[4], size_t *n)
+{
+	const struct ax_vocab_str *s = &m->vocab.str[id];
+	const unsigned char *p = (const unsigned char *)m->vocab.text + s->off, *end = p + s->n;
+	size_t len;
+
+	if (s->n == UINT32_MAX || s->n < 4 || s->n > 8) /* two bytes or more, each spelled in two at most */
+		return NO_END;
+	for (*n = 0; p < end && *n < 4; p += len) {
+		int c = ax_byte_of_char(ax_utf8_get(p, &len));
+
+		if (c < 0x80)
+			return NO_END;
+		raw[(*n)++] = (char)c;
+	}
+	return p == end && ax_utf8_check(raw, *n) == *n && ax_utf8_len((unsigned char)raw[0]) == *n
+		   ? ax_utf8_get((const unsigned char *)raw, &len)
+		   : NO_END;
+}
+
+void ax_bpe_build_chars(struct ax_bpe *m)
+{
+	uint32_t late;
+	char raw[4];
+	size_t n;
+
+	for (uint32_t c = 0; m->by_char && c < 128; c++)
+		m->by_char[c].id = m->byte_id[c] + 1;
+	for (uint32_t id = 0; m->by_char && id < m->vocab.id_end; id++) {
+		uint32_t c = only_char(m, id, raw, &n);
+
+		if (c >= AX_CHARS)
+			continue;
+		m->by_char[c].id = token_of(m, (const unsigned char *)raw, n, &late) + 1;
+		m->by_char[c].late |= late;
+	}
+}
