@@ -16,7 +16,7 @@
 
 #define ID_MASK (AX_TOK_MAX_ID - 1)
 
-enum { BRIEF_FIRST = 15, BRIEF_MOST = 20 }; /* entries, as powers of two */
+enum { BRIEF_FIRST = 15, BRIEF_MOST = 19 }; /* entries, as powers of two; in steps of two: 16 MiB at most */
 
 struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m)
 {

@@ -11,7 +11,7 @@
 #define FIRST_SLOTS ((size_t)1 << 12)
 #define MOST_SLOTS  ((size_t)1 << 17)
 #define FIRST_STORE ((size_t)1 << 16) /* in words */
-#define MOST_STORE  ((size_t)1 << 22)
+#define MOST_STORE  ((size_t)1 << 21) /* 8 MiB */
 
 void ax_long_release(struct ax_long *c)
 {
