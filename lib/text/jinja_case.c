@@ -42,7 +42,7 @@ static size_t in_special(const struct axj_case_special *t, size_t n, uint32_t c,
 
 static size_t map_ascii(enum axj_case kind, uint32_t c, uint32_t *to)
 {
-	uint32_t first = kind == AXJ_LOWER ? 'A' : 'a';
+	uint32_t first = kind == AXJ_LOWER || kind == AXJ_FOLD ? 'A' : 'a';
 
 	if (c < first || c > first + 25)
 		return 0;
@@ -56,7 +56,12 @@ size_t axj_map_case(enum axj_case kind, uint32_t c, uint32_t to[3])
 
 	if (c < 0x80)
 		return map_ascii(kind, c, to);
-	if (kind == AXJ_LOWER) {
+	if (kind == AXJ_FOLD) {
+		n = in_special(axj_fold_special, axj_fold_special_n, c, to);
+		if (n || in_ranges(axj_fold_range, axj_fold_range_n, c, to))
+			return n ? n : 1;
+	}
+	if (kind == AXJ_LOWER || kind == AXJ_FOLD) {
 		n = in_special(axj_lower_special, axj_lower_special_n, c, to);
 		return n ? n : in_ranges(axj_lower_range, axj_lower_range_n, c, to);
 	}
@@ -71,39 +76,25 @@ size_t axj_map_case(enum axj_case kind, uint32_t c, uint32_t to[3])
 	return n ? n : in_ranges(axj_upper_range, axj_upper_range_n, c, to);
 }
 
-bool axj_is_upper(uint32_t c)
-{
-	uint32_t to[3];
-
-	return axj_map_case(AXJ_LOWER, c, to) > 0;
-}
-
-bool axj_is_lower(uint32_t c)
-{
-	uint32_t to[3];
-
-	return axj_map_case(AXJ_UPPER, c, to) > 0 && !axj_is_upper(c);
-}
-
-static bool letter_at(const struct axj_str *s, size_t i)
-{
-	size_t len;
-	uint32_t c;
-
-	if (i >= s->n)
-		return false;
-	c = axj_get_char(s->p + i, s->n - i, &len);
-	return axj_is_upper(c) || axj_is_lower(c);
-}
-
-/* A capital sigma after a letter and before none becomes the final form. */
+/* A capital sigma after a cased character and before none becomes the final form. */
 static bool final_sigma(const struct axj_str *s, size_t i)
 {
-	size_t before = i;
+	uint32_t before = ' ', after = ' ';
+	size_t len;
 
-	while (before > 0 && ((unsigned char)s->p[--before] & 0xc0) == 0x80)
-		;
-	return i > 0 && letter_at(s, before) && !letter_at(s, i + 2);
+	for (size_t at = i; at > 0;) {
+		while (--at > 0 && ((unsigned char)s->p[at] & 0xc0) == 0x80)
+			;
+		before = axj_get_char(s->p + at, s->n - at, &len);
+		if (!axj_is(before, AXJ_IGNORABLE))
+			break;
+	}
+	for (size_t at = i + 2; at < s->n; at += len) {
+		after = axj_get_char(s->p + at, s->n - at, &len);
+		if (!axj_is(after, AXJ_IGNORABLE))
+			break;
+	}
+	return axj_is(before, AXJ_CASED) && !axj_is(before, AXJ_IGNORABLE) && !(axj_is(after, AXJ_CASED) && !axj_is(after, AXJ_IGNORABLE));
 }
 
 /* One run of bytes with one origin. */

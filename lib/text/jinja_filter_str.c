@@ -1,6 +1,7 @@
 /* Filters on text. */
 #include <string.h>
 
+#include "text/jinja_case.h"
 #include "text/jinja_lib.h"
 
 /* soft_str: strings stay what they are. */
@@ -65,11 +66,21 @@ AXJ_BUILTIN(axj_f_title)
 
 	AX_TRY(soft(r, self, &s));
 	axj_capture_begin(r, &c);
-	for (size_t i = 0; i < s->n; i += len) {
+	for (size_t i = 0, from = 0; i < s->n; i += len) {
 		uint32_t ch = axj_get_char(s->p + i, s->n - i, &len);
+		bool stop = axj_is_space(ch) || (ch < 0x80 && ch && strchr("-({[<", (int)ch));
+		struct axj_val rest;
 
-		AX_TRY(axj_put_case(r, s, i, i + len, start ? AXJ_UPPER : AXJ_LOWER));
-		start = axj_is_space(ch) || (ch < 0x80 && ch && strchr("-({[<", (int)ch));
+		if (start)
+			AX_TRY(axj_put_case(r, s, i, i + len, AXJ_UPPER));
+		if (start)
+			from = i + len;
+		if (stop || i + len == s->n) { /* what follows the first letter, seen alone */
+			AX_TRY(axj_cut(r, s, from, i + len, &rest));
+			AX_TRY(axj_put_case(r, rest.u.s, 0, rest.u.s->n, AXJ_LOWER));
+			from = i + len;
+		}
+		start = stop;
 	}
 	return axj_capture_end(r, &c, out);
 }
@@ -211,7 +222,7 @@ AXJ_BUILTIN(axj_f_wordcount)
 	AX_TRY(soft(r, self, &s));
 	for (size_t i = 0; i < s->n; i += len) {
 		uint32_t ch = axj_get_char(s->p + i, s->n - i, &len);
-		bool word = ch >= 0x80 ? !axj_is_space(ch) : ch == '_' || (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z');
+		bool word = ch == '_' || axj_is(ch, AXJ_ALPHA | AXJ_DECIMAL | AXJ_DIGIT | AXJ_NUMERIC);
 
 		n += word && !in;
 		in = word;

@@ -60,14 +60,14 @@ int axj_new_iter(struct axj *r, const char *name, int (*make)(struct axj *, stru
 		 struct axj_val value, struct axj_args *args, struct axj_val *out);
 
 /* Case: kinds of mapping. */
-enum axj_case { AXJ_LOWER, AXJ_UPPER, AXJ_TITLECASE };
+enum axj_case { AXJ_LOWER, AXJ_UPPER, AXJ_TITLECASE, AXJ_FOLD };
 /* Mapping of one character: up to three. Returns their number; 0 if it stays as it is. */
 size_t axj_map_case(enum axj_case kind, uint32_t c, uint32_t out[3]);
-bool axj_is_upper(uint32_t c);
-bool axj_is_lower(uint32_t c);
 /* Append s with every character mapped by `kind`. */
 int axj_put_case(struct axj *r, const struct axj_str *s, size_t from, size_t to, enum axj_case kind);
 int axj_case_str(struct axj *r, const struct axj_str *s, enum axj_case kind, struct axj_val *out);
+/* str.isupper() or islower() */
+bool axj_all_case(const struct axj_str *s, bool upper);
 /* str.strip: sides 1 left, 2 right; chars NULL: white space. */
 int axj_strip(struct axj *r, struct axj_str *s, const struct axj_str *chars, int sides, struct axj_val *out);
 /* str.replace; max < 0: all. */

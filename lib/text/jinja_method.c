@@ -1,83 +1,106 @@
 /* Methods of lists, dicts and loops, and the is... methods of str. */
 #include <string.h>
 
+#include "text/jinja_case.h"
 #include "text/jinja_lib.h"
 
 #define COUNT(t) (sizeof(t) / sizeof((t)[0]))
 
 /* ---- str.isalpha() and its kin ---- */
 
-enum is { IS_ALPHA, IS_DIGIT, IS_ALNUM, IS_SPACE, IS_ASCII, IS_LOWER, IS_UPPER, IS_IDENT };
-
-static bool is_letter(uint32_t c)
+/* Is every character of a class, and is there one (isprintable and isascii: or none)? */
+static int all_of(const struct axj_str *s, uint32_t classes, bool empty, struct axj_val *out)
 {
-	/* Beyond ASCII: what has a case, and the scripts without one, taken whole. */
-	return c < 0x80 ? (c | 32) >= 'a' && (c | 32) <= 'z'
-			: axj_is_upper(c) || axj_is_lower(c) || c == 0xaa || c == 0xba || (c >= 0x5d0 && c <= 0x5ea) ||
-				  (c >= 0x620 && c <= 0x64a) || (c >= 0x904 && c <= 0x939) || (c >= 0xe01 && c <= 0xe30) ||
-				  (c >= 0x3041 && c <= 0x3096) || (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x3400 && c <= 0x4dbf) ||
-				  (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xac00 && c <= 0xd7a3) || (c >= 0x20000 && c <= 0x2ffff);
-}
-
-static bool is_kind(uint32_t c, enum is kind, bool first)
-{
-	bool digit = c >= '0' && c <= '9';
-
-	switch (kind) {
-	case IS_ALPHA:
-		return is_letter(c);
-	case IS_DIGIT:
-		return digit;
-	case IS_ALNUM:
-		return digit || is_letter(c);
-	case IS_SPACE:
-		return axj_is_space(c);
-	case IS_ASCII:
-		return c < 0x80;
-	case IS_LOWER:
-		return !axj_is_upper(c);
-	case IS_UPPER:
-		return !axj_is_lower(c);
-	case IS_IDENT:
-		return c == '_' || is_letter(c) || (digit && !first);
-	}
-	return false;
-}
-
-static int all_of(const struct axj_str *s, enum is kind, struct axj_val *out)
-{
-	bool ok = s->n > 0 || kind == IS_ASCII, cased = kind != IS_LOWER && kind != IS_UPPER;
+	bool ok = s->n > 0 || empty;
 	size_t len;
 
 	for (size_t i = 0; i < s->n && ok; i += len) {
 		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
 
-		ok = is_kind(c, kind, i == 0);
-		cased = cased || (kind == IS_LOWER ? axj_is_lower(c) : axj_is_upper(c));
+		ok = classes ? axj_is(c, classes) : c < 0x80;
 	}
-	*out = axj_bool(ok && cased);
+	*out = axj_bool(ok);
 	return 0;
 }
 
-#define IS_METHOD(name, kind)                                                                                          \
+#define IS_METHOD(name, classes, empty)                                                                                \
 	static AXJ_BUILTIN(name)                                                                                       \
 	{                                                                                                              \
-		return all_of(self.u.s, kind, out);                                                                    \
+		return all_of(self.u.s, classes, empty, out);                                                          \
 	}
 
-IS_METHOD(m_isalpha, IS_ALPHA)
-IS_METHOD(m_isdigit, IS_DIGIT)
-IS_METHOD(m_isalnum, IS_ALNUM)
-IS_METHOD(m_isspace, IS_SPACE)
-IS_METHOD(m_isascii, IS_ASCII)
-IS_METHOD(m_islower, IS_LOWER)
-IS_METHOD(m_isupper, IS_UPPER)
-IS_METHOD(m_isidentifier, IS_IDENT)
+IS_METHOD(m_isalpha, AXJ_ALPHA, false)
+IS_METHOD(m_isdecimal, AXJ_DECIMAL, false)
+IS_METHOD(m_isdigit, AXJ_DIGIT, false)
+IS_METHOD(m_isnumeric, AXJ_NUMERIC, false)
+IS_METHOD(m_isalnum, AXJ_ALPHA | AXJ_DECIMAL | AXJ_DIGIT | AXJ_NUMERIC, false)
+IS_METHOD(m_isspace, AXJ_SPACE, false)
+IS_METHOD(m_isprintable, AXJ_PRINTABLE, true)
+IS_METHOD(m_isascii, 0, true)
+
+/* One of the case, and none of the other. */
+bool axj_all_case(const struct axj_str *s, bool upper)
+{
+	uint32_t want = upper ? AXJ_IS_UPPER : AXJ_IS_LOWER, other = upper ? AXJ_IS_LOWER : AXJ_IS_UPPER;
+	bool any = false;
+	size_t len;
+
+	for (size_t i = 0; i < s->n; i += len) {
+		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
+
+		if (axj_is(c, other | AXJ_IS_TITLE))
+			return false;
+		any = any || axj_is(c, want);
+	}
+	return any;
+}
+
+static AXJ_BUILTIN(m_islower)
+{
+	*out = axj_bool(axj_all_case(self.u.s, false));
+	return 0;
+}
+
+static AXJ_BUILTIN(m_isupper)
+{
+	*out = axj_bool(axj_all_case(self.u.s, true));
+	return 0;
+}
+
+static AXJ_BUILTIN(m_istitle)
+{
+	const struct axj_str *s = self.u.s;
+	bool ok = true, any = false, cased = false;
+	size_t len;
+
+	for (size_t i = 0; i < s->n && ok; i += len) {
+		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
+		bool capital = axj_is(c, AXJ_IS_UPPER | AXJ_IS_TITLE), small = !capital && axj_is(c, AXJ_IS_LOWER);
+
+		ok = capital ? !cased : !small || cased;
+		cased = capital || small;
+		any = any || cased;
+	}
+	*out = axj_bool(ok && any);
+	return 0;
+}
+
+static AXJ_BUILTIN(m_isidentifier)
+{
+	const struct axj_str *s = self.u.s;
+	bool ok = s->n > 0;
+	size_t len;
+
+	for (size_t i = 0; i < s->n && ok; i += len)
+		ok = axj_is(axj_get_char(s->p + i, s->n - i, &len), i ? AXJ_NAME_NEXT : AXJ_NAME_FIRST);
+	*out = axj_bool(ok);
+	return 0;
+}
 
 static const struct axj_builtin str_tests[] = {
-	{"isalpha", "", m_isalpha}, {"isdigit", "", m_isdigit},     {"isdecimal", "", m_isdigit}, {"isnumeric", "", m_isdigit},
-	{"isalnum", "", m_isalnum}, {"isspace", "", m_isspace},     {"isascii", "", m_isascii},   {"islower", "", m_islower},
-	{"isupper", "", m_isupper}, {"isidentifier", "", m_isidentifier},
+	{"isalpha", "", m_isalpha}, {"isdigit", "", m_isdigit},     {"isdecimal", "", m_isdecimal}, {"isnumeric", "", m_isnumeric},
+	{"isalnum", "", m_isalnum}, {"isspace", "", m_isspace},     {"isascii", "", m_isascii},     {"islower", "", m_islower},
+	{"isupper", "", m_isupper}, {"istitle", "", m_istitle},     {"isidentifier", "", m_isidentifier}, {"isprintable", "", m_isprintable},
 };
 
 /* ---- lists ---- */

@@ -1,6 +1,7 @@
 /* Methods of str. */
 #include <string.h>
 
+#include "text/jinja_case.h"
 #include "text/jinja_lib.h"
 
 #define S (self.u.s)
@@ -44,6 +45,13 @@ static AXJ_BUILTIN(m_lower)
 	return 0;
 }
 
+static AXJ_BUILTIN(m_casefold)
+{
+	AX_TRY(axj_case_str(r, S, AXJ_FOLD, out));
+	out->u.s->markup = S->markup;
+	return 0;
+}
+
 /* str.title and swapcase: the case of each character from the one before or its own. */
 static int by_char(struct axj *r, struct axj_str *s, bool title, struct axj_val *out)
 {
@@ -54,11 +62,11 @@ static int by_char(struct axj *r, struct axj_str *s, bool title, struct axj_val 
 	axj_capture_begin(r, &c);
 	for (size_t i = 0; i < s->n; i += len) {
 		uint32_t ch = axj_get_char(s->p + i, s->n - i, &len);
-		bool up = axj_is_upper(ch), low = axj_is_lower(ch);
+		bool up = axj_is(ch, AXJ_IS_UPPER), low = axj_is(ch, AXJ_IS_LOWER);
 		enum axj_case kind = title ? (cased ? AXJ_LOWER : AXJ_TITLECASE) : up ? AXJ_LOWER : AXJ_UPPER;
 
-		AX_TRY(axj_put_case(r, s, i, i + len, kind));
-		cased = up || low;
+		AX_TRY(title || up || low ? axj_put_case(r, s, i, i + len, kind) : axj_put_sub(r, s, i, i + len));
+		cased = axj_is(ch, AXJ_CASED);
 	}
 	AX_TRY(axj_capture_end(r, &c, out));
 	out->u.s->markup = s->markup;
@@ -460,7 +468,7 @@ static AXJ_BUILTIN(m_zfill)
 static const struct axj_builtin methods[] = {
 	{"upper", "", m_upper},
 	{"lower", "", m_lower},
-	{"casefold", "", m_lower},
+	{"casefold", "", m_casefold},
 	{"capitalize", "", axj_f_capitalize},
 	{"title", "", m_title},
 	{"swapcase", "", m_swapcase},

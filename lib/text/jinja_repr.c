@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text/jinja_case.h"
 #include "text/jinja_impl.h"
 #include "text/json.h"
 
@@ -10,19 +11,7 @@ static int put_repr(struct axj *r, struct axj_val v, int depth);
 
 bool ax_jinja_printable(uint32_t c)
 {
-	static const uint32_t hidden[][2] = {
-		{0x7f, 0xa0},     {0xad, 0xad},     {0x600, 0x605},   {0x61c, 0x61c},   {0x6dd, 0x6dd},     {0x70f, 0x70f},
-		{0x890, 0x891},   {0x8e2, 0x8e2},   {0x1680, 0x1680}, {0x180e, 0x180e}, {0x2000, 0x200f},   {0x2028, 0x202f},
-		{0x205f, 0x206f}, {0x3000, 0x3000}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb},   {0xfffe, 0xffff},
-		{0x110bd, 0x110bd}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0x10ffff},
-	};
-
-	if (c < 0x7f)
-		return c >= 0x20;
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-		if (c >= hidden[i][0] && c <= hidden[i][1])
-			return false;
-	return true;
+	return axj_is(c, AXJ_PRINTABLE);
 }
 
 static int put_escape(struct axj *r, uint32_t c, char quote)

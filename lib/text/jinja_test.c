@@ -91,18 +91,9 @@ static AXJ_BUILTIN(t_number)
 static int all_case(struct axj *r, struct axj_val v, bool upper, struct axj_val *out)
 {
 	struct axj_val s;
-	bool any = false;
-	size_t len;
 
 	AX_TRY(axj_to_str(r, v, &s));
-	for (size_t i = 0; i < s.u.s->n; i += len) {
-		uint32_t c = axj_get_char(s.u.s->p + i, s.u.s->n - i, &len);
-
-		if (upper ? axj_is_lower(c) : axj_is_upper(c))
-			return yes(out, false);
-		any = any || (upper ? axj_is_upper(c) : axj_is_lower(c));
-	}
-	return yes(out, any);
+	return yes(out, axj_all_case(s.u.s, upper));
 }
 
 static AXJ_BUILTIN(t_lower)
