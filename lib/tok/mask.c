@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tok/mask_trace.h"
 
 static int no_memory(struct ax_err *e)
 {
@@ -153,6 +154,20 @@ static int clear_mask(struct ax_mask_work *w, struct ax_err *e)
 	return 0;
 }
 
+static int begin_trace(const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w, struct ax_err *e)
+{
+	struct ax_trace *x = w->trace;
+
+	x->cause = ax_arena_calloc(a, w->ids.n + 1, sizeof(*x->cause));
+	x->found = ax_arena_calloc(a, t->n + 1, sizeof(*x->found));
+	x->text_n = w->rope.b.n;
+	x->text = ax_arena_strndup(a, w->rope.b.p ? w->rope.b.p : "", x->text_n);
+	x->begin = ax_arena_calloc(a, t->n + 1, sizeof(*x->begin));
+	for (size_t i = 0; x->begin && i < t->n; i++)
+		x->begin[i] = SIZE_MAX;
+	return x->cause && x->found && x->text && x->begin ? 0 : no_memory(e);
+}
+
 int ax_mask_thread(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		   struct ax_err *e)
 {
@@ -161,5 +176,7 @@ int ax_mask_thread(const struct ax_masker *m, const struct ax_thread *t, struct 
 	AX_TRY(ax_mask_render(m, t->messages, t->tools, 0, false, a, &w->rope, e));
 	AX_TRY(ax_mask_encode(m, w, AX_TOK_OFFSETS, &w->ids, e));
 	AX_TRY(clear_mask(w, e));
+	if (w->trace)
+		AX_TRY(begin_trace(t, a, w, e));
 	return (m->mode == AX_MASK_AXOLOTL ? ax_mask_axolotl : ax_mask_exact)(m, t, a, w, e);
 }

@@ -62,6 +62,8 @@ enum ax_mask_note {
 	AX_NOTE_HELD = 1 << 2,	  /* no_inject: the conversation has text of special tokens, which stayed text */
 };
 
+struct ax_trace;
+
 struct ax_mask_work {
 	struct ax_tok_scratch *scratch;
 	struct ax_rope rope;
@@ -72,6 +74,7 @@ struct ax_mask_work {
 	struct ax_guards guards;
 	const struct ax_val **trusted; /* of this conversation: values that are no data, by address; in its arena */
 	size_t n_trusted;
+	struct ax_trace *trace; /* NULL, or gets how the mask came about (tok/mask_trace.h) */
 };
 
 int ax_mask_work_init(struct ax_mask_work *w, const struct ax_tokenizer *t, struct ax_err *e);

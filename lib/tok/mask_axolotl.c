@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tok/chat_text.h"
+#include "tok/mask_trace.h"
 
 #define NO_SPAN (-1)
 #define WINDOW	3 /* how far an end token may lie from where the turn was found to end */
@@ -30,7 +31,7 @@ static int prefix_ids(const struct ax_masker *m, const struct ax_thread *t, size
 		if (!list || !ax_val_push(a, list, i + 1 == n && last ? last : t->turn[i].msg))
 			return no_memory(e);
 	AX_TRY(ax_mask_render(m, list, t->tools, (int64_t)t->n - 1, false, a, &w->rope, e));
-	return ax_mask_encode(m, w, 0, out, e);
+	return ax_mask_encode(m, w, w->trace ? AX_TOK_OFFSETS : 0, out, e);
 }
 
 static struct ax_val *dummy_turn(const struct ax_masker *m, const struct ax_turn *t, enum replace what,
@@ -54,19 +55,73 @@ static struct ax_val *dummy_turn(const struct ax_masker *m, const struct ax_turn
 	return v;
 }
 
+static size_t same_front(const struct ax_ids *a, const struct ax_ids *b)
+{
+	size_t n = a->n < b->n ? a->n : b->n, i = 0;
+
+	while (i < n && a->id[i] == b->id[i])
+		i++;
+	return i;
+}
+
+static size_t same_back(const struct ax_ids *a, const struct ax_ids *b)
+{
+	size_t n = a->n < b->n ? a->n : b->n, j = 0;
+
+	while (j < n && a->id[a->n - 1 - j] == b->id[b->n - 1 - j])
+		j++;
+	return j;
+}
+
 /* The range of ids in `full` that differs from `dummy`, looked at from both ends. */
 static struct span differing(const struct ax_ids *full, const struct ax_ids *dummy)
 {
 	const struct span none = {NO_SPAN, NO_SPAN};
-	size_t n = full->n < dummy->n ? full->n : dummy->n, i = 0, j = 0;
+	size_t n = full->n < dummy->n ? full->n : dummy->n, i = same_front(full, dummy), j = same_back(full, dummy);
 
-	while (i < n && full->id[i] == dummy->id[i])
-		i++;
-	while (j < n && full->id[full->n - 1 - j] == dummy->id[dummy->n - 1 - j])
-		j++;
 	if (i == n || j == n || full->n - j <= i)
 		return none;
 	return (struct span){(int64_t)i, (int64_t)(full->n - j)};
+}
+
+/* For the trace: the dummy's tokens that hold the placeholder, which `placeholder` is the value of. */
+static void trace_dummy(const struct ax_mask_work *w, const struct ax_val *placeholder, struct ax_found *f)
+{
+	const struct ax_ids *ids = &w->dummy;
+
+	f->n_dummy = ids->n;
+	for (size_t s = 0; s < w->rope.n_span; s++) {
+		const struct ax_span *p = &w->rope.span[s];
+
+		for (size_t i = 0; p->origin == placeholder && i < ids->n; i++) {
+			if (ids->end[i] <= p->begin || ids->begin[i] >= p->end)
+				continue;
+			if (f->place_end == 0) {
+				f->place_begin = i;
+				f->before = ids->begin[i] < p->begin;
+			}
+			f->place_end = i + 1;
+			f->behind = ids->end[i] > p->end;
+		}
+	}
+}
+
+/* ... and how the conversation up to the turn, rendered now, compares with the dummy and with the conversation. */
+static void trace_prefix(const struct ax_mask_work *w, struct span s, struct ax_found *f)
+{
+	const struct ax_trace *t = w->trace;
+	size_t n = w->rope.b.n < t->text_n ? w->rope.b.n : t->text_n, same = 0;
+
+	while (same < n && w->rope.b.p[same] == t->text[same])
+		same++;
+	f->looked = true;
+	f->begin = s.begin;
+	f->end = s.end;
+	f->n_prefix = w->other.n;
+	f->same_front = same_front(&w->other, &w->dummy);
+	f->same_back = same_back(&w->other, &w->dummy);
+	f->agree = same_front(&w->other, &w->ids);
+	f->text_agrees = same == w->rope.b.n || (f->agree < w->other.n && w->other.end[f->agree] <= same);
 }
 
 static int find_turn(const struct ax_masker *m, const struct ax_thread *t, size_t i, enum replace what,
@@ -81,8 +136,12 @@ static int find_turn(const struct ax_masker *m, const struct ax_thread *t, size_
 	if (!dummy)
 		return no_memory(e);
 	AX_TRY(prefix_ids(m, t, i + 1, dummy, a, w, &w->dummy, e));
+	if (w->trace && what != REPLACE_REASONING)
+		trace_dummy(w, ax_val_get(dummy, "content"), &w->trace->found[i]);
 	AX_TRY(prefix_ids(m, t, i + 1, NULL, a, w, &w->other, e));
 	*s = differing(&w->other, &w->dummy);
+	if (w->trace && what != REPLACE_REASONING)
+		trace_prefix(w, *s, &w->trace->found[i]);
 	return 0;
 }
 
@@ -132,8 +191,18 @@ static int64_t *token_chars(const struct ax_ids *ids, const char *s, size_t n, s
 	return start;
 }
 
-/* Train the tokens that lie in a trained part, counted from the turn's first token. */
-static int train_parts(const struct ax_masker *m, const struct ax_val *text, const struct ax_parts *parts,
+/* For the trace: how many ids of the text alone stand at `begin` in the conversation? */
+static void trace_alone(const struct ax_mask_work *w, const struct ax_ids *alone, int64_t begin, size_t turn)
+{
+	size_t k = 0;
+
+	while (k < alone->n && (size_t)begin + k < w->ids.n && alone->id[k] == w->ids.id[(size_t)begin + k])
+		k++;
+	w->trace->found[turn].alone = k;
+}
+
+/* Train the tokens that lie in a trained part of a turn's text, counted from the text's first token at `begin`. */
+static int train_parts(const struct ax_masker *m, const struct ax_val *text, const struct ax_parts *parts, size_t turn,
 		       int64_t begin, struct ax_arena *a, struct ax_mask_work *w, struct ax_err *e)
 {
 	struct ax_ids ids = AX_IDS_INIT;
@@ -147,14 +216,18 @@ static int train_parts(const struct ax_masker *m, const struct ax_val *text, con
 	start = token_chars(&ids, text->u.s, text->n, a);
 	if (!start)
 		AX_GOTO(no_memory(e));
+	if (w->trace)
+		trace_alone(w, &ids, begin, turn);
 	for (size_t p = 0; p < parts->n; p++) {
 		struct ax_part part = parts->part[p];
 
 		if (!align_part(&part, start, ids.n, n_chars) || !part.train)
 			continue;
 		for (size_t k = 0; k < ids.n && begin + (int64_t)k < (int64_t)w->ids.n; k++)
-			if (start[k] >= part.begin && last_char(start, ids.n, k, n_chars) <= part.end)
+			if (start[k] >= part.begin && last_char(start, ids.n, k, n_chars) <= part.end) {
 				w->mask[begin + (int64_t)k] = 1;
+				ax_trace_set(w, (size_t)begin + k, turn, AX_RULE_PART);
+			}
 	}
 out:
 	ax_ids_release(&ids);
@@ -188,9 +261,10 @@ static int64_t find_end(const struct ax_masker *m, const struct ax_ids *ids, int
 
 struct last_ends {
 	int64_t at[2]; /* eot, eos */
+	size_t turn[2];
 };
 
-static void train_end(const struct ax_masker *m, int64_t end, bool trained, struct ax_mask_work *w,
+static void train_end(const struct ax_masker *m, size_t turn, int64_t end, bool trained, struct ax_mask_work *w,
 		      struct last_ends *last)
 {
 	bool found = false;
@@ -202,8 +276,10 @@ static void train_end(const struct ax_masker *m, int64_t end, bool trained, stru
 		if (i == NO_SPAN || llabs(i - end) > WINDOW)
 			continue;
 		last->at[k] = i;
+		last->turn[k] = turn;
 		if (opt == AX_END_ALL || (opt == AX_END_TURN && trained)) {
 			w->mask[i] = 1;
+			ax_trace_set(w, (size_t)i, turn, AX_RULE_END);
 			found = true;
 		}
 		found |= opt == AX_END_LAST;
@@ -223,25 +299,27 @@ static int train_turn(const struct ax_masker *m, const struct ax_thread *t, size
 	AX_TRY(find_turn(m, t, i, only ? REPLACE_ONLY_CONTENT : REPLACE_CONTENT, a, w, &s, e));
 	if (trained && s.begin != NO_SPAN) {
 		if (detail)
-			AX_TRY(train_parts(m, turn->content, &turn->detail, s.begin, a, w, e));
-		for (int64_t k = s.begin; !detail && !thought && k < s.end && k < (int64_t)w->ids.n; k++)
+			AX_TRY(train_parts(m, turn->content, &turn->detail, i, s.begin, a, w, e));
+		for (int64_t k = s.begin; !detail && !thought && k < s.end && k < (int64_t)w->ids.n; k++) {
 			w->mask[k] = 1;
+			ax_trace_set(w, (size_t)k, i, AX_RULE_RUN);
+		}
 	}
 	if (trained && s.begin == NO_SPAN)
 		w->note |= AX_NOTE_NO_SPAN;
 	if (trained && thought && turn->reasoning) {
 		AX_TRY(find_turn(m, t, i, REPLACE_REASONING, a, w, &r, e));
 		if (r.begin != NO_SPAN)
-			AX_TRY(train_parts(m, turn->reasoning, &turn->reasoning_detail, r.begin, a, w, e));
+			AX_TRY(train_parts(m, turn->reasoning, &turn->reasoning_detail, i, r.begin, a, w, e));
 	}
-	train_end(m, s.end, trained, w, last);
+	train_end(m, i, s.end, trained, w, last);
 	return 0;
 }
 
 int ax_mask_axolotl(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		    struct ax_err *e)
 {
-	struct last_ends last = {{NO_SPAN, NO_SPAN}};
+	struct last_ends last = {{NO_SPAN, NO_SPAN}, {0, 0}};
 
 	for (size_t i = 0; i < t->n; i++) {
 		bool trained = ax_turn_trained(m, &t->turn[i]);
@@ -249,9 +327,10 @@ int ax_mask_axolotl(const struct ax_masker *m, const struct ax_thread *t, struct
 		if (trained || m->eos == AX_END_ALL || m->eot == AX_END_ALL)
 			AX_TRY(train_turn(m, t, i, trained, a, w, &last, e));
 	}
-	if (m->eot == AX_END_LAST && last.at[0] != NO_SPAN)
-		w->mask[last.at[0]] = 1;
-	if (m->eos == AX_END_LAST && last.at[1] != NO_SPAN)
-		w->mask[last.at[1]] = 1;
+	for (int k = 0; k < 2; k++)
+		if ((k == 0 ? m->eot : m->eos) == AX_END_LAST && last.at[k] != NO_SPAN) {
+			w->mask[last.at[k]] = 1;
+			ax_trace_set(w, (size_t)last.at[k], last.turn[k], AX_RULE_END);
+		}
 	return 0;
 }

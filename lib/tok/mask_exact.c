@@ -5,14 +5,13 @@
 
 #include "base/hash.h"
 #include "tok/chat_text.h"
-
-enum part_kind { PART_ROLE, PART_CONTENT, PART_REASONING, PART_OTHER };
+#include "tok/mask_trace.h"
 
 /* Which turn a value belongs to, by the value's address. */
 struct owner {
 	const struct ax_val *val;
 	uint32_t turn;
-	enum part_kind kind;
+	enum ax_part_kind kind;
 };
 
 struct owners {
@@ -20,25 +19,19 @@ struct owners {
 	size_t n, mask; /* mask: slots - 1, a power of two minus one */
 };
 
-/* Bytes of the text that came from one turn, in order; neighbours of one turn are joined into runs later. */
-struct piece {
-	size_t begin, end;
-	uint32_t turn;
-	enum part_kind kind;
-	size_t origin_off; /* where in the value the bytes begin */
-	bool copied;	   /* they are the value's own bytes, not made from it */
-};
-
 struct exact {
 	const struct ax_masker *m;
 	const struct ax_thread *t;
 	struct ax_mask_work *w;
 	struct owners own;
-	struct piece *piece;
+	struct ax_piece *piece;
 	size_t n_piece;
 	const char *text;
 	size_t text_n;
 	int64_t last_eot, last_eos;
+	uint32_t last_eot_turn, last_eos_turn;
+	uint32_t turn;	   /* what is marked now: whose, */
+	enum ax_rule rule; /* and why */
 };
 
 static int no_memory(struct ax_err *e)
@@ -68,7 +61,7 @@ static struct owner *slot_of(const struct owners *o, const struct ax_val *v)
 	return &o->slot[i];
 }
 
-static void own(struct owners *o, const struct ax_val *v, uint32_t turn, enum part_kind kind)
+static void own(struct owners *o, const struct ax_val *v, uint32_t turn, enum ax_part_kind kind)
 {
 	struct owner *s = slot_of(o, v);
 
@@ -97,13 +90,13 @@ static int build_owners(struct exact *x, struct ax_arena *a, struct ax_err *e)
 	for (size_t i = 0; i < x->t->n; i++) {
 		const struct ax_turn *t = &x->t->turn[i];
 
-		*slot_of(&x->own, t->msg) = (struct owner){t->msg, (uint32_t)i, PART_OTHER};
+		*slot_of(&x->own, t->msg) = (struct owner){t->msg, (uint32_t)i, AX_PART_OTHER};
 		for (size_t k = 0; k < t->msg->n; k++) {
 			const struct ax_pair *p = &t->msg->u.pair[k];
-			enum part_kind kind = !strcmp(p->key, "role")  ? PART_ROLE
-					      : p->val == t->content   ? PART_CONTENT
-					      : p->val == t->reasoning ? PART_REASONING
-								       : PART_OTHER;
+			enum ax_part_kind kind = !strcmp(p->key, "role")  ? AX_PART_ROLE
+					      : p->val == t->content   ? AX_PART_CONTENT
+					      : p->val == t->reasoning ? AX_PART_REASONING
+								       : AX_PART_OTHER;
 
 			own(&x->own, p->val, (uint32_t)i, kind);
 		}
@@ -125,7 +118,7 @@ static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
 		if (!o || !o->val)
 			continue;
 		x->piece[x->n_piece++] =
-		    (struct piece){s->begin, s->end, o->turn, o->kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
+		    (struct ax_piece){s->begin, s->end, o->turn, o->kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
 	}
 	return 0;
 }
@@ -152,8 +145,10 @@ static void mark(struct exact *x, size_t begin, size_t end)
 	const struct ax_ids *ids = &x->w->ids;
 
 	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
-		if (ids->end[i] > begin)
+		if (ids->end[i] > begin) {
 			x->w->mask[i] = 1;
+			ax_trace_set(x->w, i, x->turn, x->rule);
+		}
 }
 
 static bool is_space(char c)
@@ -211,7 +206,7 @@ static size_t gap_begin(const struct exact *x, size_t first)
 {
 	size_t i = first;
 
-	while (i > 0 && x->piece[i - 1].kind == PART_ROLE && x->piece[i - 1].turn == x->piece[first].turn)
+	while (i > 0 && x->piece[i - 1].kind == AX_PART_ROLE && x->piece[i - 1].turn == x->piece[first].turn)
 		i--;
 	return i ? x->piece[i - 1].end : 0;
 }
@@ -234,27 +229,27 @@ static bool taken_from(const struct exact *x, size_t b, size_t e, const struct a
  */
 static size_t run_begin(const struct exact *x, size_t first)
 {
-	const struct piece *p = &x->piece[first];
+	const struct ax_piece *p = &x->piece[first];
 	const struct ax_val *msg = x->t->turn[p->turn].msg, *content = x->t->turn[p->turn].content;
 	size_t low = gap_begin(x, first), n = x->m->header_n, lead = x->m->lead_n, at = p->begin;
 
 	if (lead && at >= low + lead && !memcmp(x->text + at - lead, x->m->lead, lead) &&
 	    ax_val_is(ax_val_get(msg, "role"), "assistant"))
 		return at - lead;
-	if (n == 0 || at < low + n || (p->kind == PART_CONTENT && p->origin_off == 0))
+	if (n == 0 || at < low + n || (p->kind == AX_PART_CONTENT && p->origin_off == 0))
 		return at;
 	for (at -= n; at > low && memcmp(x->text + at, x->m->header, n); at--)
 		;
 	if (memcmp(x->text + at, x->m->header, n))
 		return p->begin;
 	at += n;
-	if (p->kind != PART_CONTENT || taken_from(x, at, p->begin, content, p->origin_off))
+	if (p->kind != AX_PART_CONTENT || taken_from(x, at, p->begin, content, p->origin_off))
 		return at;
 	return p->begin;
 }
 
 /* Unmask the bytes of `p` that lie in no trained part, and mask those that do. */
-static void mark_parts(struct exact *x, const struct piece *p, const struct ax_val *text, const struct ax_parts *parts,
+static void mark_parts(struct exact *x, const struct ax_piece *p, const struct ax_val *text, const struct ax_parts *parts,
 		       uint8_t trained)
 {
 	size_t from = p->origin_off, to = p->origin_off + (p->end - p->begin);
@@ -274,13 +269,13 @@ static void mark_parts(struct exact *x, const struct piece *p, const struct ax_v
 	}
 }
 
-static const struct ax_parts *parts_of(const struct ax_turn *t, enum part_kind kind)
+static const struct ax_parts *parts_of(const struct ax_turn *t, enum ax_part_kind kind)
 {
-	return kind == PART_CONTENT ? &t->detail : kind == PART_REASONING ? &t->reasoning_detail : NULL;
+	return kind == AX_PART_CONTENT ? &t->detail : kind == AX_PART_REASONING ? &t->reasoning_detail : NULL;
 }
 
 /* Every byte of a value with parts that no trained part covers is untrained: unmask, after all trained ones are set. */
-static void unmark_gaps(struct exact *x, const struct piece *p, const struct ax_val *text, const struct ax_parts *parts)
+static void unmark_gaps(struct exact *x, const struct ax_piece *p, const struct ax_val *text, const struct ax_parts *parts)
 {
 	size_t n_chars = ax_count_chars(text->u.s, text->n);
 	struct ax_part gap[1];
@@ -317,17 +312,23 @@ static void train_run(struct exact *x, size_t first, size_t last)
 {
 	const struct ax_turn *t = &x->t->turn[x->piece[first].turn];
 
+	x->turn = x->piece[first].turn;
+	x->rule = has_parts(t) ? AX_RULE_PART : AX_RULE_RUN;
 	if (!has_parts(t)) {
-		mark(x, run_begin(x, first), x->piece[last].end);
+		size_t begin = run_begin(x, first);
+
+		mark(x, begin, x->piece[last].end);
+		if (x->w->trace && x->w->trace->begin[x->turn] == SIZE_MAX)
+			x->w->trace->begin[x->turn] = begin;
 		return;
 	}
 	for (size_t i = first; i <= last; i++) {
-		const struct piece *p = &x->piece[i];
+		const struct ax_piece *p = &x->piece[i];
 		const struct ax_parts *parts = parts_of(t, p->kind);
-		const struct ax_val *text = p->kind == PART_CONTENT ? t->content : t->reasoning;
+		const struct ax_val *text = p->kind == AX_PART_CONTENT ? t->content : t->reasoning;
 
 		/* ranges mean nothing in text that was made anew, such as upper case: it stays untrained */
-		if (p->kind == PART_ROLE)
+		if (p->kind == AX_PART_ROLE)
 			continue;
 		if (!parts || !parts->given || !text || text->type != AX_STR) {
 			mark(x, p->begin, p->end);
@@ -351,14 +352,17 @@ static bool train_end(struct exact *x, size_t begin, size_t end, bool trained, b
 
 		if (i < 0)
 			continue;
-		if (trained || x->m->eot == AX_END_ALL || x->m->eos == AX_END_ALL)
+		if (trained || x->m->eot == AX_END_ALL || x->m->eos == AX_END_ALL) {
 			*(k == 0 ? &x->last_eot : &x->last_eos) = i;
+			*(k == 0 ? &x->last_eot_turn : &x->last_eos_turn) = x->turn;
+		}
 		if (whole)
 			mark(x, begin, x->w->ids.begin[i]);
 		if (opt == AX_END_ALL || (opt == AX_END_TURN && trained)) {
 			if (trained)
 				mark(x, begin, x->w->ids.begin[i]);
 			x->w->mask[i] = 1;
+			ax_trace_set(x->w, (size_t)i, x->turn, AX_RULE_END);
 			any = true;
 		}
 		any |= opt == AX_END_LAST;
@@ -372,7 +376,7 @@ static size_t run_last(const struct exact *x, size_t first)
 	size_t last = first;
 
 	for (size_t i = first + 1; i < x->n_piece && x->piece[i].turn == x->piece[first].turn; i++)
-		if (x->piece[i].kind != PART_ROLE)
+		if (x->piece[i].kind != AX_PART_ROLE)
 			last = i;
 	return last;
 }
@@ -380,14 +384,14 @@ static size_t run_last(const struct exact *x, size_t first)
 static bool ends_turn(const struct exact *x, size_t last)
 {
 	for (size_t i = last + 1; i < x->n_piece; i++)
-		if (x->piece[i].turn == x->piece[last].turn && x->piece[i].kind != PART_ROLE)
+		if (x->piece[i].turn == x->piece[last].turn && x->piece[i].kind != AX_PART_ROLE)
 			return false;
 	return true;
 }
 
 static void do_run(struct exact *x, size_t first, size_t last, bool *seen)
 {
-	const struct piece *p = &x->piece[first];
+	const struct ax_piece *p = &x->piece[first];
 	const struct ax_turn *t = &x->t->turn[p->turn];
 	bool trained = ax_turn_trained(x->m, t), ended;
 	size_t next = last + 1;
@@ -399,8 +403,10 @@ static void do_run(struct exact *x, size_t first, size_t last, bool *seen)
 		next++;
 	if (!ends_turn(x, last))
 		return;
+	x->turn = p->turn;
+	x->rule = AX_RULE_BEFORE_END;
 	ended = train_end(x, x->piece[last].end, next < x->n_piece ? x->piece[next].begin : x->text_n, trained,
-			  trained && !has_parts(t) && x->piece[last].kind != PART_CONTENT);
+			  trained && !has_parts(t) && x->piece[last].kind != AX_PART_CONTENT);
 	if (trained && !ended && (x->m->eos != AX_END_NONE || x->m->eot != AX_END_NONE))
 		x->w->note |= AX_NOTE_NO_END;
 }
@@ -410,10 +416,14 @@ static void finish(struct exact *x, const bool *seen)
 	for (size_t i = 0; i < x->t->n; i++)
 		if (!seen[i] && ax_turn_trained(x->m, &x->t->turn[i]))
 			x->w->note |= AX_NOTE_NO_SPAN;
-	if (x->m->eot == AX_END_LAST && x->last_eot >= 0)
+	if (x->m->eot == AX_END_LAST && x->last_eot >= 0) {
 		x->w->mask[x->last_eot] = 1;
-	if (x->m->eos == AX_END_LAST && x->last_eos >= 0)
+		ax_trace_set(x->w, (size_t)x->last_eot, x->last_eot_turn, AX_RULE_END);
+	}
+	if (x->m->eos == AX_END_LAST && x->last_eos >= 0) {
 		x->w->mask[x->last_eos] = 1;
+		ax_trace_set(x->w, (size_t)x->last_eos, x->last_eos_turn, AX_RULE_END);
+	}
 }
 
 int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
@@ -430,7 +440,7 @@ int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct a
 	for (size_t i = 0; i < x.n_piece;) {
 		size_t last;
 
-		if (x.piece[i].kind == PART_ROLE) {
+		if (x.piece[i].kind == AX_PART_ROLE) {
 			i++;
 			continue;
 		}
@@ -439,5 +449,9 @@ int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct a
 		i = last + 1;
 	}
 	finish(&x, seen);
+	if (w->trace) {
+		w->trace->piece = x.piece;
+		w->trace->n_piece = x.n_piece;
+	}
 	return 0;
 }

@@ -88,7 +88,7 @@ int ax_made_end(struct ax_made *m, unsigned note, struct ax_err *e)
 
 /* --- rows that are ids already --- */
 
-static bool is_token_row(const struct ax_val *row)
+bool ax_rows_has_ids(const struct ax_val *row)
 {
 	return !ax_val_is_null(ax_val_get(row, "input_ids")) && !ax_val_is_null(ax_val_get(row, "labels"));
 }
@@ -321,7 +321,7 @@ void ax_rows_work_free(struct ax_rows_work *w)
 static int make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 		struct ax_err *e)
 {
-	if (is_token_row(row))
+	if (ax_rows_has_ids(row))
 		return tokens_make(r, row, out, e);
 	switch (r->kind) {
 	case AX_ROWS_TEXT:

@@ -38,6 +38,7 @@
 #include "text/val.h"
 #include "tok/effective.h"
 #include "tok/mask.h"
+#include "tok/mask_diff.h"
 
 /* Settings of the run. Everything must stay valid as long as the ax_rows. */
 struct ax_rows_opt {
@@ -103,5 +104,18 @@ void ax_rows_work_free(struct ax_rows_work *w);
 /* AX_EDATA without a place for a bad row; AX_EUSAGE for a fault of the settings that only a row shows. */
 int ax_rows_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,
 		 struct ax_err *e);
+
+/* Where the masks exact and axolotl of a row differ. All zero before the first call. */
+struct ax_rows_diff {
+	bool chat;		  /* a conversation; other rows have one mask */
+	struct ax_thread thread;  /* valid until the work is used again, */
+	const struct ax_ids *ids; /* as these: its ids, with offsets into `text` */
+	const char *text;
+	struct ax_diffs diffs;
+};
+
+int ax_rows_diff(const struct ax_rows *r, const struct ax_val *row, struct ax_rows_diff *out, struct ax_rows_work *w,
+		 struct ax_err *e);
+void ax_rows_diff_release(struct ax_rows_diff *d);
 
 #endif

@@ -228,3 +228,25 @@ int ax_rows_chat_make(const struct ax_rows *r, const struct ax_val *row, struct 
 		memcpy(out->mask + out->row[out->n_row].at, w->mask.mask, w->mask.ids.n);
 	return ax_made_end(out, note, e);
 }
+
+int ax_rows_diff(const struct ax_rows *r, const struct ax_val *row, struct ax_rows_diff *out, struct ax_rows_work *w,
+		 struct ax_err *e)
+{
+	if (!row || row->type != AX_MAP)
+		return ax_fail(e, AX_EDATA, "the row is no JSON object");
+	out->chat = r->kind == AX_ROWS_CHAT && !ax_rows_has_ids(row);
+	out->diffs.n = 0;
+	if (!out->chat)
+		return 0;
+	ax_arena_clear(&w->arena);
+	AX_TRY(ax_chat_thread(&r->chat, row, &w->arena, &out->thread, e));
+	AX_TRY(ax_mask_diff(&r->masker, &out->thread, &w->arena, &w->mask, &out->diffs, e));
+	out->ids = &w->mask.ids;
+	out->text = w->mask.rope.b.p ? w->mask.rope.b.p : "";
+	return 0;
+}
+
+void ax_rows_diff_release(struct ax_rows_diff *d)
+{
+	ax_diffs_release(&d->diffs);
+}

@@ -38,6 +38,9 @@ void ax_rows_warn(struct ax_rows *r, const char *fmt, ...) AX_PRINTF(2, 3);
 /* Fails with AX_EUSAGE, saying what is missing. */
 int ax_rows_no_tokenizer(const struct ax_rows *r, struct ax_err *e);
 
+/* Has the row input_ids and labels, so that it is taken as it is? */
+bool ax_rows_has_ids(const struct ax_val *row);
+
 /* rows_chat.c: template, masker and conversation settings of an entry. */
 int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e);
 int ax_rows_chat_make(const struct ax_rows *r, const struct ax_val *row, struct ax_made *out, struct ax_rows_work *w,

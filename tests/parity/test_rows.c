@@ -18,9 +18,9 @@
 #define SCRATCH "build/tmp-rows"
 #define N_TOK	64
 
-/* Cases that differ on purpose: a prefix of the id, in which mode (or both), and why. */
+/* Cases that differ on purpose: a prefix of the id, in which mode (or both), why, and what tok/mask_diff.h must say. */
 static const struct {
-	const char *prefix, *mode, *why;
+	const char *prefix, *mode, *why, *reasons;
 } known[] = {
 #include "rows_known.h"
 };
@@ -121,6 +121,7 @@ struct made {
 	struct ax_err e, open_e;
 	int rc, open_rc;
 	struct ax_effective *eff; /* of the case at hand; NULL: open_rc says why */
+	struct ax_rows_diff diff; /* of mode exact without no_inject */
 };
 
 /* What decides a case's effective tokenizer, as text. */
@@ -184,6 +185,8 @@ static void make_case(struct made *m, const struct ax_val *c, const struct ax_va
 		m->rc = ax_rows_work_new(&w, r, &m->e);
 	if (!m->rc)
 		m->rc = ax_rows_make(r, row, &m->rows, w, &m->e);
+	if (!m->rc && mode == AX_MASK_EXACT && !no_inject)
+		m->rc = ax_rows_diff(r, row, &m->diff, w, &m->e);
 	ax_rows_work_free(w);
 	ax_rows_free(r);
 }
@@ -265,6 +268,15 @@ static const char *reason(const char *id, const char *mode)
 		}
 	}
 	return NULL;
+}
+
+/* The reasons that the differ must give, names with blanks between. */
+static const char *reasons_of(const char *id)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strncmp(id, known[i].prefix, strlen(known[i].prefix)) && strcmp(known[i].mode, "axolotl"))
+			return known[i].reasons;
+	return "";
 }
 
 static void show_row(const struct made *m, const struct ax_val *c)
@@ -497,8 +509,50 @@ static bool read_cases(const char *path)
 	return end;
 }
 
-static void run_case(struct one *o, struct made *m, unsigned bad[2], struct guard_tally *g)
+struct diff_tally {
+	unsigned rows, reason[AX_N_DIFF], bad;
+};
+
+static void diff_bad(const struct ax_val *c, struct diff_tally *g, const char *what, const char *more)
 {
+	g->bad++;
+	printf("# difference of masks, %s: %s%s\n", ax_val_cstr(&arena, ax_val_get(c, "id"), "?"), what, more);
+}
+
+/* The differences must be those of the two masks, and for a known case its reasons those of the table. */
+static void check_diff(const struct ax_val *c, const struct made *m, const struct ax_buf *axolotl, struct diff_tally *g)
+{
+	const char *id = ax_val_cstr(&arena, ax_val_get(c, "id"), "?");
+	struct ax_buf said = AX_BUF_INIT, reasons = AX_BUF_INIT;
+	const struct ax_diffs *d = &m->diff.diffs;
+	const char *want = reasons_of(id);
+	unsigned set = 0;
+
+	if (m->rc || !m->diff.chat)
+		return;
+	ax_buf_add(&said, m->rows.mask, m->rows.n);
+	for (size_t i = 0; i < d->n; i++) {
+		set |= 1u << d->diff[i].reason;
+		for (size_t k = d->diff[i].begin; k < d->diff[i].end; k++)
+			said.p[k] ^= 1;
+	}
+	if (said.n != axolotl->n || (said.n && memcmp(said.p, axolotl->p, said.n)))
+		diff_bad(c, g, "not that of the masks", "");
+	for (int i = 0; i < AX_N_DIFF; i++)
+		if (set & 1u << i) {
+			g->reason[i]++;
+			ax_buf_addf(&reasons, "%s%s", reasons.n ? " " : "", ax_diff_name((enum ax_diff_reason)i));
+		}
+	g->rows += d->n > 0;
+	if (strcmp(reasons.n ? reasons.p : "", want))
+		diff_bad(c, g, "reasons: ", reasons.n ? reasons.p : "none");
+	ax_buf_release(&said);
+	ax_buf_release(&reasons);
+}
+
+static void run_case(struct one *o, struct made *m, unsigned bad[2], struct guard_tally *g, struct diff_tally *d)
+{
+	struct ax_buf axolotl = AX_BUF_INIT;
 	struct tally *t = tally_of(o->c);
 
 	o->done = true;
@@ -508,8 +562,13 @@ static void run_case(struct one *o, struct made *m, unsigned bad[2], struct guar
 		make_case(m, o->c, ax_val_get(o->c, "row"), ax_val_cstr(&arena, ax_val_get(o->c, "tokenizer"), ""),
 			  mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, false);
 		judge(o->c, m, t, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, &bad[mode]);
+		if (mode)
+			check_diff(o->c, m, &axolotl, d);
+		else if (!m->rc)
+			ax_buf_add(&axolotl, m->rows.mask, m->rows.n);
 		run_guarded(o, m, mode ? AX_MASK_EXACT : AX_MASK_AXOLOTL, g);
 	}
+	ax_buf_release(&axolotl);
 }
 
 /* All cases, those of one effective tokenizer together. */
@@ -518,6 +577,7 @@ static void run_cases(const char *path)
 	bool stale = false;
 	struct made m = {0};
 	struct guard_tally g = {0};
+	struct diff_tally d = {0};
 	unsigned bad[2] = {0, 0};
 
 	check(read_cases(path), "all cases read");
@@ -529,9 +589,10 @@ static void run_cases(const char *path)
 		    open_effective(&m, cases[i].c, ax_val_cstr(&arena, ax_val_get(cases[i].c, "tokenizer"), ""));
 		for (size_t k = i; k < n_case; k++)
 			if (!cases[k].done && !strcmp(cases[k].key, cases[i].key))
-				run_case(&cases[k], &m, bad, &g);
+				run_case(&cases[k], &m, bad, &g, &d);
 	}
 	ax_made_release(&m.rows);
+	ax_rows_diff_release(&m.diff);
 	if (m.eff)
 		ax_effective_free(m.eff);
 	ax_free(cases);
@@ -544,6 +605,12 @@ static void run_cases(const char *path)
 		stale |= !used[i];
 	}
 	check(!stale, "every difference that is listed is one");
+	printf("# masks differ in %u rows:", d.rows);
+	for (int i = 0; i < AX_N_DIFF; i++)
+		if (d.reason[i])
+			printf(" %s %u", ax_diff_name((enum ax_diff_reason)i), d.reason[i]);
+	printf("\n");
+	check(d.bad == 0 && d.rows > 0, "the differences of the masks are found, for the reasons that the table says");
 	check(bad[1] == 0, "labels of --mask exact equal Axolotl's or are known to differ");
 }
 
