@@ -134,32 +134,35 @@ void ax_in_close(struct ax_in *in)
 	in->fd = -1;
 }
 
-int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e)
+int ax_map_fd(struct ax_map *m, int fd, const char *path, struct ax_err *e)
 {
 	static const unsigned char empty[1];
-	int fd = ax_open(path, O_RDONLY, 0);
 	struct stat st;
 	void *p;
 
-	if (fd < 0)
-		return ax_fail(e, AX_EIO, "cannot open %s:", path);
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		return ax_fail(e, AX_EIO, "%s is not a regular file", path);
-	}
-	if (st.st_size == 0) {
-		close(fd);
-		m->p = empty;
-		m->n = 0;
+	m->p = empty;
+	m->n = 0;
+	if (st.st_size == 0)
 		return 0;
-	}
 	p = fault() ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
 	if (p == MAP_FAILED)
 		return ax_fail(e, AX_EIO, "cannot map %s:", path);
 	m->p = p;
 	m->n = (size_t)st.st_size;
 	return 0;
+}
+
+int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e)
+{
+	int fd = ax_open(path, O_RDONLY, 0), rc;
+
+	if (fd < 0)
+		return ax_fail(e, AX_EIO, "cannot open %s:", path);
+	rc = ax_map_fd(m, fd, path, e);
+	close(fd);
+	return rc;
 }
 
 void ax_map_close(struct ax_map *m)

@@ -56,6 +56,8 @@ struct ax_map {
 };
 
 int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e);
+/* The same of an open file, whose descriptor may be closed at once; `path` is for messages. */
+int ax_map_fd(struct ax_map *m, int fd, const char *path, struct ax_err *e);
 void ax_map_close(struct ax_map *m);
 /*
  * These n bytes of a map have been read and will hardly be again: their pages need not stay in the process. They can still

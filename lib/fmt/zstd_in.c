@@ -1,5 +1,6 @@
 #include "fmt/zstd_in.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -33,6 +34,26 @@ static int fill(struct ax_zin *z, struct ax_err *e)
 	return 0;
 }
 
+/* Compressed by what is not read here. */
+static int refuse(const struct ax_zin *z, struct ax_err *e)
+{
+	static const struct {
+		size_t n;
+		char magic[7];
+		const char *name, *command;
+	} known[] = {
+	    {6, "\xfd" "7zXZ", "xz", "xz -d"},	    {6, "7z\xbc\xaf\x27\x1c", "7z", "7z x"},
+	    {4, "PK\x03\x04", "zip", "unzip"},	    {4, "\x04\x22\x4d\x18", "LZ4", "lz4 -d"},
+	};
+	bool bzip2 = z->n >= 10 && !memcmp(z->buf, "BZh", 3) && !memcmp(z->buf + 4, "1AY&SY", 6);
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (z->n >= known[i].n && !memcmp(z->buf, known[i].magic, known[i].n))
+			return ax_fail(e, AX_EDATA, "%s: a %s file is not read: unpack it first (%s)", z->in.path,
+				       known[i].name, known[i].command);
+	return bzip2 ? ax_fail(e, AX_EDATA, "%s: a bzip2 file is not read: unpack it first (bzip2 -d)", z->in.path) : 0;
+}
+
 static int start_codec(struct ax_zin *z, struct ax_err *e)
 {
 	static const unsigned char zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
@@ -49,7 +70,7 @@ static int start_codec(struct ax_zin *z, struct ax_err *e)
 		if (!z->zs || ZSTD_isError(ZSTD_DCtx_setParameter(z->zs, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)))
 			return ax_fail(e, AX_EMEM, "%s: out of memory for zstd", z->in.path);
 	}
-	return 0;
+	return refuse(z, e);
 }
 
 int ax_zin_open(struct ax_zin **out, const char *path, struct ax_err *e)
@@ -152,6 +173,41 @@ int ax_zin_read(struct ax_zin *z, void *p, size_t n, size_t *got, struct ax_err 
 	}
 	*got = done;
 	return 0;
+}
+
+bool ax_zin_plain(const struct ax_zin *z)
+{
+	return z->codec == CODEC_RAW && z->in.seekable;
+}
+
+/* What has been read and the rest of the stream into the file. */
+static int spool(struct ax_zin *z, const void *head, size_t n, int fd, struct ax_err *e)
+{
+	static const char name[] = "the temporary file";
+	unsigned char *buf = ax_malloc(AX_IO_BUF);
+	int rc = buf ? ax_write_full(fd, head, n, name, e) : ax_fail(e, AX_EMEM, "out of memory");
+
+	for (size_t got = 1; !rc && got;) {
+		rc = ax_zin_read(z, buf, AX_IO_BUF, &got, e);
+		if (!rc && got)
+			rc = ax_write_full(fd, buf, got, name, e);
+	}
+	ax_free(buf);
+	return rc ? ax_err_prefix(e, "%s must be put into a file to be read: ", z->in.path) : 0;
+}
+
+int ax_zin_map(struct ax_zin *z, const void *head, size_t n, struct ax_map *m, struct ax_err *e)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd, rc;
+
+	if (ax_zin_plain(z))
+		return ax_map_fd(m, z->in.fd, z->in.path, e);
+	AX_TRY(ax_temp_file(dir && *dir ? dir : "/tmp", &fd, e));
+	rc = spool(z, head, n, fd, e);
+	rc = rc ? rc : ax_map_fd(m, fd, z->in.path, e);
+	ax_close(fd, z->in.path, NULL);
+	return rc;
 }
 
 const char *ax_zin_name(const struct ax_zin *z)

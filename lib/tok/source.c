@@ -2,17 +2,18 @@
 
 #include <string.h>
 
-#include "base/io.h"
 #include "base/mem.h"
+#include "fmt/arrow.h"
+#include "fmt/parquet.h"
 #include "fmt/zstd_in.h"
+#include "tok/source_impl.h"
 
 static bool is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* More bytes behind s->end, moving what is kept to the front or growing; sets eof when there are none. */
-static int fill(struct ax_source *s, struct ax_err *e)
+int ax_source_fill(struct ax_source *s, struct ax_err *e)
 {
 	size_t got;
 
@@ -56,7 +57,7 @@ static int skip_space(struct ax_source *s, int *c, struct ax_err *e)
 			*c = -1;
 			return 0;
 		}
-		AX_TRY(fill(s, e));
+		AX_TRY(ax_source_fill(s, e));
 	}
 }
 
@@ -67,7 +68,8 @@ static bool has_suffix(const char *s, size_t n, const char *suffix)
 	return n >= m && !memcmp(s + n - m, suffix, m);
 }
 
-static bool named_text(const char *path)
+/* What the name says; AX_SOURCE_AUTO if it says nothing. */
+static enum ax_source_format named(const char *path)
 {
 	size_t n = strlen(path);
 
@@ -75,28 +77,76 @@ static bool named_text(const char *path)
 		n -= 3;
 	else if (has_suffix(path, n, ".zst"))
 		n -= 4;
-	return has_suffix(path, n, ".txt");
+	if (has_suffix(path, n, ".txt"))
+		return AX_SOURCE_TEXT;
+	if (has_suffix(path, n, ".csv"))
+		return AX_SOURCE_CSV;
+	return has_suffix(path, n, ".tsv") ? AX_SOURCE_TSV : AX_SOURCE_AUTO;
 }
 
-static int sniff(struct ax_source *s, struct ax_err *e)
+bool ax_source_is_text(const char *path, enum ax_source_format format)
+{
+	return (format == AX_SOURCE_AUTO ? named(path) : format) == AX_SOURCE_TEXT;
+}
+
+static bool begins(const struct ax_source *s, const char *magic, size_t n)
+{
+	return s->end >= n && !memcmp(s->buf, magic, n);
+}
+
+/* What the content says, where the name said nothing. */
+static enum ax_source_format sniffed(const struct ax_source *s)
+{
+	if (begins(s, "PAR1", 4))
+		return AX_SOURCE_PARQUET;
+	return begins(s, "ARROW1", 6) || begins(s, "\xff\xff\xff\xff", 4) ? AX_SOURCE_ARROW : AX_SOURCE_JSON;
+}
+
+static int open_json(struct ax_source *s, struct ax_err *e)
 {
 	int c;
 
-	AX_TRY(fill(s, e));
-	if (s->end >= 4 && !memcmp(s->buf, "PAR1", 4))
-		return ax_fail(e, AX_EDATA, "%s: a Parquet file: convert it to JSON lines", s->name);
-	if ((s->end >= 6 && !memcmp(s->buf, "ARROW1", 6)) || (s->end >= 4 && !memcmp(s->buf, "\xff\xff\xff\xff", 4)))
-		return ax_fail(e, AX_EDATA, "%s: an Arrow file: convert it to JSON lines", s->name);
-	if (s->end >= 3 && !memcmp(s->buf, "\xef\xbb\xbf", 3))
-		s->begin = 3;
-	if (s->text)
-		return 0;
 	AX_TRY(skip_space(s, &c, e));
 	if (c == '[') {
 		s->array = true;
 		s->begin++;
 	}
 	return 0;
+}
+
+static int open_table(struct ax_source *s, bool parquet, struct ax_err *e)
+{
+	struct ax_table_file file = {.name = s->name, .mapped = true, .row_max = s->row_max};
+
+	if (!parquet && !ax_zin_plain(s->in))
+		return ax_arrow_stream(&s->arrow, s->in, s->buf, s->end, s->row_max, e);
+	AX_TRY(ax_zin_map(s->in, s->buf, s->end, &s->map, e));
+	file.p = s->map.p;
+	file.n = s->map.n;
+	return parquet ? ax_parquet_open(&s->parquet, &file, e) : ax_arrow_open(&s->arrow, &file, e);
+}
+
+static int open_as(struct ax_source *s, enum ax_source_format format, struct ax_err *e)
+{
+	enum ax_source_format content;
+
+	AX_TRY(ax_source_fill(s, e));
+	content = sniffed(s);
+	if (format == AX_SOURCE_AUTO)
+		format = content;
+	if (format == AX_SOURCE_PARQUET || format == AX_SOURCE_ARROW)
+		return open_table(s, format == AX_SOURCE_PARQUET, e);
+	if (content != AX_SOURCE_JSON)
+		return ax_fail(e, AX_EDATA, "%s: the content is %s, but the name or ds_type says otherwise", s->name,
+			       content == AX_SOURCE_PARQUET ? "Parquet" : "Arrow");
+	if (begins(s, "\xff\xfe", 2) || begins(s, "\xfe\xff", 2))
+		return ax_fail(e, AX_EDATA, "%s: UTF-16 text is not read: convert it to UTF-8 (iconv -t UTF-8)", s->name);
+	if (begins(s, "\xef\xbb\xbf", 3))
+		s->begin = 3;
+	s->text = format == AX_SOURCE_TEXT;
+	if (format == AX_SOURCE_CSV || format == AX_SOURCE_TSV)
+		return ax_source_csv_open(s, format == AX_SOURCE_CSV ? ',' : '\t', e);
+	return s->text ? 0 : open_json(s, e);
 }
 
 int ax_source_open(struct ax_source *s, const char *path, enum ax_source_format format, size_t row_max,
@@ -108,13 +158,12 @@ int ax_source_open(struct ax_source *s, const char *path, enum ax_source_format 
 	AX_TRY(ax_zin_open(&s->in, path, e));
 	s->name = ax_zin_name(s->in);
 	s->row_max = row_max ? row_max : AX_SOURCE_ROW_MAX;
-	s->text = format == AX_SOURCE_TEXT || (format == AX_SOURCE_AUTO && named_text(path));
 	s->line = 1;
 	s->cap = AX_IO_BUF;
 	s->buf = ax_malloc(s->cap);
 	if (!s->buf)
 		AX_GOTO(ax_fail(e, AX_EMEM, "%s: out of memory", path));
-	AX_GOTO(sniff(s, e));
+	AX_GOTO(open_as(s, format == AX_SOURCE_AUTO ? named(path) : format, e));
 	return 0;
 out:
 	ax_source_close(s);
@@ -134,7 +183,7 @@ static int next_line(struct ax_source *s, struct ax_record *r, bool *end, struct
 		if (nl || s->eof)
 			break;
 		seen = s->end - s->begin;
-		AX_TRY(fill(s, e));
+		AX_TRY(ax_source_fill(s, e));
 	}
 	r->p = s->buf + s->begin;
 	r->n = (nl ? (size_t)(nl - s->buf) : s->end) - s->begin;
@@ -215,7 +264,7 @@ static int next_element(struct ax_source *s, struct ax_record *r, bool *end, str
 		if (s->eof)
 			return ax_fail(e, AX_EDATA, "%s:%llu: the file ends inside the array", s->name,
 				       (unsigned long long)s->line);
-		AX_TRY(fill(s, e));
+		AX_TRY(ax_source_fill(s, e));
 	}
 	r->p = s->buf + s->begin;
 	r->n = scan.at;
@@ -232,10 +281,28 @@ static int next_element(struct ax_source *s, struct ax_record *r, bool *end, str
 	return 0;
 }
 
+/* A row of a Parquet or Arrow file. */
+static int next_table(struct ax_source *s, struct ax_record *r, bool *end, struct ax_err *e)
+{
+	ax_buf_reset(&s->row);
+	AX_TRY(s->parquet ? ax_parquet_next(s->parquet, &s->row, end, e) : ax_arrow_next(s->arrow, &s->row, end, e));
+	if (s->row.oom)
+		return ax_fail(e, AX_EMEM, "%s: out of memory for a row", s->name);
+	r->p = s->row.p;
+	r->n = s->row.n;
+	r->line = s->number + 1;
+	return 0;
+}
+
 int ax_source_next(struct ax_source *s, struct ax_record *r, bool *end, struct ax_err *e)
 {
 	*end = false;
-	AX_TRY((s->array ? next_element : next_line)(s, r, end, e));
+	if (s->parquet || s->arrow)
+		AX_TRY(next_table(s, r, end, e));
+	else if (s->csv)
+		AX_TRY(ax_source_csv_next(s, r, end, e));
+	else
+		AX_TRY((s->array ? next_element : next_line)(s, r, end, e));
 	if (!*end)
 		r->number = ++s->number;
 	return 0;
@@ -243,6 +310,11 @@ int ax_source_next(struct ax_source *s, struct ax_record *r, bool *end, struct a
 
 void ax_source_close(struct ax_source *s)
 {
+	ax_source_csv_close(s);
+	ax_parquet_close(s->parquet);
+	ax_arrow_close(s->arrow);
+	ax_map_close(&s->map);
+	ax_buf_release(&s->row);
 	ax_zin_close(s->in);
 	ax_free(s->buf);
 	memset(s, 0, sizeof(*s));

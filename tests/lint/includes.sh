@@ -35,7 +35,7 @@ only() { # only HEADER PATTERN-OF-ALLOWED-FILES
 only 'cuda' '^lib/tensor/cuda/'
 only 'nccl' '^lib/(tensor/cuda|comm/nccl)'
 only 'mpi\.h' '^lib/comm/mpi'
-only 'zstd' '^lib/fmt/(frame|zstd)'
+only 'zstd' '^lib/fmt/(frame|zstd|unpack)'
 only 'yaml\.h' '^lib/text/yaml'
 only '(oneapi/|dnnl)' '^lib/tensor/cpu/dnnl'
 only 'pcre2' '^lib/text/regex'

@@ -93,8 +93,32 @@ static void test_array(void **state)
 
 static void test_refused(void **state)
 {
-	check(puts_file("p.jsonl", "PAR1...."), AX_SOURCE_AUTO,
-	      "!" DIR_OUT "/p.jsonl: a Parquet file: convert it to JSON lines");
+	check(puts_file("p.jsonl", "PAR1...."), AX_SOURCE_AUTO, "!" DIR_OUT "/p.jsonl: no Parquet file");
+	check(puts_file("p.jsonl", "PAR1............"), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/p.jsonl: byte 12: the Parquet file is cut: it does not end with \"PAR1\"");
+	check(puts_file("p.jsonl", "PAR1...."), AX_SOURCE_JSON,
+	      "!" DIR_OUT "/p.jsonl: the content is Parquet, but the name or ds_type says otherwise");
+	check(puts_file("z.jsonl", "PK\003\004...."), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/z.jsonl: a zip file is not read: unpack it first (unzip)");
+	check(puts_file("b.jsonl", "BZh91AY&SY"), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/b.jsonl: a bzip2 file is not read: unpack it first (bzip2 -d)");
+	check(puts_file("u.csv", "\xff\xfe" "a"), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/u.csv: UTF-16 text is not read: convert it to UTF-8 (iconv -t UTF-8)");
+}
+
+static void test_csv(void **state)
+{
+	check(puts_file("a.csv", "\xef\xbb\xbf" "a,\"b\"\"c\",a,\n\n1,\"x,\ny\",,\r\n  \n007,\"q\"z\r\"\",\" \",t\"u\"\n"), AX_SOURCE_AUTO,
+	      "3:{\"a\":\"1\",\"b\\\"c\":\"x,\\ny\",\"a.1\":null,\"Unnamed: 3\":null}|"
+	      "6:{\"a\":\"007\",\"b\\\"c\":\"qz\",\"a.1\":null,\"Unnamed: 3\":null}|"
+	      "7:{\"a\":null,\"b\\\"c\":\" \",\"a.1\":\"t\\\"u\\\"\",\"Unnamed: 3\":null}");
+	check(puts_file("a.tsv", "a\tb\n1,2\t3"), AX_SOURCE_AUTO, "2:{\"a\":\"1,2\",\"b\":\"3\"}");
+	check(puts_file("more.csv", "a,b\n1,2\n1,2,3\n"), AX_SOURCE_AUTO,
+	      "2:{\"a\":\"1\",\"b\":\"2\"}!" DIR_OUT "/more.csv:3: more fields than the 2 columns of the header");
+	check(puts_file("open.csv", "a\n\n\"1\n2\n"), AX_SOURCE_AUTO,
+	      "!" DIR_OUT "/open.csv:3: a quote is opened and not closed");
+	check(puts_file("none.csv", ""), AX_SOURCE_AUTO, "");
+	check(puts_file("head.csv", "a,b"), AX_SOURCE_AUTO, "");
 }
 
 static void test_long_rows(void **state)
@@ -172,7 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_lines),   cmocka_unit_test(test_text),      cmocka_unit_test(test_array),
 	    cmocka_unit_test(test_refused), cmocka_unit_test(test_long_rows), cmocka_unit_test(test_compressed),
-	    cmocka_unit_test(test_damaged),
+	    cmocka_unit_test(test_damaged), cmocka_unit_test(test_csv),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

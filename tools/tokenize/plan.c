@@ -100,19 +100,29 @@ static int operands(struct tk_plan *p, struct tk_entry *t, const struct ax_val *
 
 static int read_format(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, struct ax_err *e)
 {
-	const char *s = ax_val_cstr(&p->conf->arena, ax_val_get(entry, "ds_type"), NULL);
+	static const struct {
+		const char *name;
+		enum ax_source_format format;
+	} known[] = {{"json", AX_SOURCE_JSON},	{"jsonl", AX_SOURCE_JSON}, {"text", AX_SOURCE_TEXT},
+		     {"txt", AX_SOURCE_TEXT},	{"csv", AX_SOURCE_CSV},	   {"tsv", AX_SOURCE_TSV},
+		     {"arrow", AX_SOURCE_ARROW}, {"parquet", AX_SOURCE_PARQUET}};
+	const struct ax_val *path = ax_val_get(entry, "path"), *type = ax_val_get(entry, "ds_type");
+	const char *s = ax_val_cstr(&p->conf->arena, type, NULL);
 
-	if (!s && ax_val_is(ax_val_get(entry, "path"), "text"))
-		s = "text";
 	t->format = AX_SOURCE_AUTO;
-	if (s && (!strcmp(s, "json") || !strcmp(s, "jsonl")))
-		t->format = AX_SOURCE_JSON;
-	else if (s && (!strcmp(s, "text") || !strcmp(s, "txt")))
-		t->format = AX_SOURCE_TEXT;
-	else if (s)
-		return ax_fail(e, AX_EUSAGE, "%s: ds_type: %s is not read; convert the data to JSON lines", t->label,
-			       s);
-	return 0;
+	/* "path: csv" with data_files names the format, as "path: text" does in any case */
+	for (size_t i = 0; !s && i < sizeof(known) / sizeof(*known); i++)
+		if (ax_val_is(path, known[i].name) && !ax_path_exists(known[i].name) &&
+		    (!strcmp(known[i].name, "text") || !ax_val_is_null(ax_val_get(entry, "data_files"))))
+			s = known[i].name;
+	for (size_t i = 0; s && i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(s, known[i].name)) {
+			t->format = known[i].format;
+			return 0;
+		}
+	return s ? ax_fail(e, AX_EUSAGE, "%s: ds_type: %s is not read; known are json, text, csv, tsv, parquet and arrow",
+			   t->label, s)
+		 : 0;
 }
 
 /* --- which records --- */

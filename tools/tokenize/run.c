@@ -144,17 +144,6 @@ static int text_row(const struct tk_batch *b, struct maker *m, const char *p, si
 	return 0;
 }
 
-static bool is_text(const struct tk_entry *t, uint32_t file)
-{
-	const char *s = t->file[file];
-	size_t n = strlen(s);
-
-	if (t->format != AX_SOURCE_AUTO)
-		return t->format == AX_SOURCE_TEXT;
-	n -= n > 3 && !strcmp(s + n - 3, ".gz") ? 3 : n > 4 && !strcmp(s + n - 4, ".zst") ? 4 : 0;
-	return n >= 4 && !memcmp(s + n - 4, ".txt", 4);
-}
-
 static int make_record(struct tk_batch *b, struct tk_record *r, struct maker *m, struct ax_err *e)
 {
 	struct ax_rows_work **w = &m->work[b->entry->source];
@@ -164,7 +153,7 @@ static int make_record(struct tk_batch *b, struct tk_record *r, struct maker *m,
 	if (!*w)
 		AX_TRY(ax_rows_work_new(w, b->entry->rows, e));
 	ax_arena_clear(&m->json);
-	if (is_text(b->entry, r->file))
+	if (ax_source_is_text(b->entry->file[r->file], b->entry->format))
 		AX_TRY(text_row(b, m, p, r->n, &row, e));
 	else
 		AX_TRY(ax_json_parse(&m->json, p, r->n, &row, e));
