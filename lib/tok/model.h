@@ -66,7 +66,7 @@ void ax_model_work_free(struct ax_model_work *w);
 
 /*
  * Append the tokens of p[0..n), n > 0, to *out. Where `offsets`, begin and end are set in bytes from p, plus `base`:
- * ascending; tokens of one unknown stretch written as bytes all have its range.
+ * ascending, a byte token has its byte.
  */
 int ax_model_encode(const struct ax_model *m, struct ax_model_work *w, const char *p, size_t n, bool offsets, uint32_t base,
 		    struct ax_ids *out, struct ax_err *e);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tok/bpe.h"
+#include "tok/charsmap.h"
 
 struct ax_ntext ax_ntext_slice(struct ax_ntext t, size_t from, size_t to)
 {
@@ -295,6 +296,7 @@ static int run_step(const struct ax_normalizer *s, struct ax_norm_work *w, struc
 {
 	size_t len, pos = 0, end;
 	uint32_t at = t->n && t->begin ? t->begin[0] : t->base;
+	bool changed;
 
 	switch (s->kind) {
 	case AX_NORM_STRIP:
@@ -311,6 +313,11 @@ static int run_step(const struct ax_normalizer *s, struct ax_norm_work *w, struc
 		break;
 	case AX_NORM_REGEX:
 		AX_TRY(run_regex(b, s, rw, t, e));
+		break;
+	case AX_NORM_PRECOMPILED:
+		AX_TRY(ax_charsmap_run(s->map, b, t, &changed, e));
+		if (!changed)
+			return 0;
 		break;
 	case AX_NORM_PREPEND:
 		if (!t->n)

@@ -46,13 +46,15 @@ struct ax_ntext ax_nbuf_text(const struct ax_nbuf *b);
 struct ax_normalizer {
 	enum ax_norm_kind {
 		AX_NORM_FORM, AX_NORM_LOWER, AX_NORM_STRIP, AX_NORM_ACCENTS, AX_NORM_REPLACE, AX_NORM_REGEX, AX_NORM_PREPEND,
-		AX_NORM_BYTES, AX_NORM_BERT_CLEAN, AX_NORM_BERT_CJK, AX_NORM_BERT_MARKS, AX_NORM_NMT
+		AX_NORM_BYTES, AX_NORM_BERT_CLEAN, AX_NORM_BERT_CJK, AX_NORM_BERT_MARKS, AX_NORM_NMT,
+		AX_NORM_PRECOMPILED
 	} kind;
 	enum ax_uni_form form;
 	bool left, right;
 	char *from, *to; /* Replace; Prepend's text is `to` */
 	size_t from_n, to_n;
 	struct ax_regex *regex;
+	struct ax_charsmap *map; /* tok/charsmap.h */
 };
 
 struct ax_normalizers {

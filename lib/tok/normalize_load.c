@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "tok/charsmap.h"
 #include "tok/normalize.h"
 
 static int take_string(const struct ax_val *v, const char *key, char **out, size_t *n, struct ax_err *e)
@@ -93,6 +94,14 @@ static int load_one(struct ax_normalizers *s, const struct ax_val *v, int depth,
 		AX_TRY(add(s, AX_NORM_PREPEND, &step, e));
 		return take_string(v, "prepend", &step->to, &step->to_n, e);
 	}
+	if (ax_val_is(type, "Precompiled")) {
+		const struct ax_val *map = ax_val_get(v, "precompiled_charsmap");
+
+		if (!map || map->type != AX_STR)
+			return ax_fail(e, AX_EDATA, "normalizer: \"precompiled_charsmap\" is missing or not a string");
+		AX_TRY(add(s, AX_NORM_PRECOMPILED, &step, e));
+		return ax_charsmap_base64(&step->map, map->u.s, map->n, e);
+	}
 	if (ax_val_is(type, "Strip")) {
 		AX_TRY(add(s, AX_NORM_STRIP, &step, e));
 		step->left = ax_val_bool_or(ax_val_get(v, "strip_left"), false);
@@ -117,6 +126,7 @@ void ax_normalizers_release(struct ax_normalizers *s)
 		ax_free(s->step[i].from);
 		ax_free(s->step[i].to);
 		ax_regex_free(s->step[i].regex);
+		ax_charsmap_free(s->step[i].map);
 	}
 	memset(s, 0, sizeof(*s));
 }

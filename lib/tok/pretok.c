@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "text/breaks.h"
 #include "tok/bpe.h"
 
 int ax_pre_work_init(struct ax_pre_work *w, const struct ax_pretok *s, struct ax_err *e)
@@ -297,6 +298,28 @@ static int bytes(const struct run *r, size_t k, const struct ax_ntext *t)
 	return 0;
 }
 
+/*
+ * Cut where the script changes; characters of any script go with what is before them. Those before the first script are
+ * dropped, as in Hugging Face's code.
+ */
+static int scripts(const struct run *r, size_t k, const struct ax_ntext *t)
+{
+	size_t from = t->n, len;
+	unsigned last = 0;
+
+	for (size_t i = 0; i < t->n; i += len) {
+		unsigned now = ax_script(ax_utf8_get((const unsigned char *)t->p + i, &len));
+
+		if (!now || now == last)
+			continue;
+		if (last)
+			AX_TRY(child(r, k, t, from, i));
+		from = i;
+		last = now;
+	}
+	return child(r, k, t, from, t->n);
+}
+
 static int run_stage(const struct run *r, size_t k, const struct ax_ntext *t)
 {
 	const struct ax_pre_stage *s = &r->s->stage[k];
@@ -305,6 +328,8 @@ static int run_stage(const struct run *r, size_t k, const struct ax_ntext *t)
 		return bytes(r, k, t);
 	if (s->kind == AX_PRE_METASPACE)
 		return metaspace(r, k, t);
+	if (s->kind == AX_PRE_SCRIPTS)
+		return scripts(r, k, t);
 	if (s->kind == AX_PRE_SPLIT && s->behavior == AX_PRE_ISOLATED)
 		return cut_isolated(r, k, t, s->fn);
 	return cut(r, k, t);

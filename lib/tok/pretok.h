@@ -16,6 +16,7 @@ enum ax_pre_kind {
 	AX_PRE_CHAR,      /* each occurrence of one character */
 	AX_PRE_WORDS,     /* Whitespace: \w+|[^\w\s]+ */
 	AX_PRE_FIXED,     /* so many characters */
+	AX_PRE_SCRIPTS,   /* where the script changes */
 	AX_PRE_METASPACE,
 	AX_PRE_BYTES
 };

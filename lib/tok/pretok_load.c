@@ -159,6 +159,8 @@ static int load_one(struct ax_pretok *s, const struct ax_val *v, int depth, stru
 		AX_TRY(take_text(st, ax_val_get(v, "delimiter"), "the delimiter", e));
 		return one_char(st) ? 0 : ax_fail(e, AX_EDATA, "pre_tokenizer: the delimiter is not one character");
 	}
+	if (ax_val_is(type, "UnicodeScripts"))
+		return add(s, AX_PRE_SCRIPTS, AX_PRE_ISOLATED, &st, e);
 	if (ax_val_is(type, "FixedLength")) {
 		AX_TRY(add(s, AX_PRE_FIXED, AX_PRE_ISOLATED, &st, e));
 		if (length && (length->type != AX_INT || length->u.i < 1))

@@ -35,19 +35,14 @@ static struct ax_tok_added *added_named(const struct ax_tokenizer *t, const char
 }
 
 /*
- * The id that Hugging Face gives: an id that the content has; else one more than the largest added id, but at least the
- * number of vocabulary entries.
+ * The id of the next new token: one more than the largest added id, but at least the number of vocabulary entries. As in
+ * Hugging Face's code it is found once for all tokens that are added together.
  */
-static uint32_t id_for(const struct ax_tokenizer *t, const struct ax_tok_added *tok, const struct ax_tok_added *same)
+static uint32_t next_id(const struct ax_tokenizer *t)
 {
-	uint32_t id = same ? same->id : ax_vocab_find(ax_model_vocab(&t->model), tok->content, tok->content_n);
 	uint32_t next = (uint32_t)ax_model_size(&t->model);
 
-	if (id != AX_TOK_NONE)
-		return id;
-	if (t->n_added && t->added[t->n_added - 1].id >= next)
-		next = t->added[t->n_added - 1].id + 1;
-	return next;
+	return t->n_added && t->added[t->n_added - 1].id >= next ? t->added[t->n_added - 1].id + 1 : next;
 }
 
 static int insert(struct ax_tokenizer *t, const struct ax_tok_added *tok, struct ax_err *e)
@@ -108,6 +103,8 @@ static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 
 int ax_tok_add_quietly(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t n, struct ax_err *e)
 {
+	uint32_t next = next_id(t);
+
 	for (size_t i = 0; i < n; i++) {
 		struct ax_tok_added *same = added_named(t, tok[i].content, tok[i].content_n);
 
@@ -115,7 +112,9 @@ int ax_tok_add_quietly(struct ax_tokenizer *t, struct ax_tok_added *tok, size_t 
 			tok[i].id = AX_TOK_NONE;
 			continue;
 		}
-		tok[i].id = id_for(t, &tok[i], same);
+		tok[i].id = same ? same->id : ax_vocab_find(ax_model_vocab(&t->model), tok[i].content, tok[i].content_n);
+		if (tok[i].id == AX_TOK_NONE)
+			tok[i].id = next++;
 		if (tok[i].id >= AX_TOK_MAX_ID)
 			return ax_fail(e, AX_EDATA, "added token \"%.*s\": no id below %u is free",
 				       (int)(tok[i].content_n < 40 ? tok[i].content_n : 40), tok[i].content,
@@ -170,17 +169,22 @@ static int read_added(const struct ax_val *v, struct ax_tok_added *tok, struct a
 
 static int load_added(struct ax_tokenizer *t, const struct ax_val *list, struct ax_err *e)
 {
+	struct ax_tok_added *tok;
+	int rc = 0;
+
 	if (ax_val_is_null(list))
 		return 0;
 	if (list->type != AX_LIST)
 		return ax_fail(e, AX_EDATA, "added_tokens is not a list");
-	for (size_t i = 0; i < list->n; i++) {
-		struct ax_tok_added tok = {0};
-
-		AX_TRY(read_added(list->u.item[i], &tok, e));
-		AX_TRY(ax_tok_add_quietly(t, &tok, 1, e));
-	}
-	return 0;
+	tok = ax_calloc(list->n + 1, sizeof(*tok));
+	if (!tok)
+		return ax_fail(e, AX_EMEM, "out of memory for added tokens");
+	for (size_t i = 0; !rc && i < list->n; i++)
+		rc = read_added(list->u.item[i], &tok[i], e);
+	if (!rc)
+		rc = ax_tok_add_quietly(t, tok, list->n, e);
+	ax_free(tok);
+	return rc;
 }
 
 /* The top level: small parts as values, the model as text. */

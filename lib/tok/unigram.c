@@ -81,7 +81,7 @@ static int push_unknown(struct run *r)
 	if (!bytes)
 		return push(r, id != AX_TOK_NONE ? id : m->unk, begin, end);
 	for (size_t i = begin; i < end; i++)
-		AX_TRY(push(r, m->fallback[(unsigned char)r->p[i]], begin, end));
+		AX_TRY(push(r, m->fallback[(unsigned char)r->p[i]], i, i + 1));
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ids against Hugging Face tokenizers 0.23.2 on mixed and mutated text, for every BPE tokenizer among the assets (minutes:
+# Ids against Hugging Face tokenizers 0.23.2 on mixed and mutated text, for every tokenizer among the assets (minutes:
 # only AX_LONG=1). AX_CORPUS: text files to take it from, in place of what lies here; AX_MB: megabytes a tokenizer.
 python=${AX_PYTHON:-python3}
 assets=${AX_ASSETS:-../shared/assets}

@@ -17,7 +17,7 @@
 static const char *const families[] = { "gpt2",    "llama-2",      "llama-3.1", "mistral-v1",   "mistral-v3", "qwen3",
 					"gemma2",  "smollm",       "phi-2",     "qwen2.5",      "gemma3",     "gpt-oss",
 					"minimind", "deepseek-v3", "roberta-base", "modernbert", "mistral-v1-legacy", "tiny-gemma-cropped",
-					"tiny-hw-doc-summarizer", "tiny-sqlpilot", "tiny-torchtitan", "tiny-torchtune", "tiny-torchtune-bpe", "bert-base-cased" };
+					"tiny-hw-doc-summarizer", "tiny-sqlpilot", "tiny-torchtitan", "tiny-torchtune", "tiny-torchtune-bpe", "bert-base-cased", "t5-small" };
 static const char *const refused[] = { "tiny-metapt", "tiny-ortx-added-tokens", "tiny-swift" };
 static int n_test, n_bad;
 
