@@ -30,7 +30,7 @@ TOOLS   := tokenize pack shard train merge view
 PLUGIN_SRC := $(wildcard lib/comm/mpi*.c)
 CUDA_SRC := $(wildcard lib/tensor/cuda/*.cu lib/tensor/cuda/*.c lib/comm/nccl*.c lib/comm/staged*.c lib/comm/wire*.c)
 LIB_SRC := $(filter-out $(PLUGIN_SRC) $(CUDA_SRC),$(wildcard lib/*/*.c lib/tensor/cpu/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/chat_templates.o
 LIB     := $(B)/libax.a
 BIN     := $(foreach t,$(TOOLS),$(if $(wildcard tools/$(t)/main.c),$(B)/bin/ax-$(t)))
 PLUGIN  := $(if $(filter 1,$(MPI)),$(B)/lib/ax/libax-mpi.so) $(if $(filter 1,$(CUDA)),$(B)/lib/ax/libax-cuda.so)
@@ -66,6 +66,13 @@ $(B)/gen/headers: Makefile
 	@touch $@
 $(LIB_OBJ): | $(B)/gen/headers
 $(B)/lib/tensor/device.o: $(DEV_WALL)
+
+# Chat templates are files; the program carries their text.
+$(B)/gen/chat_templates.c: lib/tok/chat/embed.sh $(wildcard lib/tok/chat/*.jinja)
+	@mkdir -p $(@D)
+	$(Q)sh $< >$@.part && mv $@.part $@
+$(B)/gen/chat_templates.o: $(B)/gen/chat_templates.c Makefile config.mk
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)

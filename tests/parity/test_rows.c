@@ -97,23 +97,15 @@ static const char *model_dir(const char *name)
 	return done[n++] = ax_arena_strndup(&arena, path, strlen(path));
 }
 
-/* The template of a name that is not built in, from the assets. */
+/* Paths of templates are relative to the assets. */
 static void use_asset_template(struct ax_val *map)
 {
-	const char *name = ax_val_cstr(&arena, ax_val_get(map, "chat_template"), NULL), *path;
-	const char *jinja = ax_val_cstr(&arena, ax_val_get(map, "chat_template_jinja"), NULL);
+	const char *jinja = ax_val_cstr(&arena, ax_val_get(map, "chat_template_jinja"), NULL), *path;
 
 	if (jinja && !strchr(jinja, '{')) {
 		path = text_at("%s/%s", jinja, "");
 		ax_val_set(&arena, map, "chat_template_jinja", ax_val_str(&arena, path, strlen(path)));
 	}
-	if (!name || ax_chat_template_bundled(name))
-		return;
-	path = text_at("%s/vectors/chat-templates/axolotl/%s.jinja", name, "");
-	if (!ax_path_exists(path))
-		return;
-	ax_val_set(&arena, map, "chat_template", ax_val_str(&arena, "jinja", 5));
-	ax_val_set(&arena, map, "chat_template_jinja", ax_val_str(&arena, path, strlen(path)));
 }
 
 struct made {

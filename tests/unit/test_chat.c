@@ -8,7 +8,9 @@
 
 #include "base/mem.h"
 #include "text/json.h"
+#include "text/jinja.h"
 #include "tok/chat.h"
+#include "tok/effective.h"
 
 static struct ax_arena arena;
 
@@ -189,12 +191,42 @@ static void test_bad(void **state)
 	check("{\"roles_to_train\":\"assistant\"}", "", "{}", "!roles_to_train must be a list");
 }
 
+/* Every built-in template compiles, and writes each turn of a plain exchange once, in order. */
+static void test_built_in(void **state)
+{
+	static const char context[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"question\"},{\"role\":\"assistant\","
+				      "\"content\":\"reply\"}],\"bos_token\":\"<s>\",\"eos_token\":\"</s>\"}";
+	const char *name;
+	size_t n = 0;
+
+	for (; (name = ax_chat_template_name(n)); n++) {
+		const char *text = ax_chat_template_bundled(name), *q, *a;
+		struct ax_jinja_opt o = {0};
+		struct ax_jinja *t = NULL;
+		struct ax_rope rope;
+		struct ax_err e = {0};
+
+		ax_rope_init(&rope);
+		assert_int_equal(ax_jinja_compile(&t, text, strlen(text), 0, &e), 0);
+		assert_int_equal(ax_jinja_render(t, json(context), &o, &rope, &e), 0);
+		q = strstr(rope.b.p, "question");
+		a = q ? strstr(q, "reply") : NULL;
+		if (!a || strstr(a + 1, "reply"))
+			fail_msg("%s wrote %s", name, rope.b.p);
+		ax_rope_release(&rope);
+		ax_jinja_free(t);
+	}
+	assert_int_equal(n, 36);
+	assert_null(ax_chat_template_bundled("_qwen_tools"));
+	assert_null(ax_chat_template_bundled("nonesuch"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mapping),  cmocka_unit_test(test_system), cmocka_unit_test(test_training),
 	    cmocka_unit_test(test_thinking), cmocka_unit_test(test_parts),  cmocka_unit_test(test_tools),
-	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_bad),	     cmocka_unit_test(test_built_in),
 	};
 	int rc;
 

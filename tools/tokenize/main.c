@@ -21,7 +21,7 @@ static const struct ax_opt options[] = {
     {"decode", 0, AX_OPT_FLAG, NULL, NULL, "arrays of ids in, JSON strings out, a line each"},
     {"no-special", 0, AX_OPT_FLAG, NULL, NULL, "with --encode: leave out what the tokenizer adds; with --decode: special tokens"},
     {"render", 0, AX_OPT_FLAG, NULL, NULL, "template variables in, rendered texts out, JSON a line each"},
-    {"template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template; default: the model's"},
+    {"template", 0, AX_OPT_STR, "FILE", NULL, "with --render: the template, or a built-in one's name; default: the model's"},
 };
 
 static const struct ax_tool_spec spec = {

@@ -19,16 +19,22 @@ struct renderer {
 
 static int load_template(struct renderer *x, const struct tk_plan *p, struct ax_conf *c, struct ax_err *e)
 {
-	const char *path = ax_conf_opt_str(c, "template");
+	const char *path = ax_conf_opt_str(c, "template"), *text = p->eff ? p->eff->template_text : NULL;
 	struct ax_buf b = AX_BUF_INIT;
 	int rc;
 
-	if (!path && !(p->eff && p->eff->template_text))
+	if (path && !ax_path_exists(path)) {
+		text = ax_chat_template_bundled(path);
+		if (!text)
+			return ax_fail(e, AX_EUSAGE, "--template %s: neither a file nor a built-in template", path);
+		path = NULL;
+	}
+	if (!path && !text)
 		return ax_fail(e, AX_EUSAGE,
 			       p->eff ? "--render: the model has no chat template; give --template FILE"
 				      : "--render needs --template FILE or --model DIR");
 	if (!path)
-		return ax_jinja_compile(&x->tmpl, p->eff->template_text, strlen(p->eff->template_text), 0, e);
+		return ax_jinja_compile(&x->tmpl, text, strlen(text), 0, e);
 	AX_TRY(ax_read_file(path, TEMPLATE_MAX, &b, e));
 	rc = ax_jinja_compile(&x->tmpl, b.p ? b.p : "", b.n, 0, e);
 	if (rc)
