@@ -88,12 +88,17 @@ static bool in_placeholder(const struct ax_found *f, size_t k)
 	return j >= f->place_begin && j < f->place_end;
 }
 
-/* Why a turn was looked for and nothing found: because the placeholder's ids are the text's own? */
-static enum ax_diff_reason nothing(const struct ax_found *f)
+/*
+ * Why a turn was looked for and nothing found: because the placeholder's ids are the text's own; or because the
+ * conversation up to the turn does not show what the whole one does.
+ */
+static enum ax_diff_reason nothing(const struct differ *x, size_t turn, const struct ax_found *f)
 {
-	bool shared = f->place_end && (f->same_front > f->place_begin || f->same_back > f->n_dummy - f->place_end);
-
-	return f->looked && shared ? AX_DIFF_PLACEHOLDER : AX_DIFF_NOT_FOUND;
+	if (!f->looked)
+		return AX_DIFF_NOT_FOUND;
+	if (f->place_end && (f->same_front > f->place_begin || f->same_back > f->n_dummy - f->place_end))
+		return AX_DIFF_PLACEHOLDER;
+	return !f->place_end && x->of_exact.begin[turn] != SIZE_MAX ? AX_DIFF_LAST_TURN : AX_DIFF_NOT_FOUND;
 }
 
 /* Parts: the content's, or the reasoning's where the token is of that. */
@@ -119,17 +124,19 @@ static enum ax_diff_reason only_exact(const struct differ *x, size_t k, const st
 		return AX_DIFF_NOT_FOUND;
 	if (c->rule == AX_RULE_END) {
 		if (!found)
-			return nothing(f);
+			return nothing(x, c->turn, f);
 		return agrees(f, (size_t)f->end) ? AX_DIFF_WINDOW : disagreement(f);
 	}
 	if (!agrees(f, found && (size_t)f->end > k + 1 ? (size_t)f->end : k + 1))
 		return disagreement(f);
+	if (k >= f->n_prefix) /* the conversation up to the turn has no such token */
+		return AX_DIFF_LAST_TURN;
 	if (has_parts(&x->t->turn[c->turn]))
 		return found ? parts_reason(x, k, c->turn, f) : AX_DIFF_NOT_FOUND;
 	if (in_placeholder(f, k))
 		return AX_DIFF_PLACEHOLDER;
 	if (!found)
-		return nothing(f);
+		return nothing(x, c->turn, f);
 	return c->rule == AX_RULE_BEFORE_END ? AX_DIFF_BEFORE_END : AX_DIFF_BEGIN;
 }
 
@@ -168,7 +175,7 @@ static enum ax_diff_reason only_axolotl(const struct differ *x, size_t k, const 
 
 	if (c->rule == AX_RULE_END) {
 		if (f->begin < 0)
-			return nothing(f);
+			return nothing(x, c->turn, f);
 		return agrees(f, (size_t)f->end) ? AX_DIFF_WINDOW : disagreement(f);
 	}
 	if (!agrees(f, (size_t)f->end))

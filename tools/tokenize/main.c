@@ -10,6 +10,7 @@ static const struct ax_opt options[] = {
     {"model", 'm', AX_OPT_STR, "DIR", NULL, "model folder or Hub name: the tokenizer (the key base_model)"},
     {"type", 't', AX_OPT_STR, "TYPE", NULL, "kind of row of the files named: chat_template, alpaca, completion, ..."},
     {"mask", 0, AX_OPT_STR, "MODE", "exact", "loss mask of conversations: exact, or axolotl for its own rules"},
+    {"mask-diff", 0, AX_OPT_FLAG, NULL, NULL, "list where the masks exact and axolotl differ, and why; exit 1 if any do"},
     {"no-inject", 0, AX_OPT_FLAG, NULL, NULL, "text of the data never forms special tokens; says which rows hold any"},
     {"now", 0, AX_OPT_STR, "TIME", NULL, "date that templates see, such as 2025-07-10T12:00:00; default: the clock"},
     {"max-bad", 0, AX_OPT_STR, "N|P%", "0", "go on after malformed rows, up to so many"},
@@ -117,7 +118,7 @@ plan:
 
 static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 {
-	bool encode, decode, render;
+	bool encode, decode, render, diff;
 
 	AX_TRY(ax_conf_init(c, &spec, argc, argv, e));
 	if (c->done)
@@ -126,12 +127,15 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	encode = ax_conf_opt_flag(c, "encode");
 	decode = ax_conf_opt_flag(c, "decode");
 	render = ax_conf_opt_flag(c, "render");
+	diff = ax_conf_opt_flag(c, "mask-diff");
 	AX_TRY(ax_sig_start(e));
-	if (encode + decode + render + ax_conf_opt_flag(c, "print") > 1)
-		return ax_fail(e, AX_EUSAGE, "--encode, --decode, --render and --print exclude each other");
+	if (encode + decode + render + diff + ax_conf_opt_flag(c, "print") > 1)
+		return ax_fail(e, AX_EUSAGE, "--encode, --decode, --render, --mask-diff and --print exclude each other");
 	if ((render || decode) && ax_conf_opt_flag(c, "no-inject"))
 		return ax_fail(e, AX_EUSAGE, "--no-inject is about tokens: --%s makes none",
 			       render ? "render" : "decode");
+	if (diff)
+		return tk_mask_diff(c, e);
 	return encode || decode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);
 }
 

@@ -27,6 +27,9 @@ struct reader {
 struct maker {
 	struct ax_arena json;
 	struct ax_rows_work **work; /* by source, made when needed */
+	const struct ax_tokenizer *tok;
+	bool diff; /* --mask-diff: */
+	struct ax_rows_diff differences;
 };
 
 /*
@@ -157,6 +160,8 @@ static int make_record(struct tk_batch *b, struct tk_record *r, struct maker *m,
 		AX_TRY(text_row(b, m, p, r->n, &row, e));
 	else
 		AX_TRY(ax_json_parse(&m->json, p, r->n, &row, e));
+	if (m->diff)
+		return tk_diff_record(b, r, row, *w, &m->differences, m->tok, e);
 	return ax_rows_make(b->entry->rows, row, &b->made, *w, e);
 }
 
@@ -164,6 +169,8 @@ static void make_batch(struct tk_batch *b, struct maker *m)
 {
 	ax_made_reset(&b->made);
 	ax_arena_clear(&b->messages);
+	ax_buf_reset(&b->diff);
+	ax_buf_reset(&b->diff_json);
 	for (size_t k = 0; k < b->n_rec; k++) {
 		struct tk_record *r = &b->rec[k];
 		struct ax_err e = {0};
@@ -184,6 +191,8 @@ static void crew_release(struct crew *c)
 		ax_buf_release(&b->text);
 		ax_made_release(&b->made);
 		ax_arena_release(&b->messages);
+		ax_buf_release(&b->diff);
+		ax_buf_release(&b->diff_json);
 	}
 	ax_free(c->batch);
 	for (size_t i = 0; i < c->n_maker; i++) {
@@ -193,6 +202,7 @@ static void crew_release(struct crew *c)
 			ax_rows_work_free(m->work[k]);
 		ax_free(m->work);
 		ax_arena_release(&m->json);
+		ax_rows_diff_release(&m->differences);
 	}
 	ax_free(c->maker);
 	if (c->reader.open)
@@ -220,6 +230,8 @@ static int crew_init(struct crew *c, struct tk_plan *p, struct tk_sink *s, size_
 		if (!m->work)
 			return no_memory(e);
 		ax_arena_init(&m->json, 0);
+		m->diff = s->opt->diff;
+		m->tok = p->eff ? p->eff->tok : NULL;
 	}
 	return 0;
 }

@@ -267,7 +267,7 @@ int tk_sink_batch(struct tk_sink *s, const struct tk_batch *b, struct ax_err *e)
 	s->stats.bytes += b->text.n;
 	for (size_t i = 0; i < b->n_rec; i++) {
 		s->stats.records++;
-		AX_TRY((b->rec[i].code ? bad_record : good_record)(s, b, &b->rec[i], e));
+		AX_TRY((b->rec[i].code ? bad_record : s->opt->diff ? tk_diff_good : good_record)(s, b, &b->rec[i], e));
 	}
 	return 0;
 }
@@ -296,13 +296,19 @@ static int check_rows(const struct tk_sink *s, struct ax_err *e)
 	return 0;
 }
 
+int tk_sink_check_bad(const struct tk_sink *s, struct ax_err *e)
+{
+	if (s->opt->max_bad == UINT64_MAX && (double)s->stats.bad > s->opt->max_bad_share * (double)s->stats.records)
+		return ax_fail(e, AX_EDATA, "%llu of %llu rows are bad: more than --max-bad allows",
+			       (unsigned long long)s->stats.bad, (unsigned long long)s->stats.records);
+	return 0;
+}
+
 int tk_sink_finish(struct tk_sink *s, struct ax_err *e)
 {
 	bool any = true;
 
-	if (s->opt->max_bad == UINT64_MAX && (double)s->stats.bad > s->opt->max_bad_share * (double)s->stats.records)
-		return ax_fail(e, AX_EDATA, "%llu of %llu rows are bad: more than --max-bad allows",
-			       (unsigned long long)s->stats.bad, (unsigned long long)s->stats.records);
+	AX_TRY(tk_sink_check_bad(s, e));
 	while (any)
 		AX_TRY(drain_one(s, NULL, &any, e));
 	if (s->opt->print)

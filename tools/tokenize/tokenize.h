@@ -49,6 +49,7 @@ struct tk_opt {
 	uint32_t sequence_len, eval_sequence_len, min_len;
 	enum { TK_DROP, TK_TRUNCATE, TK_RAISE } excess;
 	bool print, all, dedup, shuffle;
+	bool diff; /* --mask-diff */
 	double eval_share;    /* below 1: share of rows held back */
 	uint64_t eval_count;  /* number of rows held back */
 	uint64_t max_bad;     /* bad rows allowed; UINT64_MAX: a share decides at the end */
@@ -86,6 +87,11 @@ struct tk_stats {
 	double start;
 };
 
+/* --mask-diff: conversations, those whose masks differ, and those of each reason. */
+struct tk_diff_stats {
+	uint64_t chats, differ, reason[AX_N_DIFF];
+};
+
 struct tk_sink {
 	const struct tk_plan *plan;
 	const struct tk_opt *opt;
@@ -100,6 +106,9 @@ struct tk_sink {
 	struct ax_spool lines; /* --print with a count: lines wait for the split to be known */
 	uint64_t n_line;
 	struct ax_buf line, group, out_group, json;
+	struct tk_diff_stats diff;
+	struct ax_out diff_json;
+	bool has_diff_json, diff_text;
 };
 
 /* A record and what became of it. */
@@ -110,6 +119,9 @@ struct tk_record {
 	size_t row, n_row; /* of the batch's made rows */
 	int code;	   /* 0, or why there are none */
 	char *message;	   /* in the batch's arena */
+	bool chat;	   /* --mask-diff: a conversation, */
+	unsigned reasons;  /* a bit an enum ax_diff_reason, */
+	size_t diff, diff_n, diff_json, diff_json_n; /* and what is to be printed, in the batch */
 };
 
 struct tk_batch {
@@ -122,6 +134,7 @@ struct tk_batch {
 	struct ax_made made;
 	bool ready;
 	struct ax_arena messages;
+	struct ax_buf diff, diff_json; /* --mask-diff */
 };
 
 /* plan.c */
@@ -141,6 +154,8 @@ int tk_sink_init(struct tk_sink *s, const struct tk_plan *p, const struct tk_opt
 int tk_sink_batch(struct tk_sink *s, const struct tk_batch *b, struct ax_err *e);
 int tk_sink_finish(struct tk_sink *s, struct ax_err *e);
 void tk_sink_release(struct tk_sink *s);
+/* Are there more malformed rows than --max-bad P% allows? */
+int tk_sink_check_bad(const struct tk_sink *s, struct ax_err *e);
 
 /* The i-th file of an entry, for messages. */
 const char *tk_file_name(const struct tk_entry *t, size_t i);
@@ -160,11 +175,18 @@ void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e);
 void tk_progress(struct tk_sink *s, struct ax_progress *p);
 
+/* diff.c: a record's differences as text and JSON into the batch, by any thread; from the batch to the outputs */
+int tk_diff_record(struct tk_batch *b, struct tk_record *r, const struct ax_val *row, struct ax_rows_work *w,
+		   struct ax_rows_diff *d, const struct ax_tokenizer *tok, struct ax_err *e);
+int tk_diff_good(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, struct ax_err *e);
+
 /* header.c */
 struct ax_val *tk_header(const struct tk_plan *p, struct ax_conf *c, int argc, char **argv, struct ax_err *e);
 
 /* encode.c (--encode and --decode), render.c: whole commands */
 int tk_encode(struct ax_conf *c, struct ax_err *e);
 int tk_render(struct ax_conf *c, struct ax_err *e);
+/* diff.c */
+int tk_mask_diff(struct ax_conf *c, struct ax_err *e);
 
 #endif
