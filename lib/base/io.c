@@ -134,6 +134,15 @@ void ax_in_close(struct ax_in *in)
 	in->fd = -1;
 }
 
+int ax_no_pointer(const char *path, const void *p, size_t n, struct ax_err *e)
+{
+	static const char begin[] = "version https://git-lfs.github.com/spec/";
+
+	if (n < sizeof(begin) - 1 || memcmp(p, begin, sizeof(begin) - 1) != 0)
+		return 0;
+	return ax_fail(e, AX_EDATA, "%s: not the file itself but a pointer of Git LFS, which \"git lfs pull\" follows", path);
+}
+
 int ax_map_fd(struct ax_map *m, int fd, const char *path, struct ax_err *e)
 {
 	static const unsigned char empty[1];
@@ -151,7 +160,10 @@ int ax_map_fd(struct ax_map *m, int fd, const char *path, struct ax_err *e)
 		return ax_fail(e, AX_EIO, "cannot map %s:", path);
 	m->p = p;
 	m->n = (size_t)st.st_size;
-	return 0;
+	if (!ax_no_pointer(path, p, m->n, e))
+		return 0;
+	ax_map_close(m);
+	return AX_EDATA;
 }
 
 int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e)
@@ -203,7 +215,7 @@ int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err
 			rc = ax_fail(e, AX_EMEM, "%s: larger than the limit of %zu bytes", path, limit);
 	} while (!rc && got == AX_IO_BUF);
 	ax_in_close(&in);
-	return rc;
+	return rc ? rc : ax_no_pointer(path, b->p, b->n, e);
 }
 
 static int make_parent(const char *path, struct ax_err *e)

@@ -55,6 +55,7 @@ struct ax_map {
 	size_t n;
 };
 
+/* AX_EDATA as ax_no_pointer. */
 int ax_map_open(struct ax_map *m, const char *path, struct ax_err *e);
 /* The same of an open file, whose descriptor may be closed at once; `path` is for messages. */
 int ax_map_fd(struct ax_map *m, int fd, const char *path, struct ax_err *e);
@@ -65,7 +66,10 @@ void ax_map_close(struct ax_map *m);
  */
 void ax_map_done(const void *p, size_t n);
 
-/* The whole file into b (NUL-terminated). AX_EMEM if it is larger than `limit` bytes. */
+/* AX_EDATA if these first bytes of a file are Git LFS's pointer to it, which clones without LFS have in its place. */
+int ax_no_pointer(const char *path, const void *p, size_t n, struct ax_err *e);
+
+/* The whole file into b (NUL-terminated). AX_EMEM if it is larger than `limit` bytes; AX_EDATA as ax_no_pointer. */
 int ax_read_file(const char *path, size_t limit, struct ax_buf *b, struct ax_err *e);
 
 enum ax_out_flags {

@@ -131,6 +131,7 @@ static int open_as(struct ax_source *s, enum ax_source_format format, struct ax_
 	enum ax_source_format content;
 
 	AX_TRY(ax_source_fill(s, e));
+	AX_TRY(ax_no_pointer(s->name, s->buf, s->end, e));
 	content = sniffed(s);
 	if (format == AX_SOURCE_AUTO)
 		format = content;
