@@ -32,7 +32,8 @@ Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau Phags_Pa Phoenician Psalter_Pahlavi R
 Shavian Siddham SignWriting Sinhala Sogdian Sora_Sompeng Soyombo Sundanese Sunuwar Syloti_Nagri Syriac Tagalog Tagbanwa
 Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta Todhri Toto Tulu_Tigalari
 Ugaritic Vai Vithkuqi Wancho Warang_Citi Yezidi Yi Zanabazar_Square""".split()
-FLAGS = ["SPACE", "WORD", "RSPACE", "RWORD", "RNUM", "PUNCT", "NFC", "NFD", "NFKC", "NFKD", "MARK", "CDROP", "CSPACE", "CJK", "LOWER", "BMARK"]
+FLAGS = ["SPACE", "WORD", "RSPACE", "RWORD", "RNUM", "PUNCT", "NFC", "NFD", "NFKC", "NFKD", "MARK", "CDROP", "CSPACE", "CJK", "LOWER", "BMARK",
+         "ALPHA", "SMALL", "CAPITAL"]
 
 
 def removed(pre):
@@ -100,6 +101,41 @@ def compositions():
     return pairs
 
 
+def folds():
+    """(cycles, multi): what (?i) takes for one another. cycles: each character that has others, and the next of its circle;
+    multi: characters that also stand for a string of two or three."""
+    cased = sorted(regex_set(r"[[:upper:][:lower:]\p{Lt}\p{M}]"))
+    text = "\n".join(map(chr, cased))
+    cycle = {}
+    for c in cased:
+        same = P.Split(Regex(r"(?i:\x{%x})" % c), "removed", True).pre_tokenize_str(text)
+        same = [ord(x) for x, (b, e) in same if e == b + 1]
+        assert c in same
+        if len(same) > 1:
+            cycle[c] = same[(same.index(c) + 1) % len(same)]
+    multi = []
+    for c in cased:
+        s = chr(c).casefold()
+        if len(s) > 1 and [x for x, _ in P.Split(Regex(r"(?i:\x{%x})" % c), "removed", True).pre_tokenize_str(s)] == [s]:
+            multi.append((c, [ord(x) for x in s]))
+    return cycle, multi
+
+
+def moves(mapping):
+    """Runs of characters that move by one distance: first, last, step, distance."""
+    out = []
+    for c in sorted(mapping):
+        d = mapping[c] - c
+        last = out[-1] if out else None
+        if last and last[3] == d and c - last[1] == last[2]:
+            last[1] = c
+        elif last and last[3] == d and last[0] == last[1] and c - last[1] == 2:
+            last[1:3] = [c, 2]
+        else:
+            out.append([c, c, 1, d])
+    return out
+
+
 def ranges(s):
     out = []
     for c in sorted(s):
@@ -165,6 +201,7 @@ def generate():
         "MARK": set(changed(N.StripAccents())), "CDROP": {c for c, t in bert.items() if t == ""},
         "CSPACE": {c for c, t in bert.items() if t == " "}, "CJK": set(cjk), "LOWER": set(lower),
         "BMARK": {c for c, t in bert_marks.items() if t == ""},
+        "ALPHA": regex_set(r"[[:alpha:]]"), "SMALL": regex_set(r"[[:lower:]]"), "CAPITAL": regex_set(r"[[:upper:]]"),
     }
     assert regex_set(r"\d") == {c for c in SCALARS if GC[gc.get(c, 0)] == "Nd"}
     assert all(t in ("", " ") for t in bert.values())
@@ -192,6 +229,12 @@ def generate():
     keys = sorted(pairs)
     yield f"const uint32_t ax_uni_pair_n = {len(keys)};"
     yield from emit("ax_uni_pair", "uint32_t", [x for k in keys for x in (*k, pairs[k])])
+    cycle, multi = folds()
+    rows = moves(cycle)
+    yield f"const uint32_t ax_uni_fold_n = {len(rows)};"
+    yield from emit("ax_uni_fold", "int32_t", [x for r in rows for x in r])
+    yield f"const uint32_t ax_uni_multi_n = {len(multi)};"
+    yield from emit("ax_uni_multi", "uint32_t", [x for c, s in multi for x in (c, *s, *[0] * (3 - len(s)))])
     scripts = []
     for name in SCRIPTS:
         try:

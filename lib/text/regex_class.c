@@ -140,6 +140,97 @@ void ax_cset_add_props(struct ax_cset *s, uint32_t gcm, uint32_t mask)
 		ax_cset_add(s, first, 0x10FFFF);
 }
 
+/* ---- (?i) ---- */
+
+/* The next character of the circle of those that (?i) takes for one another; c itself if it is alone. */
+static uint32_t fold_next(uint32_t c)
+{
+	uint32_t lo = 0, hi = ax_uni_fold_n;
+
+	while (lo < hi) { /* the first run that does not end before c */
+		uint32_t mid = (lo + hi) / 2;
+
+		if ((uint32_t)ax_uni_fold[4 * mid + 1] < c)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	/* runs with a step may lie within one another's gaps */
+	for (; lo < ax_uni_fold_n && (uint32_t)ax_uni_fold[4 * lo] <= c; lo++) {
+		const int32_t *x = ax_uni_fold + 4 * lo;
+
+		if (c <= (uint32_t)x[1] && (c - (uint32_t)x[0]) % (uint32_t)x[2] == 0)
+			return (uint32_t)((int32_t)c + x[3]);
+	}
+	return c;
+}
+
+uint32_t ax_cset_fold_char(uint32_t c)
+{
+	uint32_t least = c;
+
+	for (uint32_t k = fold_next(c); k != c; k = fold_next(k))
+		least = k < least ? k : least;
+	return least;
+}
+
+static bool has(const struct ax_cset *s, uint32_t c)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->r[2 * mid + 1] < c)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->n && s->r[2 * lo] <= c;
+}
+
+void ax_cset_fold(struct ax_cset *s)
+{
+	struct ax_cset more = {0};
+
+	for (uint32_t k = 0; k < ax_uni_fold_n; k++) {
+		const int32_t *x = ax_uni_fold + 4 * k;
+
+		for (uint32_t c = (uint32_t)x[0]; c <= (uint32_t)x[1]; c += (uint32_t)x[2])
+			for (uint32_t o = fold_next(c); has(s, c) && o != c; o = fold_next(o))
+				ax_cset_add(&more, o, o);
+	}
+	ax_cset_merge(s, &more);
+	ax_cset_release(&more);
+	ax_cset_sort(s);
+}
+
+bool ax_cset_multi(const uint32_t *c, size_t n)
+{
+	for (uint32_t k = 0; k < ax_uni_multi_n; k++) {
+		const uint32_t *x = ax_uni_multi + 4 * k;
+		size_t len = x[3] ? 3 : 2, same = 0;
+
+		if (n == 1 && x[0] == c[0])
+			return true;
+		while (n == len && same < n && ax_cset_fold_char(x[1 + same]) == c[same])
+			same++;
+		if (n == len && same == n)
+			return true;
+	}
+	return false;
+}
+
+bool ax_cset_has_multi(const struct ax_cset *s)
+{
+	for (uint32_t k = 0; k < ax_uni_multi_n; k++)
+		if (has(s, ax_uni_multi[4 * k]))
+			return true;
+	return false;
+}
+
+/* ---- names ---- */
+
 static const struct {
 	const char *name;
 	uint32_t gcm;
@@ -158,7 +249,45 @@ static const struct {
     {"cs", 1u << AX_GC_CS},
 };
 
-/* \p{name}: a category or a script. */
+/* POSIX names: the same in brackets and as properties, but for punct. */
+static bool add_posix(struct ax_cset *s, const char *name, size_t n, bool bracket)
+{
+	static const struct {
+		const char *name;
+		uint32_t gcm, mask;
+		bool negated;
+	} known[] = {
+	    {"alnum", 1u << AX_GC_ND, AX_UNI_ALPHA, false}, {"alpha", 0, AX_UNI_ALPHA, false},	{"blank", 1u << AX_GC_ZS, 0, false},
+	    {"cntrl", 1u << AX_GC_CC, 0, false},	    {"digit", 1u << AX_GC_ND, 0, false}, {"lower", 0, AX_UNI_SMALL, false},
+	    {"space", 0, AX_UNI_SPACE, false},		    {"upper", 0, AX_UNI_CAPITAL, false}, {"ascii", 0, 0, false},
+	    {"xdigit", 0, 0, false},			    {"punct", AX_GCM_P, 0, false},
+	    {"graph", 1u << AX_GC_CC | 1u << AX_GC_CN | 1u << AX_GC_CS, AX_UNI_SPACE, true},
+	    {"print", 1u << AX_GC_CC | 1u << AX_GC_CN | 1u << AX_GC_CS | 1u << AX_GC_ZL | 1u << AX_GC_ZP, 0, true},
+	    {"word", AX_GCM_M | 1u << AX_GC_ND | 1u << AX_GC_PC, AX_UNI_ALPHA, false},
+	};
+	size_t k = 0;
+
+	while (k < sizeof(known) / sizeof(known[0]) && (strlen(known[k].name) != n || memcmp(known[k].name, name, n)))
+		k++;
+	if (k == sizeof(known) / sizeof(known[0]) || (!bracket && !strcmp(known[k].name, "word")))
+		return false;
+	if (known[k].gcm || known[k].mask)
+		ax_cset_add_props(s, known[k].gcm | (bracket && !strcmp(known[k].name, "punct") ? AX_GCM_S : 0), known[k].mask);
+	if (known[k].negated)
+		ax_cset_negate(s);
+	if (!strcmp(known[k].name, "blank"))
+		ax_cset_add(s, '\t', '\t');
+	if (!strcmp(known[k].name, "ascii"))
+		ax_cset_add(s, 0, 0x7F);
+	if (!strcmp(known[k].name, "xdigit")) {
+		ax_cset_add(s, '0', '9');
+		ax_cset_add(s, 'A', 'F');
+		ax_cset_add(s, 'a', 'f');
+	}
+	return true;
+}
+
+/* \p{name}: a category, a POSIX name or a script. */
 static bool add_property(struct ax_cset *s, const char *name, size_t n)
 {
 	char key[40];
@@ -174,6 +303,8 @@ static bool add_property(struct ax_cset *s, const char *name, size_t n)
 			ax_cset_add_props(s, categories[i].gcm, 0);
 			return true;
 		}
+	if (add_posix(s, key, k, false))
+		return true;
 	r = ax_uni_script(name, n, &n_range);
 	for (size_t i = 0; r && i < n_range; i++)
 		ax_cset_add(s, r[2 * i], r[2 * i + 1]);
@@ -205,7 +336,7 @@ static int parse_property(struct ax_cset *s, const char *p, size_t n, size_t *i,
 	return 1;
 }
 
-int ax_cset_parse_escape(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
+int ax_cset_parse_escape(struct ax_cset *s, const char *p, size_t n, size_t *i, enum ax_cset_where where, struct ax_err *e)
 {
 	struct ax_cset t = {0};
 	size_t k = *i + 2;
@@ -231,7 +362,10 @@ int ax_cset_parse_escape(struct ax_cset *s, const char *p, size_t n, size_t *i, 
 		break;
 	case 'w':
 	case 'W':
-		ax_cset_add_props(&t, 0, AX_UNI_WORD);
+		if (where == AX_CSET_OUTSIDE)
+			ax_cset_add_props(&t, 0, AX_UNI_WORD);
+		else
+			add_posix(&t, "word", 4, true);
 		break;
 	case 'h':
 	case 'H':
@@ -320,13 +454,9 @@ static int parse_char(const char *p, size_t n, size_t *i, uint32_t *c, struct ax
 	return 0;
 }
 
-/* [:name:]. Only those that hold what a probed class holds; the others are refused. */
+/* [:name:] */
 static int parse_posix(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
 {
-	static const struct {
-		const char *name;
-		uint32_t gcm, mask;
-	} known[] = {{"digit", 1u << AX_GC_ND, 0}, {"space", 0, AX_UNI_SPACE}, {"word", 0, AX_UNI_WORD}};
 	struct ax_cset t = {0};
 	size_t b = *i + 2, end;
 	bool negated = b < n && p[b] == '^';
@@ -336,34 +466,32 @@ static int parse_posix(struct ax_cset *s, const char *p, size_t n, size_t *i, st
 		;
 	if (end + 1 >= n || p[end] != ':' || p[end + 1] != ']')
 		return 0;
-	for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
-		if (strlen(known[k].name) == end - b && !memcmp(known[k].name, p + b, end - b)) {
-			ax_cset_add_props(&t, known[k].gcm, known[k].mask);
-			if (negated)
-				ax_cset_negate(&t);
-			ax_cset_merge(s, &t);
-			ax_cset_release(&t);
-			*i = end + 2;
-			return 1;
-		}
+	if (add_posix(&t, p + b, end - b, true)) {
+		if (negated)
+			ax_cset_negate(&t);
+		ax_cset_merge(s, &t);
+		ax_cset_release(&t);
+		*i = end + 2;
+		return 1;
+	}
 	return ax_fail(e, AX_EDATA, "regex: unsupported class [:%.*s:]", (int)(end - b < 40 ? end - b : 40), p + b);
 }
 
-static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e);
+static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, bool *not, struct ax_err *e);
 
 /* One member of a bracket expression: a class, a nested bracket, a character or a range. */
 static int parse_member(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e)
 {
 	uint32_t first, last;
 	size_t k;
-	int rc = ax_cset_parse_escape(s, p, n, i, e);
+	int rc = ax_cset_parse_escape(s, p, n, i, AX_CSET_INSIDE, e);
 
 	if (rc)
 		return rc < 0 ? rc : 0;
 	if (p[*i] == '[') {
 		if (*i + 1 < n && p[*i + 1] == ':' && (rc = parse_posix(s, p, n, i, e)))
 			return rc < 0 ? rc : 0;
-		return parse_bracket(s, p, n, i, depth + 1, e);
+		return parse_bracket(s, p, n, i, depth + 1, NULL, e);
 	}
 	AX_TRY(parse_char(p, n, i, &first, e));
 	last = first;
@@ -380,8 +508,8 @@ static int parse_member(struct ax_cset *s, const char *p, size_t n, size_t *i, i
 	return 0;
 }
 
-/* [..], [^..], with && : *i is at the '['. */
-static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, struct ax_err *e)
+/* [..], [^..], with && : *i is at the '['. A ^ is told in *not, if that is given. */
+static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, int depth, bool *not, struct ax_err *e)
 {
 	struct ax_cset all = {0}, part = {0};
 	bool negated, first = true, any = false;
@@ -417,7 +545,9 @@ static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, 
 		*i += 1;
 		if (any)
 			ax_cset_intersect(&part, &all);
-		if (negated)
+		if (not)
+			*not = negated;
+		else if (negated)
 			ax_cset_negate(&part);
 		ax_cset_merge(s, &part);
 	}
@@ -426,11 +556,12 @@ static int parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, 
 	return rc;
 }
 
-int ax_cset_parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, struct ax_err *e)
+int ax_cset_parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i, bool *negated, struct ax_err *e)
 {
+	*negated = false;
 	if (*i >= n || p[*i] != '[')
 		return 0;
-	AX_TRY(parse_bracket(s, p, n, i, 0, e));
+	AX_TRY(parse_bracket(s, p, n, i, 0, negated, e));
 	return 1;
 }
 

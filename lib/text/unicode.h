@@ -38,7 +38,10 @@ enum ax_uni_flag {
 	AX_UNI_CSPACE = 1 << 17, /* made a space by it */
 	AX_UNI_CJK = 1 << 18,    /* surrounded by spaces by BertNormalizer */
 	AX_UNI_LOWER = 1 << 19,  /* changes in lower case */
-	AX_UNI_BMARK = 1 << 20   /* removed by BertNormalizer's strip_accents, after NFD */
+	AX_UNI_BMARK = 1 << 20,  /* removed by BertNormalizer's strip_accents, after NFD */
+	AX_UNI_ALPHA = 1 << 21,  /* [:alpha:], [:lower:] and [:upper:] of the regex engine */
+	AX_UNI_SMALL = 1 << 22,
+	AX_UNI_CAPITAL = 1 << 23
 };
 
 #define AX_UNI_GC_MASK 31u

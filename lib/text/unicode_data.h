@@ -18,6 +18,9 @@ extern const uint32_t ax_uni_nfkd_key[], ax_uni_nfkd_pool[]; /* full compatibili
 extern const uint16_t ax_uni_nfkd_at[];
 extern const uint32_t ax_uni_lower_key[], ax_uni_lower_pool[];
 extern const uint16_t ax_uni_lower_at[];
+extern const uint32_t ax_uni_fold_n, ax_uni_multi_n;
+extern const int32_t ax_uni_fold[];   /* fours (first, last, step, distance to the next character of the same fold) */
+extern const uint32_t ax_uni_multi[]; /* fours (character, and the two or three that it also stands for) */
 extern const uint32_t ax_uni_pair[];         /* triples (first, second, composed), sorted */
 extern const uint32_t ax_uni_script_range[]; /* pairs (first, last) */
 extern const uint16_t ax_uni_script_at[];
