@@ -15,9 +15,10 @@
 /*
  * Files of a data set entry (path, name, split, data_files, revision), sorted within each pattern. `path` is a file; a
  * folder, or a data set in the Hub cache; or json, csv, text, parquet or arrow with data_files relative to the working
- * directory. In a folder these are taken: data_files (* and ? match inside a part, ** across parts); else what its
- * README.md declares for the configuration `name` and the split; else the files whose names say the split; else, where no
- * name says any, all data files, unless the entry asks for another split than train.
+ * directory. In a folder these are taken: data_files (* and ? match inside a part, ** across parts); else, in one that
+ * `datasets` saved, the files that state.json names, in its order, of the split's folder where there is a
+ * dataset_dict.json; else what its README.md declares for the configuration `name` and the split; else the files whose
+ * names say the split; else, where no name says any, all data files, unless the entry asks for another split than train.
  * `split` ("train[:5%]": the slice is left to the caller) defaults to `dflt_split`. AX_EIO where something is missing;
  * AX_EUSAGE for an unknown configuration or split. The list and its strings are in the conf's arena.
  */

@@ -1,4 +1,4 @@
-/* Which files of a data set's folder hold a split: data_files, README.md, or the names of the files. */
+/* Which files of a data set's folder hold a split: data_files, what `datasets` saved, README.md, or the names of the files. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "conf/hub.h"
+#include "text/json.h"
 #include "text/yaml.h"
 
 #define DEPTH	   4
@@ -357,6 +358,77 @@ static int from_names(struct finder *f, const char *name)
 		       name ? "\"" : "");
 }
 
+/* --- folders that `datasets` saved --- */
+
+/* NAME.json of a folder below root; *v is NULL if it is not there. */
+static int read_json(struct finder *f, const char *folder, const char *name, struct ax_val **v)
+{
+	char *at = ax_path_join(f->root, folder), *path = at ? ax_path_join(at, name) : NULL;
+	int rc = path ? 0 : oom(f);
+
+	*v = NULL;
+	if (!rc && ax_path_exists(path))
+		rc = ax_json_file(&f->c->arena, path, README_MAX, v, f->e);
+	ax_free(at);
+	ax_free(path);
+	return rc;
+}
+
+/* The files of a saved set in their order; none if the folder is not one. */
+static int from_state(struct finder *f, const char *folder)
+{
+	const struct ax_val *files;
+	struct ax_val *state;
+
+	AX_TRY(read_json(f, folder, "state.json", &state));
+	files = ax_val_get(state, "_data_files");
+	for (size_t i = 0; i < ax_val_len(files); i++) {
+		const char *name = ax_val_cstr(&f->c->arena, ax_val_get(ax_val_at(files, i), "filename"), "");
+		char *path;
+		int rc;
+
+		if (!*name || strchr(name, '/'))
+			return ax_fail(f->e, AX_EDATA, "%s: state.json: \"%s\" is no file of its folder", f->shown, name);
+		path = ax_path_join(*folder ? folder : NULL, name);
+		rc = path ? add(f, f->root, path) : oom(f);
+		ax_free(path);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void list_strings(struct ax_buf *b, const struct ax_val *list)
+{
+	for (size_t i = 0; i < ax_val_len(list); i++) {
+		const struct ax_val *v = ax_val_at(list, i);
+
+		if (v->type == AX_STR)
+			ax_buf_addf(b, "%s%.*s", b->n ? ", " : "", (int)(v->n < 100 ? v->n : 100), v->u.s);
+	}
+}
+
+/* A saved set, or a folder of them with one for each split: the files of the split; none if it is neither. */
+static int from_saved(struct finder *f)
+{
+	struct ax_val *dict;
+	const struct ax_val *splits;
+	struct ax_buf known = AX_BUF_INIT;
+	int rc = 0;
+
+	AX_TRY(read_json(f, "", "dataset_dict.json", &dict));
+	splits = ax_val_get(dict, "splits");
+	if (!splits || splits->type != AX_LIST)
+		return from_state(f, "");
+	for (size_t i = 0; i < splits->n; i++)
+		if (*f->split && !strchr(f->split, '/') && f->split[0] != '.' && ax_val_is(splits->u.item[i], f->split))
+			return from_state(f, f->split);
+	list_strings(&known, splits);
+	rc = ax_fail(f->e, AX_EUSAGE, "%s: has no split \"%s\"; it has %s", f->shown, f->split, known.n ? known.p : "none");
+	ax_buf_release(&known);
+	return rc;
+}
+
 static int in_folder(struct finder *f, const struct ax_val *entry)
 {
 	const struct ax_val *files = ax_val_get(entry, "data_files"), *configs;
@@ -367,6 +439,9 @@ static int in_folder(struct finder *f, const struct ax_val *entry)
 		qsort(f->all, f->n_all, sizeof(*f->all), by_name);
 	if (!ax_val_is_null(files))
 		return add_patterns(f, files);
+	AX_TRY(from_saved(f));
+	if (f->n_out > 0)
+		return 0;
 	configs = declared(f);
 	if (configs) {
 		AX_TRY(from_declared(f, configs, name));

@@ -53,7 +53,7 @@ const struct ax_key ax_keys_entry[] = {
 	H("datasets[].name", STR, NULL, NULL, TOK, "configuration of a Hub data set"),
 	H("datasets[].split", STR, NULL, NULL, TOK, "split, with an optional slice: train[:5%]"),
 	H("datasets[].data_files", STR | STRS, NULL, NULL, TOK, "files inside path"),
-	H("datasets[].ds_type", STR, NULL, NULL, TOK, "file format; ax looks at the content"),
+	H("datasets[].ds_type", STR, NULL, NULL, TOK, "file format: json, text, csv, tsv, parquet or arrow; else by name and content"),
 	H("datasets[].revision", STR, NULL, NULL, TOK, "revision in the Hub cache"),
 	SAME("datasets[].trust_remote_code", BOOL, "false", NULL, TOK, "ax never runs code of a data set"),
 	H("datasets[].weight", NUM, NULL, "(0,1]", TOK, "keep this share of the rows, chosen by seed"),

@@ -215,8 +215,10 @@ static int skip_magic(struct ax_arrow *a, struct ax_err *e)
 		return 0;
 	if (!a->z) {
 		size = a->file.n >= 18 ? ax_get_u32(end - 10) : UINT32_MAX;
-		if (a->file.n < 18 || memcmp(end - 6, "ARROW1", 6) || size > a->file.n - 18)
+		if (a->file.n < 18 || memcmp(end - 6, "ARROW1", 6) || size > a->file.n - 18) {
+			a->at = a->file.n;
 			return ar_fail(a, "the Arrow file is cut: it does not end with \"ARROW1\"", e);
+		}
 		a->file.n -= 10 + (size_t)size;
 	}
 	return bytes(a, 8, &a->meta, &p, e);
@@ -266,6 +268,8 @@ int ax_arrow_open(struct ax_arrow **a, const struct ax_table_file *file, struct 
 {
 	struct ax_arrow from = {.name = file->name, .row_max = file->row_max, .file = *file};
 
+	if (file->n == 0) /* so that there is a place to point at */
+		from.file.p = (const unsigned char *)"";
 	return open_new(a, &from, e);
 }
 

@@ -159,7 +159,7 @@ bool ax_cell_decimal(struct ax_buf *b, const unsigned char *p, size_t n, bool bi
 	ax_buf_adds(b, magnitude(limb, p, n, big) ? "\"-" : "\"");
 	while (!zero)
 		digit[n_digit++] = (char)('0' + div10(limb, &zero));
-	for (int at = n_digit > scale ? n_digit - 1 : scale; at >= 0 || at >= scale; at--) {
+	for (int at = n_digit > scale ? n_digit - 1 : scale; at >= 0; at--) {
 		if (at == scale - 1)
 			ax_buf_addc(b, '.');
 		ax_buf_addc(b, at >= 0 && at < n_digit ? digit[at] : '0');

@@ -473,13 +473,14 @@ static int read_footer(struct ax_parquet *q, struct ax_thrift *t, struct ax_err 
 
 int pq_footer(struct ax_parquet *q, struct ax_err *e)
 {
-	const unsigned char *end = q->f.p + q->f.n;
 	struct ax_thrift t = {0};
+	const unsigned char *end;
 	uint32_t size;
 
 	if (q->f.n < 12 || memcmp(q->f.p, "PAR1", 4))
 		return ax_fail(e, AX_EDATA, "%s: no Parquet file%s", q->f.name,
 			       q->f.n >= 4 && !memcmp(q->f.p, "PARE", 4) ? " that can be read: it is encrypted" : "");
+	end = q->f.p + q->f.n;
 	if (memcmp(end - 4, "PAR1", 4))
 		return pq_fail(q, end - 4, "the Parquet file is cut: it does not end with \"PAR1\"", e);
 	size = ax_get_u32(end - 8);
