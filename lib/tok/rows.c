@@ -219,7 +219,7 @@ static int init_text(struct ax_rows *r, const struct ax_val *entry, bool pretrai
 static int init_kind(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e)
 {
 	const struct ax_val *v = ax_val_get(entry, "type");
-	const char *type = ax_val_cstr(&r->arena, v, NULL);
+	const char *type = ax_val_cstr(&r->arena, v, NULL), *style;
 
 	if (v && v->type == AX_MAP) {
 		r->kind = AX_ROWS_PROMPT;
@@ -248,7 +248,12 @@ static int init_kind(struct ax_rows *r, const struct ax_val *entry, struct ax_er
 	if (!ax_prompt_known(type))
 		return unknown_type(type, e);
 	r->kind = AX_ROWS_PROMPT;
-	return ax_prompt_init(&r->prompt, type, ax_val_cstr(&r->arena, ax_val_get(entry, "conversation"), NULL), e);
+	style = ax_val_cstr(&r->arena, ax_val_get(entry, "conversation"), NULL);
+	if (style && strcmp(type, "alpaca_chat")) {
+		ax_rows_warn(r, "conversation has no effect: it is the style of type alpaca_chat only");
+		style = NULL;
+	}
+	return ax_prompt_init(&r->prompt, type, style, e);
 }
 
 int ax_rows_new(struct ax_rows **out, const struct ax_val *entry, const struct ax_rows_opt *opt, struct ax_err *e)

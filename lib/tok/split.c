@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -27,53 +28,76 @@ double ax_split_unit(uint64_t hash)
 
 /* --- slices --- */
 
-/* One border: an optional sign, digits, an optional '%'. Empty: none. */
+/* One border: an optional sign, digits with underlines between them, an optional '%'. Empty: none. */
 static bool border(const char **p, bool *has, bool *percent, int64_t *v)
 {
-	char *end;
+	bool minus = **p == '-';
+	const char *from = *p + minus, *q = from;
 
-	*has = *percent = false;
 	if (**p == ':' || **p == ']')
 		return true;
-	*v = strtoll(*p, &end, 10);
-	if (end == *p || *v < -((int64_t)1 << 50) || *v > (int64_t)1 << 50)
+	for (*v = 0; (*q >= '0' && *q <= '9') || (*q == '_' && q > from); q++) {
+		*v = *q == '_' ? *v : *v * 10 + (*q - '0');
+		if (*v > (int64_t)1 << 50)
+			return false;
+	}
+	if (q == from)
 		return false;
+	*v = minus ? -*v : *v;
 	*has = true;
-	*percent = *end == '%';
-	*p = end + *percent;
-	return !*percent || (*v >= -100 && *v <= 100);
+	*percent |= *q == '%';
+	*p = q + (*q == '%');
+	return true;
 }
 
-int ax_slice_parse(struct ax_slice *s, const char *text, struct ax_err *e)
+/* "[FROM:TO]" and "(ROUNDING)". */
+static bool slice(struct ax_slice *s, const char **p)
 {
-	size_t n = strcspn(text, "[");
-	const char *p = text + n;
+	if (**p == '[') {
+		++*p;
+		if (!border(p, &s->has_from, &s->percent, &s->from) || *(*p)++ != ':' ||
+		    !border(p, &s->has_to, &s->percent, &s->to) || *(*p)++ != ']')
+			return false;
+	}
+	if (s->percent && ((s->has_from && (s->from < -100 || s->from > 100)) || (s->has_to && (s->to < -100 || s->to > 100))))
+		return false;
+	if (**p == '(' && s->percent) {
+		s->whole = !strncmp(*p, "(pct1_dropremainder)", 20);
+		if (!s->whole && strncmp(*p, "(closest)", 9))
+			return false;
+		*p += s->whole ? 20 : 9;
+	}
+	return true;
+}
+
+int ax_slice_parse(struct ax_slice *s, const char **text, struct ax_err *e)
+{
+	const char *from = *text + strspn(*text, " "), *p;
+	size_t n = strcspn(from, "[(+ ");
 
 	memset(s, 0, sizeof(*s));
 	if (n >= sizeof(s->name))
-		return ax_fail(e, AX_EUSAGE, "split \"%s\" is too long", text);
-	memcpy(s->name, text, n);
-	if (strchr(text, '+'))
-		return ax_fail(e, AX_EUSAGE, "split \"%s\" joins several: give each an entry of its own", text);
-	if (!*p)
-		return 0;
-	p++;
-	if (!border(&p, &s->has_from, &s->from_percent, &s->from) || *p++ != ':' ||
-	    !border(&p, &s->has_to, &s->to_percent, &s->to) || strcmp(p, "]"))
+		return ax_fail(e, AX_EUSAGE, "split \"%s\" is too long", *text);
+	memcpy(s->name, from, n);
+	p = from + n;
+	if (!slice(s, &p) || (p += strspn(p, " "), *p && *p != '+') || (*p == '+' && !p[1]))
 		return ax_fail(e, AX_EUSAGE,
-			       "split \"%s\" is malformed; expected NAME or NAME[FROM:TO], with rows or percentages",
-			       text);
-	s->needs_total =
-	    (s->has_from && (s->from_percent || s->from < 0)) || (s->has_to && (s->to_percent || s->to < 0));
+			       "split \"%s\" is malformed; expected NAME or NAME[FROM:TO], with rows or percentages, or several "
+			       "of them with + between",
+			       *text);
+	s->needs_total = s->percent ? s->has_from || s->has_to : (s->has_from && s->from < 0) || (s->has_to && s->to < 0);
+	*text = *p ? p + 1 : NULL;
 	return 0;
 }
 
-static uint64_t place(bool percent, int64_t v, uint64_t total)
+static uint64_t place(const struct ax_slice *s, int64_t v, uint64_t total)
 {
 	int64_t at = v;
 
-	if (percent)
-		at = (int64_t)((double)total * (double)v / 100.0 + (v < 0 ? -0.5 : 0.5));
+	if (s->percent && s->whole)
+		at = v * (int64_t)(total / 100);
+	else if (s->percent)
+		at = (int64_t)rint((double)v * (double)total / 100.0); /* a half goes to the even one */
 	if (at < 0)
 		at += (int64_t)total;
 	if (at < 0)
@@ -81,12 +105,15 @@ static uint64_t place(bool percent, int64_t v, uint64_t total)
 	return (uint64_t)at > total ? total : (uint64_t)at;
 }
 
-void ax_slice_resolve(const struct ax_slice *s, uint64_t total, uint64_t *begin, uint64_t *end)
+int ax_slice_resolve(const struct ax_slice *s, uint64_t total, uint64_t *begin, uint64_t *end, struct ax_err *e)
 {
-	*begin = s->has_from ? place(s->from_percent, s->from, total) : 0;
-	*end = s->has_to ? place(s->to_percent, s->to, total) : total;
+	if (s->whole && total < 100)
+		return ax_fail(e, AX_EUSAGE, "split: pct1_dropremainder needs 100 rows, there are %llu", (unsigned long long)total);
+	*begin = s->has_from ? place(s, s->from, total) : 0;
+	*end = s->has_to ? place(s, s->to, total) : total;
 	if (*end < *begin)
 		*end = *begin;
+	return 0;
 }
 
 /* --- rows as bytes: n, flags, source, 0, number, ids, labels, weights, mask, padding to 8 --- */

@@ -34,19 +34,23 @@ uint64_t ax_split_hash(uint64_t seed, enum ax_split_use use, uint32_t source, ui
 double ax_split_unit(uint64_t hash);
 
 /*
- * "NAME[FROM:TO]" of datasets' split: NAME alone takes all; borders are row indices or percentages, negative ones count
- * from the end. needs_total: the number of rows must be known to resolve it.
+ * datasets' split, as Hugging Face reads it: "NAME[FROM:TO]", several joined by '+'. NAME alone takes all; borders are
+ * row indices, or percentages if one of them is; negative ones count from the end. "(pct1_dropremainder)" behind
+ * percentages makes every percent the same number of rows. needs_total: the number of rows must be known to resolve it.
  */
 struct ax_slice {
 	char name[64];
-	bool has_from, has_to, from_percent, to_percent, needs_total;
+	bool has_from, has_to, percent, whole, needs_total;
 	int64_t from, to;
 };
 
-/* AX_EUSAGE when malformed. */
-int ax_slice_parse(struct ax_slice *s, const char *text, struct ax_err *e);
-/* Rows [*begin, *end) of `total` (UINT64_MAX: unknown, only without needs_total). Percentages round to the closest. */
-void ax_slice_resolve(const struct ax_slice *s, uint64_t total, uint64_t *begin, uint64_t *end);
+/* The part at *text, which moves behind the '+', or becomes NULL at the end. AX_EUSAGE when malformed. */
+int ax_slice_parse(struct ax_slice *s, const char **text, struct ax_err *e);
+/*
+ * Rows [*begin, *end) of `total` (UINT64_MAX: unknown, only without needs_total). Percentages round to the closest, halves
+ * to the even one. AX_EUSAGE: pct1_dropremainder of fewer than 100 rows.
+ */
+int ax_slice_resolve(const struct ax_slice *s, uint64_t total, uint64_t *begin, uint64_t *end, struct ax_err *e);
 
 /* A row as bytes: for spools and buffers. */
 void ax_row_put(struct ax_buf *b, const struct ax_row *r);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -16,7 +15,7 @@
 #include "tok/source.h"
 
 #define SCRATCH "build/tmp-rows"
-#define N_TOK	64
+#include "assets.h"
 
 /* Cases that differ on purpose: a prefix of the id, in which mode (or both), why, and what tok/mask_diff.h must say. */
 static const struct {
@@ -27,8 +26,6 @@ static const struct {
 
 static unsigned used[sizeof(known) / sizeof(known[0])]; /* cases that an entry explained */
 
-static const char *assets;
-static struct ax_arena arena;
 static int n_test, n_bad;
 
 struct tally {
@@ -43,58 +40,6 @@ static void check(bool ok, const char *name)
 {
 	printf("%sok %d - %s\n", ok ? "" : "not ", ++n_test, name);
 	n_bad += !ok;
-}
-
-static char *text_at(const char *fmt, const char *a, const char *b)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), fmt, assets, a, b);
-	return ax_arena_strndup(&arena, path, strlen(path));
-}
-
-/* Copy a file of a tokenizer folder, unpacked. */
-static bool unpack(const char *name, const char *file)
-{
-	static const char *const suffix[] = {"", ".gz"};
-	char path[512], to[512];
-	struct ax_buf b = AX_BUF_INIT;
-	gzFile z = NULL;
-	char block[65536];
-	int n;
-
-	for (int i = 0; i < 2 && !z; i++) {
-		snprintf(path, sizeof(path), "%s/tokenizers/%s/%s%s", assets, name, file, suffix[i]);
-		z = ax_path_exists(path) ? gzopen(path, "rb") : NULL;
-	}
-	if (!z)
-		return false;
-	while ((n = gzread(z, block, sizeof(block))) > 0)
-		ax_buf_add(&b, block, (size_t)n);
-	gzclose(z);
-	snprintf(to, sizeof(to), SCRATCH "/%s", name);
-	ax_mkdirs(to, NULL);
-	snprintf(to, sizeof(to), SCRATCH "/%s/%s", name, file);
-	n = ax_write_file(to, b.p, b.n, NULL);
-	ax_buf_release(&b);
-	return n == 0;
-}
-
-static const char *model_dir(const char *name)
-{
-	static const char *done[N_TOK];
-	static size_t n;
-	char path[512];
-
-	snprintf(path, sizeof(path), SCRATCH "/%s", name);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(done[i], path))
-			return done[i];
-	unpack(name, "tokenizer.json");
-	unpack(name, "tokenizer_config.json");
-	unpack(name, "special_tokens_map.json");
-	unpack(name, "chat_template.jinja");
-	return done[n++] = ax_arena_strndup(&arena, path, strlen(path));
 }
 
 /* Paths of templates are relative to the assets. */

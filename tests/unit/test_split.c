@@ -34,8 +34,9 @@ static void check_slice(const char *text, uint64_t total, uint64_t begin, uint64
 	uint64_t b, e;
 	struct ax_err err = {0};
 
-	assert_int_equal(ax_slice_parse(&s, text, &err), 0);
-	ax_slice_resolve(&s, total, &b, &e);
+	assert_int_equal(ax_slice_parse(&s, &text, &err), 0);
+	assert_null(text);
+	assert_int_equal(ax_slice_resolve(&s, total, &b, &e, &err), 0);
 	assert_int_equal(b, begin);
 	assert_int_equal(e, end);
 }
@@ -44,13 +45,22 @@ static void test_slices(void **state)
 {
 	static const char *const bad[] = {"train[",	  "train[1]",	 "train[1:2",  "train[a:2]",
 					  "train[:200%]", "train[1:2]x", "train[1::2]",
-					  "train+test", "train[:10%]+test"};
+					  "train+",	  "train[_1:]",	 "train[1:2](closest)", "train[:5%](up)", "train[:5-]"};
+	const char *text, *sum = "train[:10%] + test+train[-5:]";
+	uint64_t begin, end;
 	struct ax_slice s;
 
 	check_slice("train", 10, 0, 10);
 	check_slice("", 10, 0, 10);
 	check_slice("train[:20%]", 10, 0, 2);
-	check_slice("train[:25%]", 10, 0, 3);
+	check_slice("train[:25%]", 10, 0, 2);
+	check_slice("train[:35%]", 10, 0, 4);
+	check_slice("train[:20%](closest)", 10, 0, 2);
+	check_slice("train[10:20%]", 50, 5, 10);
+	check_slice("train[1_0:1_5]", 50, 10, 15);
+	check_slice("train[:33%](pct1_dropremainder)", 1999, 0, 627);
+	check_slice("train[33%:](pct1_dropremainder)", 1999, 627, 1999);
+	check_slice("train[-1%:]", 1000, 990, 1000);
 	check_slice("train[80%:]", 10, 8, 10);
 	check_slice("train[2:5]", 10, 2, 5);
 	check_slice("train[-3:]", 10, 7, 10);
@@ -58,12 +68,30 @@ static void test_slices(void **state)
 	check_slice("train[5:2]", 10, 5, 5);
 	check_slice("train[5:200]", 10, 5, 10);
 	check_slice("train[:7]", UINT64_MAX, 0, 7);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(ax_slice_parse(&s, bad[i], NULL), AX_EUSAGE);
-	assert_int_equal(ax_slice_parse(&s, "train[2:5]", NULL), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int rc = 0;
+
+		for (text = bad[i]; text && !rc;)
+			rc = ax_slice_parse(&s, &text, NULL);
+		assert_int_equal(rc, AX_EUSAGE);
+	}
+	text = "train[2:5]";
+	assert_int_equal(ax_slice_parse(&s, &text, NULL), 0);
 	assert_false(s.needs_total);
-	assert_int_equal(ax_slice_parse(&s, "train[-2:]", NULL), 0);
+	text = "train[-2:]";
+	assert_int_equal(ax_slice_parse(&s, &text, NULL), 0);
 	assert_true(s.needs_total);
+	text = "train[:1%](pct1_dropremainder)";
+	assert_int_equal(ax_slice_parse(&s, &text, NULL), 0);
+	assert_int_equal(ax_slice_resolve(&s, 99, &begin, &end, NULL), AX_EUSAGE);
+	for (int i = 0; i < 3; i++) {
+		assert_non_null(sum);
+		assert_int_equal(ax_slice_parse(&s, &sum, NULL), 0);
+		assert_string_equal(s.name, i == 1 ? "test" : "train");
+		assert_int_equal(s.has_to, i == 0);
+		assert_int_equal(s.from, i == 2 ? -5 : 0);
+	}
+	assert_null(sum);
 }
 
 static void put_number(struct ax_buf *b, uint64_t number)

@@ -54,6 +54,26 @@ static int read_val_size(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 	return 0;
 }
 
+int tk_shard_read(int64_t n, int64_t at, const char *what, uint64_t *shards, uint64_t *shard, struct ax_err *e)
+{
+	if (n < 1 || at < 0 || at >= n)
+		return ax_fail(e, AX_EUSAGE, "%s: part %lld of %lld does not exist; parts count from 0", what, (long long)at,
+			       (long long)n);
+	*shards = (uint64_t)n;
+	*shard = (uint64_t)at;
+	return 0;
+}
+
+static int read_shard(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
+{
+	bool num = ax_conf_is_set(c, "dataset_shard_num"), idx = ax_conf_is_set(c, "dataset_shard_idx");
+
+	if (num != idx)
+		return ax_fail(e, AX_EUSAGE, "dataset_shard_num and dataset_shard_idx go together");
+	return tk_shard_read(num ? ax_conf_int(c, "dataset_shard_num") : 1, num ? ax_conf_int(c, "dataset_shard_idx") : 0,
+			     "dataset_shard_idx", &o->shards, &o->shard, e);
+}
+
 int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 {
 	const char *mask = ax_conf_opt_str(c, "mask");
@@ -76,6 +96,7 @@ int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 		return ax_fail(e, AX_EUSAGE, "--compress %d; 0 to 19 are possible", o->compress);
 	if (o->all && !o->print)
 		return ax_fail(e, AX_EUSAGE, "--all goes with --print");
+	AX_TRY(read_shard(o, c, e));
 	AX_TRY(read_excess(o, c, e));
 	AX_TRY(read_max_bad(o, c, e));
 	return read_val_size(o, c, e);

@@ -156,9 +156,13 @@ static int choose_records(struct tk_entry *t, const struct ax_val *entry, struct
 
 	t->weight = ax_val_num_or(ax_val_get(entry, "weight"), 1);
 	t->skip = (uint64_t)ax_val_int_or(ax_val_get(entry, "skip"), 0);
+	if (tk_shard_read(ax_val_int_or(ax_val_get(entry, "shards"), 1), ax_val_int_or(ax_val_get(entry, "shards_idx"), 0),
+			  "shards_idx", &t->shards, &t->shard, e))
+		return ax_err_prefix(e, "%s: ", t->label);
 	if (t->slice.needs_total)
 		AX_TRY(count_records(t, &total, e));
-	ax_slice_resolve(&t->slice, total, &t->begin, &t->end);
+	if (ax_slice_resolve(&t->slice, total, &t->begin, &t->end, e))
+		return ax_err_prefix(e, "%s: ", t->label);
 	if (t->begin < t->skip)
 		t->begin = t->skip;
 	return 0;
@@ -182,35 +186,85 @@ static void rows_opt(struct tk_plan *p, const char *model_name, struct ax_rows_o
 				  .now = p->has_now ? &p->now : NULL};
 }
 
-static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *list, size_t at, bool eval,
-		     const struct ax_rows_opt *o, struct ax_err *e)
+/* The rows of an entry are made once, for all parts of its split. */
+static int open_rows(struct tk_plan *p, struct tk_entry *t, const struct ax_val *entry, const struct ax_rows_opt *o,
+		     struct ax_err *e)
 {
-	struct tk_entry *t = &p->entry[p->n_entry];
-	struct ax_arena *a = &p->conf->arena;
-	char label[64];
-	int rc;
+	int rc = ax_rows_new(&t->rows, entry, o, e);
 
-	snprintf(label, sizeof(label), "%s[%zu]", list, at);
-	t->label = ax_arena_strndup(a, label, strlen(label));
-	t->source = (uint32_t)p->n_entry;
-	t->eval = eval;
-	if (entry->type != AX_MAP)
-		return ax_fail(e, AX_EUSAGE, "%s: expected a mapping", label);
-	rc = ax_slice_parse(&t->slice, ax_val_cstr(a, ax_val_get(entry, "split"), ""), e);
-	rc = rc ? rc : ax_rows_new(&t->rows, entry, o, e);
 	if (rc && p->eff && !p->eff->tok)
 		rc = ax_hub_hint(p->model_dir, rc, e);
 	if (rc) {
-		ax_err_prefix(e, "%s: ", label);
+		ax_err_prefix(e, "%s: ", t->label);
 		return rc;
 	}
-	p->n_entry++;
 	for (size_t i = 0; ax_rows_warning(t->rows, i); i++)
-		ax_warn("%s: %s", label, ax_rows_warning(t->rows, i));
+		ax_warn("%s: %s", t->label, ax_rows_warning(t->rows, i));
+	return 0;
+}
+
+/* The part of an entry's split at *split, as an entry of the plan. `first`: that of the first part, or NULL. */
+static int add_part(struct tk_plan *p, const struct ax_val *entry, const char **split, const struct tk_entry *first,
+		    const char *label, bool eval, const struct ax_rows_opt *o, struct ax_err *e)
+{
+	struct tk_entry *t = &p->entry[p->n_entry];
+	struct ax_arena *a = &p->conf->arena;
+	struct ax_val *copy = ax_val_copy(a, entry);
+
+	t->label = label;
+	t->source = (uint32_t)p->n_entry;
+	t->eval = eval;
+	t->shares_rows = first != NULL;
+	if (!copy)
+		return no_memory(e);
+	if (ax_slice_parse(&t->slice, split, e))
+		return ax_err_prefix(e, "%s: ", label);
+	if (t->slice.name[0] && !ax_val_set(a, copy, "split", ax_val_str(a, t->slice.name, strlen(t->slice.name))))
+		return no_memory(e);
+	if (first)
+		t->rows = first->rows;
+	else
+		AX_TRY(open_rows(p, t, entry, o, e));
+	p->n_entry++;
 	AX_TRY(read_format(p, t, entry, e));
-	AX_TRY(p->conf->n_operand && !eval ? operands(p, t, entry, e) : find_files(p, t, entry, e));
+	AX_TRY(p->conf->n_operand && !eval ? operands(p, t, copy, e) : find_files(p, t, copy, e));
+	for (size_t i = 0; first && i < t->n_file; i++)
+		if (!strcmp(t->file[i], "-"))
+			return ax_fail(e, AX_EUSAGE, "%s: a split of several parts: stdin cannot be read twice", label);
 	t->hash = ax_arena_calloc(a, t->n_file + 1, sizeof(*t->hash));
 	return t->hash ? choose_records(t, entry, e) : no_memory(e);
+}
+
+static int add_entry(struct tk_plan *p, const struct ax_val *entry, const char *list, size_t at, bool eval,
+		     const struct ax_rows_opt *o, struct ax_err *e)
+{
+	const char *split = ax_val_cstr(&p->conf->arena, ax_val_get(entry, "split"), "");
+	const struct tk_entry *first = NULL, *t = &p->entry[p->n_entry];
+	char text[64], *label;
+
+	snprintf(text, sizeof(text), "%s[%zu]", list, at);
+	label = ax_arena_strndup(&p->conf->arena, text, strlen(text));
+	if (!label)
+		return no_memory(e);
+	if (entry->type != AX_MAP)
+		return ax_fail(e, AX_EUSAGE, "%s: expected a mapping", label);
+	for (; split; first = t)
+		AX_TRY(add_part(p, entry, &split, first, label, eval, o, e));
+	return 0;
+}
+
+/* How many entries of the plan a list of the configuration can become. */
+static size_t count_parts(const struct ax_val *list)
+{
+	size_t n = ax_val_len(list);
+
+	for (size_t i = 0; i < ax_val_len(list); i++) {
+		const struct ax_val *split = ax_val_get(ax_val_at(list, i), "split");
+
+		for (size_t k = 0; split && split->type == AX_STR && k < split->n; k++)
+			n += split->u.s[k] == '+';
+	}
+	return n;
 }
 
 /* An entry of pretraining_dataset without a type is of type pretrain. */
@@ -258,12 +312,14 @@ static int entry_from_options(struct tk_plan *p, const struct ax_rows_opt *o, st
 static int plan_entries(struct tk_plan *p, const char *model_name, struct ax_err *e)
 {
 	struct ax_conf *c = p->conf;
-	size_t n_train = ax_val_len(ax_conf_get(c, "datasets")), n_eval = ax_val_len(ax_conf_get(c, "test_datasets"));
+	size_t n_train = ax_val_len(ax_conf_get(c, "datasets")), n_part;
 	size_t n_pre = ax_val_len(ax_conf_get(c, "pretraining_dataset"));
 	struct ax_rows_opt o;
 
 	rows_opt(p, model_name, &o);
-	p->entry = ax_arena_calloc(&c->arena, n_train + n_eval + n_pre + 1, sizeof(*p->entry));
+	n_part = count_parts(ax_conf_get(c, "datasets")) + count_parts(ax_conf_get(c, "test_datasets")) +
+		 count_parts(ax_conf_get(c, "pretraining_dataset"));
+	p->entry = ax_arena_calloc(&c->arena, n_part + 1, sizeof(*p->entry));
 	if (!p->entry)
 		return no_memory(e);
 	if (c->n_operand && n_train > 1)
@@ -315,7 +371,8 @@ int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax
 void tk_plan_release(struct tk_plan *p)
 {
 	for (size_t i = 0; i < p->n_entry; i++)
-		ax_rows_free(p->entry[i].rows);
+		if (!p->entry[i].shares_rows)
+			ax_rows_free(p->entry[i].rows);
 	if (p->eff)
 		ax_effective_free(p->eff);
 }

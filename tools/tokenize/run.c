@@ -86,7 +86,7 @@ static void close_file(struct reader *r)
 /* Is record `number` (from 0) one that this entry takes? */
 static bool taken(const struct tk_plan *p, const struct tk_entry *t, uint64_t number)
 {
-	if (number < t->begin || number >= t->end)
+	if (number < t->begin || number >= t->end || (number - t->begin) % t->shards != t->shard)
 		return false;
 	return t->weight >= 1 || ax_split_unit(ax_split_hash(p->seed, AX_SPLIT_WEIGHT, t->source, number)) < t->weight;
 }

@@ -219,6 +219,8 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 			AX_TRY(drop_row(s, b, rec, &r, why, detail, e));
 			continue;
 		}
+		if (s->n_kept[r.split]++ % s->opt->shards != s->opt->shard)
+			continue;
 		note |= b->made.row[i].note;
 		AX_TRY(keep_row(s, b, rec, &r, e));
 		kept++;

@@ -28,7 +28,9 @@ struct tk_entry {
 	size_t n_file;
 	uint64_t *hash; /* of each file's records, chained */
 	struct ax_slice slice;
+	bool shares_rows;	   /* a further part of the split of the entry before, whose rows these are */
 	uint64_t skip, begin, end; /* records taken, over all files */
+	uint64_t shards, shard;	   /* of these every shards-th */
 	double weight;
 	enum ax_source_format format;
 };
@@ -52,6 +54,7 @@ struct tk_opt {
 	bool diff; /* --mask-diff */
 	double eval_share;    /* below 1: share of rows held back */
 	uint64_t eval_count;  /* number of rows held back */
+	uint64_t shards, shard; /* of the rows kept every shards-th */
 	uint64_t max_bad;     /* bad rows allowed; UINT64_MAX: a share decides at the end */
 	double max_bad_share; /* with max_bad UINT64_MAX */
 	const char *rejects;
@@ -105,6 +108,7 @@ struct tk_sink {
 	struct ax_hold hold;
 	struct ax_spool lines; /* --print with a count: lines wait for the split to be known */
 	uint64_t n_line;
+	uint64_t n_kept[AX_N_SPLIT]; /* rows that passed the filters, of all shards */
 	struct ax_buf line, group, out_group, json;
 	struct tk_diff_stats diff;
 	struct ax_out diff_json;
@@ -145,6 +149,8 @@ int tk_effective(struct ax_conf *c, struct ax_effective **eff, const char **mode
 
 /* opt.c */
 int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e);
+/* Part `at` of n, checked; `what` names it in the error. */
+int tk_shard_read(int64_t n, int64_t at, const char *what, uint64_t *shards, uint64_t *shard, struct ax_err *e);
 
 /* run.c */
 int tk_run(struct tk_plan *p, struct tk_sink *s, struct ax_err *e);
