@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/unicode_skip.h"
 
 size_t ax_utf8_put(uint32_t c, char *out)
 {
@@ -78,7 +79,7 @@ static inline size_t skip_ascii(const unsigned char *p, size_t i, size_t n)
 size_t ax_utf8_check(const char *text, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	size_t i = 0, bad;
+	size_t i = ax_utf8_skip(p, 0, n), bad;
 
 	while (i < n) {
 		i = skip_ascii(p, i, n);
@@ -174,12 +175,23 @@ bool ax_uni_dirty(const char *text, size_t n, enum ax_uni_form form, size_t *pos
 {
 	const unsigned char *p = (const unsigned char *)text;
 	uint32_t flag = form_flag(form);
-	size_t i = *pos, last = *pos, len;
+	size_t i = *pos, last = *pos, try_at = i, len;
 	bool found = false;
 
 	while (i < n) {
 		uint32_t f;
 
+		if (form == AX_NFC && !found && i >= try_at) {
+			size_t r = ax_nfc_skip(p, i, n);
+
+			try_at = r + 64;
+			if (r > i) {
+				i = r;
+				for (last = r - 1; (p[last] & 0xC0) == 0x80;)
+					last--;
+				continue;
+			}
+		}
 		if (p[i] < 0x80) { /* ASCII never changes, and nothing composes across it but onto it */
 			if (found)
 				break;

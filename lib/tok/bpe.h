@@ -73,9 +73,12 @@ struct ax_bpe {
 	struct ax_vocab vocab;
 	struct ax_merge *merge; /* by rank */
 	uint32_t *made;		/* their ids alone, by rank */
-	uint64_t *pairs;	/* a filter of the pairs, small enough for the second-level cache: a clear bit is certain */
-	uint64_t *merge_slot;   /* open addressing: the pair's tag << AX_RANK_BITS | rank + 1; 0: free */
-	size_t n_merge, n_merge_slot;
+	/*
+	 * Buckets of AX_BUCKET, a cache line each, filled from their begin; what finds one full goes into the next. The pair's
+	 * tag << AX_RANK_BITS | rank + 1; 0: free.
+	 */
+	uint64_t *merge_slot;
+	size_t n_merge, n_bucket;
 
 	bool byte_level;      /* text is raw bytes */
 	bool byte_fallback, fuse_unk, ignore_merges;
@@ -191,13 +194,19 @@ static inline uint64_t ax_bpe_pair_hash(uint32_t left, uint32_t right)
 	return ((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
 }
 
-/* Where the search for a pair starts. */
-static inline size_t ax_bpe_merge_slot(const struct ax_bpe *m, uint64_t hash)
+#define AX_BUCKET 8
+
+/* The bucket where the search for a pair starts. */
+static inline uint64_t *ax_bpe_bucket(const struct ax_bpe *m, uint64_t hash)
 {
-	return (size_t)((hash >> 32) * m->n_merge_slot >> 32);
+	return &m->merge_slot[((hash >> 32) * m->n_bucket >> 32) * AX_BUCKET];
 }
 
-#define AX_PAIR_BITS 21 /* of the filter */
+static inline uint64_t *ax_bpe_next_bucket(const struct ax_bpe *m, uint64_t *b)
+{
+	return b + AX_BUCKET < m->merge_slot + m->n_bucket * AX_BUCKET ? b + AX_BUCKET : m->merge_slot;
+}
+
 #define AX_RANK_BITS 22 /* more merges are refused at load */
 #define AX_TAG_ID    ((uint32_t)1 << 21) /* ids below this give each pair a tag of its own */
 
@@ -214,29 +223,41 @@ static inline uint32_t ax_bpe_slot_rank(uint64_t slot)
 /* The merge of a pair, or NULL. */
 static inline const struct ax_merge *ax_bpe_merge(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	uint64_t tag = ax_bpe_pair_tag(left, right), s;
-	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(left, right));
+	uint64_t tag = ax_bpe_pair_tag(left, right);
+	uint64_t *b = ax_bpe_bucket(m, ax_bpe_pair_hash(left, right));
 
-	for (; (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0)
-		if (s >> AX_RANK_BITS == tag) {
-			const struct ax_merge *g = &m->merge[ax_bpe_slot_rank(s)];
+	for (;; b = ax_bpe_next_bucket(m, b))
+		for (size_t i = 0; i < AX_BUCKET; i++) {
+			const struct ax_merge *g;
 
+			if (!b[i])
+				return NULL;
+			if (b[i] >> AX_RANK_BITS != tag)
+				continue;
+			g = &m->merge[ax_bpe_slot_rank(b[i])];
 			if (g->left == left && g->right == right)
 				return g;
 		}
-	return NULL;
 }
 
-/* May the pair of this hash merge? False is certain. */
-static inline bool ax_bpe_may_merge(const struct ax_bpe *m, uint64_t hash)
+/* The rank of a pair, UINT32_MAX: none, by the tag alone: for ids below AX_TAG_ID. All of a bucket is looked at, for no branch. */
+static inline uint32_t ax_bpe_rank(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	return m->pairs[hash >> (64 - AX_PAIR_BITS + 6)] >> (hash >> (64 - AX_PAIR_BITS) & 63) & 1;
+	uint64_t tag = ax_bpe_pair_tag(left, right), found = 0;
+	uint64_t *b = ax_bpe_bucket(m, ax_bpe_pair_hash(left, right));
+
+	for (;; b = ax_bpe_next_bucket(m, b)) {
+		for (size_t i = 0; i < AX_BUCKET; i++)
+			found |= b[i] >> AX_RANK_BITS == tag ? b[i] : 0;
+		if (__builtin_expect(found || !b[AX_BUCKET - 1], 1))
+			return ax_bpe_slot_rank(found);
+	}
 }
 
 /* Ask for the memory of a search to come. */
 static inline void ax_bpe_merge_touch(const struct ax_bpe *m, uint32_t left, uint32_t right)
 {
-	__builtin_prefetch(&m->merge_slot[ax_bpe_merge_slot(m, ax_bpe_pair_hash(left, right))]);
+	__builtin_prefetch(ax_bpe_bucket(m, ax_bpe_pair_hash(left, right)));
 }
 
 /* Id of the string of one character, or AX_TOK_NONE; not of byte-level models. */

@@ -95,7 +95,6 @@ static size_t list_fresh(const struct batch *b, const uint32_t *at, size_t n_mis
 static void merge_fresh(const struct batch *b, size_t n)
 {
 	struct ax_bpe_work *w = b->w;
-	struct ax_quick *q[AX_QUICK_GROUP];
 	size_t k = 0;
 
 	for (size_t i = 0; i < n && b->m->whole; i++)
@@ -106,13 +105,9 @@ static void merge_fresh(const struct batch *b, size_t n)
 		x->id[0] = b->m->whole ? ax_bpe_whole(b->m, &w->words, x->p, x->n, w->fresh_key[i]) : AX_TOK_NONE;
 		x->count = x->id[0] != AX_TOK_NONE;
 		if (!x->count)
-			q[k++] = x;
-		if (k == AX_QUICK_GROUP) {
-			ax_bpe_quick_group(b->m, q, k);
-			k = 0;
-		}
+			w->to_merge[k++] = x;
 	}
-	ax_bpe_quick_group(b->m, q, k);
+	ax_bpe_quick_group(b->m, w->to_merge, k);
 }
 
 static void keep_fresh(const struct batch *b, size_t n)

@@ -61,7 +61,7 @@ static inline void set_bit(uint64_t *set, size_t i)
 }
 
 /*
- * Pairs with a part are few: part_joins also tells of the whole side, or of two parts by the left one's last byte, that
+ * Pairs with a part are few: part_joins also tells of the whole side, or of two parts by the two bytes that meet, that
  * there are any.
  */
 static void note_pair(struct ax_bpe *m, uint32_t x, uint32_t y)
@@ -74,7 +74,7 @@ static void note_pair(struct ax_bpe *m, uint32_t x, uint32_t y)
 	}
 	set_bit(m->part_joins, bit_of(x, y, PART_BITS));
 	if (x & y & PART) {
-		set_bit(m->part_joins, bit_of(BOTH_PARTS, x >> (8 * ((x >> 24 & 3) - 1)) & 255, PART_BITS));
+		set_bit(m->part_joins, bit_of(BOTH_PARTS, (x >> (8 * ((x >> 24 & 3) - 1)) & 255) << 8 | (y & 255), PART_BITS));
 	} else if (x & PART) {
 		set_bit(m->part_joins, bit_of(NO_END, y, PART_BITS));
 		if (y < AX_CHARS)
@@ -155,7 +155,7 @@ static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p
 		   has_bit(m->part_joins, bit_of(NO_END, y, PART_BITS))) {
 		return true;
 	}
-	return p[-1] >= 0x80 && has_bit(m->part_joins, bit_of(BOTH_PARTS, p[-1], PART_BITS));
+	return has_bit(m->part_joins, bit_of(BOTH_PARTS, (uint32_t)p[-1] << 8 | p[0], PART_BITS));
 }
 
 static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)

@@ -48,7 +48,6 @@ void ax_bpe_release(struct ax_bpe *m)
 	ax_free(m->part_joins);
 	ax_free(m->by_char);
 	ax_free(m->made);
-	ax_free(m->pairs);
 	ax_free(m->pair);
 	ax_free(m->whole);
 	ax_free(m->whole_long);

@@ -153,20 +153,23 @@ out:
 static void put(struct ax_bpe *m, uint32_t rank)
 {
 	struct ax_merge *x = &m->merge[rank];
-	uint64_t tag = ax_bpe_pair_tag(x->left, x->right), h, s;
-	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(x->left, x->right));
+	uint64_t tag = ax_bpe_pair_tag(x->left, x->right);
+	uint64_t *b = ax_bpe_bucket(m, ax_bpe_pair_hash(x->left, x->right));
+	size_t i = 0;
 
-	for (; (s = m->merge_slot[i]); i = i + 1 < m->n_merge_slot ? i + 1 : 0) {
-		struct ax_merge *y = &m->merge[ax_bpe_slot_rank(s)];
+	for (;; i = 0, b = ax_bpe_next_bucket(m, b)) {
+		for (; i < AX_BUCKET && b[i]; i++) {
+			struct ax_merge *y = &m->merge[ax_bpe_slot_rank(b[i])];
 
-		if (s >> AX_RANK_BITS == tag && y->left == x->left && y->right == x->right) {
-			y->left = AX_TOK_NONE;
-			break;
+			if (b[i] >> AX_RANK_BITS == tag && y->left == x->left && y->right == x->right) {
+				y->left = AX_TOK_NONE;
+				break;
+			}
 		}
+		if (i < AX_BUCKET)
+			break;
 	}
-	m->merge_slot[i] = tag << AX_RANK_BITS | (rank + 1);
-	h = ax_bpe_pair_hash(x->left, x->right);
-	m->pairs[h >> (64 - AX_PAIR_BITS + 6)] |= UINT64_C(1) << (h >> (64 - AX_PAIR_BITS) & 63);
+	b[i] = tag << AX_RANK_BITS | (rank + 1);
 }
 
 int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct ax_err *e)
@@ -174,12 +177,11 @@ int ax_bpe_build_merges(struct ax_bpe *m, const struct ax_bpe_raw *raw, struct a
 	if (raw->n >= ((size_t)1 << AX_RANK_BITS) - 1)
 		return ax_fail(e, AX_EMEM, "%zu merges are beyond the limit of %d", raw->n, (1 << AX_RANK_BITS) - 2);
 	m->n_merge = raw->n;
-	m->n_merge_slot = raw->n + raw->n * 2 / 3 + 16;
+	m->n_bucket = raw->n / 4 + 1; /* half full */
 	m->merge = ax_malloc_huge(raw->n + 1, sizeof(*m->merge));
-	m->merge_slot = ax_calloc_huge(m->n_merge_slot, sizeof(*m->merge_slot));
+	m->merge_slot = ax_calloc_huge(m->n_bucket * AX_BUCKET, sizeof(*m->merge_slot)); /* which begins with a cache line */
 	m->made = ax_malloc_huge(raw->n + 1, sizeof(*m->made));
-	m->pairs = ax_calloc((size_t)1 << (AX_PAIR_BITS - 6), sizeof(*m->pairs));
-	if (!m->merge || !m->merge_slot || !m->made || !m->pairs)
+	if (!m->merge || !m->merge_slot || !m->made)
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
 	if (raw->n)
 		memcpy(m->merge, raw->merge, raw->n * sizeof(*m->merge));

@@ -147,41 +147,47 @@ int ax_bpe_build_quick(struct ax_bpe *m, struct ax_err *e)
 	return build_pairs(m, e);
 }
 
-/* The symbols of a word, and the order of each's pair with the next: rank << POS_BITS | position; UINT32_MAX: none. */
+/*
+ * The symbols of a word, and the order of each's pair with the next: rank << POS_BITS | position; UINT32_MAX: none. A pair
+ * is first asked for, so that memory is on its way, and looked up when the other words have been seen to.
+ */
 struct word {
 	uint32_t id[AX_QUICK_MAX], order[AX_QUICK_MAX];
 	unsigned char next[AX_QUICK_MAX + 1], prev[AX_QUICK_MAX + 1];
 	unsigned n;
-	uint32_t best; /* of order */
+	uint32_t best;	/* of order */
+	uint64_t asked; /* a bit for each symbol whose pair is asked for */
+	uint32_t late;	/* see chars_begin */
+	bool chars;
+	const char *p;
 };
 
-#define ASKED (UINT32_MAX - 1) /* as an order: to be looked up */
+_Static_assert(AX_QUICK_MAX <= 64, "a bit for each symbol");
 
-/* By the tag alone, which is the pair's: the merge itself is not touched before it is its turn. */
-static inline void set_pair(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
+static inline void ask(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
 {
-	uint64_t tag = ax_bpe_pair_tag(w->id[left], w->id[right]), s;
-	size_t i = ax_bpe_merge_slot(m, ax_bpe_pair_hash(w->id[left], w->id[right]));
+	w->order[left] = UINT32_MAX;
+	w->asked |= UINT64_C(1) << left;
+	ax_bpe_merge_touch(m, w->id[left], w->id[right]);
+}
 
-	while ((s = m->merge_slot[i]) && s >> AX_RANK_BITS != tag)
-		i = i + 1 < m->n_merge_slot ? i + 1 : 0;
-	w->order[left] = s ? ax_bpe_slot_rank(s) << POS_BITS | left : UINT32_MAX;
+static inline void set_order(struct word *w, unsigned i, uint32_t rank)
+{
+	w->order[i] = rank == UINT32_MAX ? UINT32_MAX : rank << POS_BITS | i;
 }
 
 static inline void set_first_pair(const struct ax_bpe *m, struct word *w, unsigned i, unsigned char x, unsigned char y)
 {
-	uint32_t rank = m->pair[(unsigned)x << 8 | y];
-
-	w->order[i] = rank == UINT32_MAX ? UINT32_MAX : rank << POS_BITS | i;
+	set_order(w, i, m->pair[(unsigned)x << 8 | y]);
 }
 
 /*
  * Characters that are one token each: where no merge joins parts of them, and all merges inside them come before the first
  * between them, it is these that are merged.
  */
-static bool whole_chars(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
+static bool chars_begin(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
 {
-	uint32_t late = 0, first = UINT32_MAX, x = 0, y, rank;
+	uint32_t x = 0, y, rank;
 	size_t a = 0, b;
 	unsigned k = 0;
 
@@ -191,28 +197,21 @@ static bool whole_chars(const struct ax_bpe *m, struct word *w, const unsigned c
 			return false;
 		w->id[k] = m->by_char[y].id - 1;
 		rank = m->by_char[y].late & ~(AX_CHAR_LEFT | AX_CHAR_RIGHT);
-		late = rank > late ? rank : late;
-		if (!k)
-			continue;
-		if ((x | y) < 128)
+		w->late = rank > w->late ? rank : w->late;
+		if (k && (x | y) < 128)
 			set_first_pair(m, w, k - 1, p[i - 1], p[i]);
-		else
-			set_pair(m, w, k - 1, k);
-		first = w->order[k - 1] < first ? w->order[k - 1] : first;
+		else if (k)
+			ask(m, w, k - 1, k);
 	}
 	w->n = k;
-	return first >> POS_BITS > late;
+	w->chars = true;
+	return true;
 }
 
-static bool byte_symbols(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
+static bool bytes_begin(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
 {
 	uint32_t none = 0;
-	unsigned high = 0;
 
-	for (size_t i = 0; i < n && m->by_char; i++)
-		high |= p[i];
-	if (high >= 0x80 && whole_chars(m, w, p, n))
-		return true;
 	for (unsigned i = 0; i < n; i++) {
 		w->id[i] = m->byte_id[p[i]];
 		none |= w->id[i] == AX_TOK_NONE;
@@ -220,11 +219,13 @@ static bool byte_symbols(const struct ax_bpe *m, struct word *w, const unsigned 
 	for (unsigned i = 0; i + 1 < n; i++)
 		set_first_pair(m, w, i, p[i], p[i + 1]);
 	w->n = (unsigned)n;
+	w->asked = 0;
+	w->chars = false;
 	return !none;
 }
 
 /* Characters; one without a token, or a ▁ that is not a space's where spaces are written so, is not for here. */
-static bool char_symbols(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
+static bool text_begin(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
 {
 	unsigned k = 0;
 	size_t len, before = 0;
@@ -238,50 +239,83 @@ static bool char_symbols(const struct ax_bpe *m, struct word *w, const unsigned 
 		if (k && p[before] < 128 && c < 128)
 			set_first_pair(m, w, k - 1, p[before], p[i]);
 		else if (k)
-			set_pair(m, w, k - 1, k);
+			ask(m, w, k - 1, k);
 		before = i;
 	}
 	w->n = k;
 	return true;
 }
 
-static void find_best(const struct ax_bpe *m, struct word *w)
+static bool has_high(const char *p, size_t n)
 {
-	uint32_t best = UINT32_MAX;
+	unsigned char all = 0;
 
-	for (unsigned i = 0; i + 1 < w->n; i++)
-		best = w->order[i] < best ? w->order[i] : best;
-	w->best = best;
-	__builtin_prefetch(&m->made[best == UINT32_MAX ? 0 : best >> POS_BITS]);
+	for (size_t i = 0; i < n; i++)
+		all |= (unsigned char)p[i];
+	return all >= 0x80;
 }
 
-/* Symbols and pairs; false: not a word for here. */
-static bool begin(const struct ax_bpe *m, struct word *w, const char *p, size_t n)
+static void link_symbols(struct word *w)
 {
-	if (!(m->byte_level ? byte_symbols : char_symbols)(m, w, (const unsigned char *)p, n))
-		return false;
-	w->order[w->n - 1] = UINT32_MAX;
+	memset(w->order + w->n - 1, 0xFF, (AX_QUICK_MAX + 1 - w->n) * sizeof(*w->order));
 	for (unsigned i = 0; i <= w->n; i++) {
 		w->next[i] = (unsigned char)(i + 1);
 		w->prev[i] = (unsigned char)(i - 1);
 	}
-	find_best(m, w);
+}
+
+/* Symbols, and their pairs asked for; false: not a word for here. */
+static bool begin(const struct ax_bpe *m, struct word *w, const char *text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	w->asked = 0;
+	w->late = 0;
+	w->chars = false;
+	w->p = text;
+	if (!m->byte_level) {
+		if (!text_begin(m, w, p, n))
+			return false;
+	} else if (!(m->by_char && has_high(text, n) && chars_begin(m, w, p, n)) && !bytes_begin(m, w, p, n)) {
+		return false;
+	}
+	link_symbols(w);
 	return true;
 }
 
-/* Ask for the memory of a pair, if it may be one that merges. */
-static inline void ask(const struct ax_bpe *m, struct word *w, unsigned left, unsigned right)
+/* Of a fixed number of symbols, where words are short, as a number that changes from word to word is hard to foretell. */
+static uint32_t lowest(const struct word *w)
 {
-	uint64_t h = ax_bpe_pair_hash(w->id[left], w->id[right]);
+	uint32_t best[4] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+	unsigned n = w->n <= 16 ? 16 : AX_QUICK_MAX;
 
-	w->order[left] = UINT32_MAX;
-	if (!ax_bpe_may_merge(m, h))
-		return;
-	w->order[left] = ASKED;
-	__builtin_prefetch(&m->merge_slot[ax_bpe_merge_slot(m, h)]);
+	for (unsigned i = 0; i < n; i += 4)
+		for (unsigned k = 0; k < 4; k++)
+			best[k] = w->order[i + k] < best[k] ? w->order[i + k] : best[k];
+	best[0] = best[0] < best[1] ? best[0] : best[1];
+	best[2] = best[2] < best[3] ? best[2] : best[3];
+	return best[0] < best[2] ? best[0] : best[2];
 }
 
-/* Merge the best pair, and ask for the memory of the pairs that this makes. */
+/* Look up what was asked for, and find the best pair; n: bytes of the word. */
+static void look(const struct ax_bpe *m, struct word *w, size_t n)
+{
+	for (; w->asked; w->asked &= w->asked - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(w->asked);
+
+		set_order(w, i, ax_bpe_rank(m, w->id[i], w->id[w->next[i]]));
+	}
+	w->best = lowest(w);
+	if (w->chars && w->best >> POS_BITS <= w->late) { /* some character is not whole yet when that pair's turn comes */
+		bytes_begin(m, w, (const unsigned char *)w->p, n);
+		link_symbols(w);
+		w->best = lowest(w);
+	}
+	w->chars = false;
+	__builtin_prefetch(&m->made[w->best == UINT32_MAX ? 0 : w->best >> POS_BITS]);
+}
+
+/* Merge the best pair, and ask for those that this makes. */
 static void join(const struct ax_bpe *m, struct word *w)
 {
 	unsigned i = w->best & ((1 << POS_BITS) - 1), gone = w->next[i], right = w->next[gone];
@@ -294,18 +328,6 @@ static void join(const struct ax_bpe *m, struct word *w)
 		ask(m, w, i, right);
 	if (i)
 		ask(m, w, w->prev[i], i);
-}
-
-/* Then look them up, and find the next best. */
-static void look(const struct ax_bpe *m, struct word *w)
-{
-	unsigned i = w->best & ((1 << POS_BITS) - 1);
-
-	if (w->order[i] == ASKED)
-		set_pair(m, w, i, w->next[i]);
-	if (i && w->order[w->prev[i]] == ASKED)
-		set_pair(m, w, w->prev[i], i);
-	find_best(m, w);
 }
 
 static size_t take_ids(const struct word *w, uint32_t *id)
@@ -323,35 +345,52 @@ size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *i
 
 	if (!m->pair || n > AX_QUICK_MAX || !begin(m, &w, p, n))
 		return 0;
-	while (w.best != UINT32_MAX) {
+	for (look(m, &w, n); w.best != UINT32_MAX; look(m, &w, n))
 		join(m, &w);
-		look(m, &w);
-	}
 	return take_ids(&w, id);
+}
+
+/* --- many words in turn --- */
+
+#define LANES 16
+
+/* The next word of q[*i..n) that is one for here, or NULL. */
+static struct ax_quick *next_word(const struct ax_bpe *m, struct ax_quick *const *q, size_t *i, size_t n, struct word *w)
+{
+	while (*i < n) {
+		struct ax_quick *x = q[(*i)++];
+
+		x->count = 0;
+		if (m->pair && begin(m, w, x->p, x->n))
+			return x;
+	}
+	return NULL;
 }
 
 void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *const *q, size_t n)
 {
-	struct word w[AX_QUICK_GROUP];
-	unsigned char active[AX_QUICK_GROUP];
-	size_t n_active = 0, left;
+	struct word w[LANES];
+	struct ax_quick *of[LANES];
+	bool looked[LANES];
+	size_t i = 0, n_lane = 0, n_active;
 
-	for (size_t k = 0; k < n; k++) {
-		q[k]->count = 0;
-		if (m->pair && begin(m, &w[k], q[k]->p, q[k]->n))
-			active[n_active++] = (unsigned char)k;
-	}
-	while (n_active) {
-		left = 0;
-		for (size_t k = 0; k < n_active; k++)
-			if (w[active[k]].best == UINT32_MAX)
-				q[active[k]]->count = take_ids(&w[active[k]], q[active[k]]->id);
-			else
-				active[left++] = active[k];
-		n_active = left;
-		for (size_t k = 0; k < n_active; k++)
-			join(m, &w[active[k]]);
-		for (size_t k = 0; k < n_active; k++)
-			look(m, &w[active[k]]);
-	}
+	while (n_lane < LANES && (of[n_lane] = next_word(m, q, &i, n, &w[n_lane])))
+		looked[n_lane++] = false;
+	do {
+		n_active = 0;
+		for (size_t k = 0; k < n_lane; k++)
+			if (of[k] && looked[k])
+				join(m, &w[k]);
+		for (size_t k = 0; k < n_lane; k++) {
+			if (!of[k])
+				continue;
+			n_active++;
+			look(m, &w[k], of[k]->n);
+			looked[k] = w[k].best != UINT32_MAX;
+			if (looked[k])
+				continue;
+			of[k]->count = take_ids(&w[k], of[k]->id);
+			of[k] = next_word(m, q, &i, n, &w[k]);
+		}
+	} while (n_active);
 }

@@ -73,8 +73,7 @@ void ax_ranks_free(struct ax_ranks *r);
  * to end; 0: it is none.
  */
 size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *id);
-/* The same of several short words, whose waits for memory overlap. */
-#define AX_QUICK_GROUP 8
+/* The same of many short words, whose waits for memory overlap. */
 
 struct ax_quick {
 	const char *p;
@@ -137,6 +136,7 @@ struct ax_bpe_work {
 	uint16_t miss[AX_BATCH], fresh_of[AX_BATCH];
 	struct ax_quick fresh[AX_BATCH];
 	struct ax_key fresh_key[AX_BATCH];
+	struct ax_quick *to_merge[AX_BATCH];
 	uint16_t seen[AX_BATCH]; /* the last fresh piece of a hash, + 1 */
 };
 

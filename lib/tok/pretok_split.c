@@ -52,6 +52,10 @@ static inline unsigned cls(const unsigned char *p, size_t i, size_t n, size_t *l
 		*len = 1;
 		return ascii[p[i]];
 	}
+	if (p[i] >= 0xE5 && p[i] <= 0xE8) { /* U+5000 to U+8FFF are all ideographs */
+		*len = 3;
+		return C_L | C_UPPER | C_LOWER;
+	}
 	f = ax_uni(ax_utf8_get(p + i, len));
 	return by_category[f & AX_UNI_GC_MASK] | (f & AX_UNI_SPACE ? (unsigned)C_S : 0);
 }
