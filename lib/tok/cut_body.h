@@ -103,6 +103,7 @@ ALWAYS uint64_t high(vec v) { return bits(v & TOPS); }
 
 struct masks {
 	uint64_t l, n, s; /* letters, digits, white space */
+	uint64_t two, three; /* first bytes of other letters and signs, which count as l, or as none of these, all over */
 	uint64_t line;    /* \r \n */
 	uint64_t space, upper, quote, slash, high;
 	uint64_t control; /* neither white space nor punctuation: NUL .. 0x1F, 0x7F */
@@ -129,6 +130,66 @@ ALWAYS struct masks classify(const unsigned char *q)
 	}
 	m.control &= ~m.s;
 	return m;
+}
+
+/* --- other letters and signs: not where case matters, or DeepSeek-V3's own patterns --- */
+
+ALWAYS uint64_t range(const unsigned char *q, int lo, int n)
+{
+	uint64_t m = 0;
+
+	for (unsigned k = 0; k < 64; k += STEP)
+		m |= in_range(load(q + k), lo, n) << k;
+	return m;
+}
+
+/* The high bytes lo to hi, by their numbers below 128. */
+#if STEP == 8
+ALWAYS uint64_t bytes(const unsigned char *q, int lo, int hi)
+{
+	uint64_t m = 0;
+
+	for (unsigned k = 0; k < 64; k += STEP) {
+		vec v = load(q + k);
+
+		m |= (bits((from(v & ~TOPS, lo - 128) & ~from(v & ~TOPS, hi - 127)) & TOPS) & high(v)) << k;
+	}
+	return m;
+}
+#else
+ALWAYS uint64_t bytes(const unsigned char *q, int lo, int hi)
+{
+	return range(q, lo, hi - lo + 1);
+}
+#endif
+
+/*
+ * Letters: U+00C0 to U+013F but for two signs, Cyrillic U+0400 to U+047F, kana, U+4E00 to U+9FFF, Hangul up to U+D77F.
+ * Signs: much of U+2010 to U+2027, of U+3001 to U+3011 and the full-width ones. Only characters that end in the window.
+ */
+ALWAYS void classify_more(const unsigned char *q, struct masks *m)
+{
+	uint64_t e3 = bytes(q, 0xE3, 0xE3), ef = bytes(q, 0xEF, 0xEF), c3 = bytes(q, 0xC3, 0xC3);
+	uint64_t n80 = bytes(q, 0x80, 0x80) >> 1, n81 = bytes(q, 0x81, 0x81), n82 = bytes(q, 0x82, 0x82) >> 1;
+	uint64_t n83 = bytes(q, 0x83, 0x83) >> 1, b81 = n81 >> 2, letters, signs, kana = bytes(q, 0x81, 0xBF) >> 2;
+	uint64_t odd = (bytes(q, 0x97, 0x97) | bytes(q, 0xB7, 0xB7)) >> 1;
+
+	n81 >>= 1;
+	letters = bytes(q, 0xE5, 0xE9) | bytes(q, 0xEB, 0xEC);
+	letters |= bytes(q, 0xE4, 0xE4) & bytes(q, 0xB8, 0xBF) >> 1;
+	letters |= bytes(q, 0xEA, 0xEA) & bytes(q, 0xB0, 0xBF) >> 1;
+	letters |= bytes(q, 0xED, 0xED) & bytes(q, 0x80, 0x9D) >> 1;
+	letters |= e3 & ((n81 & kana) | (n82 & (bytes(q, 0x80, 0x96) | bytes(q, 0xA1, 0xBF)) >> 2));
+	letters |= e3 & n83 & (bytes(q, 0x80, 0xBA) | bytes(q, 0xBC, 0xBF)) >> 2;
+	signs = e3 & n80 & (b81 | (bytes(q, 0x82, 0x84) | bytes(q, 0x88, 0x91)) >> 2);
+	signs |= e3 & n83 & bytes(q, 0xBB, 0xBB) >> 2;
+	signs |= ef & bytes(q, 0xBC, 0xBC) >> 1 & (bytes(q, 0x81, 0x8F) | bytes(q, 0x9A, 0xA0)) >> 2;
+	signs |= bytes(q, 0xE2, 0xE2) & n80 & bytes(q, 0x90, 0xA7) >> 2;
+	letters &= ~(UINT64_C(3) << 62);
+	m->three = letters | (signs & ~(UINT64_C(3) << 62));
+	m->two = ((c3 & ~odd) | bytes(q, 0xC4, 0xC4) | bytes(q, 0xD0, 0xD1)) & ~(UINT64_C(1) << 63);
+	m->l |= letters | letters << 1 | letters << 2 | m->two | m->two << 1;
+	m->high &= ~(m->three | m->three << 1 | m->three << 2 | m->two | m->two << 1);
 }
 
 ALWAYS unsigned low_bit(uint64_t x)
@@ -242,13 +303,14 @@ ALWAYS uint64_t starts(const enum ax_cut_kind kind, const unsigned char *q, stru
 {
 	const bool cased = kind == AX_CUT_O200K || kind == AX_CUT_TEKKEN;
 	uint64_t valid = below(end), other = valid & ~(m.l | m.n | m.s), free_other, own, b;
-	uint64_t first_l, gap;
+	uint64_t first_l, gap, taken;
 
 	m.l &= valid;
 	m.n &= valid;
 	m.s &= valid;
 	first_l = m.l & ~(m.l << 1);
 	free_other = other & ~(other << 1) & ~(m.space << 1);
+	taken = (free_other & m.three) << 3 | (free_other & ~m.three) << 1; /* where the first character of others ends */
 	gap = ~m.s & valid;
 	*stop = end - 1;
 	if (m.s >> (end - 1) & 1) /* white space goes on behind the window */
@@ -260,7 +322,7 @@ ALWAYS uint64_t starts(const enum ax_cut_kind kind, const unsigned char *q, stru
 	}
 	own = m.line & other << 1;
 	own = m.line & valid & ~((m.line & valid) + own);
-	b = (first_l & ~((m.s & ~m.line) << 1) & ~(free_other << 1)) | free_other;
+	b = (first_l & ~((m.s & ~m.line) << 1) & ~taken) | free_other;
 	b |= kind == AX_CUT_QWEN2 || kind == AX_CUT_QWEN35 || kind == AX_CUT_TEKKEN ? m.n : triples(m.n);
 	b |= blank_starts(kind, &m, own, end);
 	if (cased) {
@@ -302,6 +364,14 @@ ALWAYS void put_bits(uint64_t b, size_t i, uint32_t *at)
 
 #define TAIL 80 /* bytes that a window may read */
 
+/* Does a window certainly end before this byte? */
+ALWAYS bool foreign(const enum ax_cut_kind kind, unsigned char c)
+{
+	if (kind != AX_CUT_GPT2 && kind != AX_CUT_LLAMA3 && kind != AX_CUT_QWEN2)
+		return c >= 0x80;
+	return c >= 0x80 && c != 0xC3 && c != 0xC4 && c != 0xD0 && c != 0xD1 && (c < 0xE2 || c > 0xEF || c == 0xEE);
+}
+
 ALWAYS size_t cut(const enum ax_cut_kind kind, struct ax_cutter *c, uint32_t *at, size_t max)
 {
 	size_t k = 0, i = c->i;
@@ -322,8 +392,12 @@ ALWAYS size_t cut(const enum ax_cut_kind kind, struct ax_cutter *c, uint32_t *at
 		m = classify(q);
 		if (kind == AX_CUT_DSV3)
 			m.high |= m.control;
-		if (m.high & below(end))
-			end = low_bit(m.high);
+		if (m.high & below(end)) {
+			if (kind == AX_CUT_GPT2 || kind == AX_CUT_LLAMA3 || kind == AX_CUT_QWEN2)
+				classify_more(q, &m);
+			if (m.high & below(end))
+				end = low_bit(m.high);
+		}
 		if (end > 1) {
 			b = starts(kind, q, m, end, &stop) & below(stop + 1);
 			last = b ? 63 - (unsigned)__builtin_clzll(b) : 0;
@@ -338,7 +412,7 @@ ALWAYS size_t cut(const enum ax_cut_kind kind, struct ax_cutter *c, uint32_t *at
 		do {
 			at[k++] = (uint32_t)i;
 			i = ax_cut_step(c, i);
-		} while (k < max && i < c->n && (c->p[i] >= 0x80 || (i + 1 < c->n && c->p[i + 1] >= 0x80)));
+		} while (k < max && i < c->n && (foreign(kind, c->p[i]) || (i + 1 < c->n && foreign(kind, c->p[i + 1]))));
 	}
 	c->i = i;
 	at[k] = (uint32_t)i;
