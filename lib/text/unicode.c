@@ -184,7 +184,7 @@ bool ax_uni_dirty(const char *text, size_t n, enum ax_uni_form form, size_t *pos
 		if (form == AX_NFC && !found && i >= try_at) {
 			size_t r = ax_nfc_skip(p, i, n);
 
-			try_at = r + 64;
+			try_at = r + (r - i < 64 ? 64 : 1);
 			if (r > i) {
 				i = r;
 				for (last = r - 1; (p[last] & 0xC0) == 0x80;)

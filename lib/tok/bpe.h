@@ -62,12 +62,12 @@ struct ax_merge {
 /* Of byte-level models: what the merges do with a character as a whole. */
 struct ax_char {
 	uint32_t id;   /* the token that its bytes become, + 1; 0: several */
-	uint32_t late; /* the highest rank of the merges that make it, and AX_CHAR_LEFT, AX_CHAR_RIGHT */
+	uint32_t late; /* the highest rank of the merges that make it: where one of a higher rank is due, it is whole */
+	uint32_t left; /* the lowest rank of a merge of a text that ends with it and a part of a character, + 1; 0: none */
+	uint32_t right; /* of a part of a character and a text that begins with it */
 };
 
-#define AX_CHARS      ((uint32_t)1 << 16) /* only characters below this have an entry */
-#define AX_CHAR_LEFT  ((uint32_t)1 << 31) /* there are merges of a text that ends with it with a part of a character */
-#define AX_CHAR_RIGHT ((uint32_t)1 << 30) /* of a part of a character with a text that begins with it */
+#define AX_CHARS ((uint32_t)1 << 16) /* only characters below this have an entry */
 
 struct ax_bpe {
 	struct ax_vocab vocab;
@@ -99,8 +99,14 @@ struct ax_bpe {
 	 */
 	uint64_t *joins; /* NULL: never cut */
 	unsigned char *ascii_cut; /* with joins: may be cut between ASCII characters x and y, by x << 7 | y */
-	uint64_t *byte_joins, *part_joins; /* byte-level: the same, of whole characters, and where a side is part of one */
-	struct ax_char *by_char;	   /* with byte_joins */
+	uint64_t *byte_joins; /* byte-level: the same, of whole characters */
+	struct ax_char *by_char; /* with byte_joins, as the next two: where a side is part of a character */
+	uint64_t *meets;	 /* which two bytes meet where both are */
+	struct ax_part {
+		uint32_t x, y;
+		uint32_t rank; /* the lowest of such merges, + 1; 0: a free slot */
+	} *part;
+	size_t n_part_slot; /* a power of two */
 
 	/*
 	 * For words at speed: the rank of two symbols of one byte by their bytes, UINT32_MAX where they do not merge; and
@@ -181,8 +187,8 @@ size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *p, size_t i, size_t n
 size_t ax_bpe_byte_cuts(const struct ax_bpe *m, const char *p, size_t i, size_t n, uint32_t *at, size_t max, size_t *end);
 
 /*
- * With m->byte_joins: may a merge join character x, the a bytes before p[0], with y, the b bytes at p[0], where one side or
- * both are only a part of their character? False is certain.
+ * With m->byte_joins: may a merge join character x, the a bytes before p[0], with y, the b bytes at p[0], while one or both
+ * are not yet whole? False is certain.
  */
 bool ax_bpe_joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b);
 

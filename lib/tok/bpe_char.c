@@ -9,9 +9,7 @@
 #include "tok/bpe_work.h"
 
 #define WHOLE_BITS 20
-#define PART_BITS  14
 #define NO_END	   UINT32_MAX	      /* not the end, or the start, of a character */
-#define BOTH_PARTS (UINT32_MAX - 1)
 #define PART	   UINT32_C(0x80000000) /* of a character: | bytes << 24 | the bytes; else the character */
 
 static uint32_t part(const unsigned char *p, size_t n)
@@ -60,30 +58,37 @@ static inline void set_bit(uint64_t *set, size_t i)
 	set[i >> 6] |= UINT64_C(1) << (i & 63);
 }
 
-/*
- * Pairs with a part are few: part_joins also tells of the whole side, or of two parts by the two bytes that meet, that
- * there are any.
- */
-static void note_pair(struct ax_bpe *m, uint32_t x, uint32_t y)
+static uint32_t lower(uint32_t old, uint32_t rank)
 {
-	if (x == NO_END || y == NO_END || (x < 128 && y < 128))
-		return;
-	if (!((x | y) & PART)) {
-		set_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
-		return;
-	}
-	set_bit(m->part_joins, bit_of(x, y, PART_BITS));
-	if (x & y & PART) {
-		set_bit(m->part_joins, bit_of(BOTH_PARTS, (x >> (8 * ((x >> 24 & 3) - 1)) & 255) << 8 | (y & 255), PART_BITS));
-	} else if (x & PART) {
-		set_bit(m->part_joins, bit_of(NO_END, y, PART_BITS));
-		if (y < AX_CHARS)
-			m->by_char[y].late |= AX_CHAR_RIGHT;
-	} else {
-		set_bit(m->part_joins, bit_of(x, NO_END, PART_BITS));
-		if (x < AX_CHARS)
-			m->by_char[x].late |= AX_CHAR_LEFT;
-	}
+	return !old || rank + 1 < old ? rank + 1 : old;
+}
+
+static struct ax_part *part_slot(const struct ax_bpe *m, uint32_t x, uint32_t y)
+{
+	size_t i = bit_of(x, y, 32) & (m->n_part_slot - 1);
+
+	while (m->part[i].rank && (m->part[i].x != x || m->part[i].y != y))
+		i = (i + 1) & (m->n_part_slot - 1);
+	return &m->part[i];
+}
+
+/* Are the ends of two tokens parts of a character and something that may meet it? */
+static bool has_part(uint32_t x, uint32_t y)
+{
+	return x != NO_END && y != NO_END && (x | y) & PART;
+}
+
+static void note_part(struct ax_bpe *m, uint32_t x, uint32_t y, uint32_t rank)
+{
+	struct ax_part *s = part_slot(m, x, y);
+
+	*s = (struct ax_part){x, y, lower(s->rank, rank)};
+	if (x & y & PART)
+		set_bit(m->meets, (x >> (8 * ((x >> 24 & 3) - 1)) & 255) << 8 | (y & 255));
+	else if (x & PART && y < AX_CHARS)
+		m->by_char[y].right = lower(m->by_char[y].right, rank);
+	else if (y & PART && x < AX_CHARS)
+		m->by_char[x].left = lower(m->by_char[x].left, rank);
 }
 
 /* The first and the last up to 8 bytes of a token's text are enough. */
@@ -122,45 +127,81 @@ static bool all_bytes(const struct ax_bpe *m)
 	return true;
 }
 
+/* All pairs of tokens that merge, by the ends that meet: ends[2 * id] is what a token begins with, the next how it ends. */
+static int note_pairs(struct ax_bpe *m, const uint32_t *ends)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_merge; i++)
+		n += m->merge[i].left != AX_TOK_NONE && has_part(ends[2 * m->merge[i].left + 1], ends[2 * m->merge[i].right]);
+	for (m->n_part_slot = 16; m->n_part_slot < 4 * n;)
+		m->n_part_slot *= 2;
+	m->part = ax_calloc(m->n_part_slot, sizeof(*m->part));
+	if (!m->part)
+		return AX_EMEM;
+	for (size_t i = 0; i < m->n_merge; i++) {
+		uint32_t x = m->merge[i].left == AX_TOK_NONE ? NO_END : ends[2 * m->merge[i].left + 1];
+		uint32_t y = ends[2 * m->merge[i].right];
+
+		if (x == NO_END || y == NO_END || (x < 128 && y < 128))
+			continue;
+		if (has_part(x, y))
+			note_part(m, x, y, (uint32_t)i);
+		else
+			set_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+	}
+	return 0;
+}
+
 int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 {
 	uint32_t *ends;
+	int rc;
 
 	if (!m->byte_level || !all_bytes(m))
 		return 0;
 	ends = ax_malloc((size_t)m->vocab.id_end * 2 * sizeof(*ends));
 	m->byte_joins = ax_calloc((size_t)1 << (WHOLE_BITS - 6), sizeof(*m->byte_joins));
-	m->part_joins = ax_calloc((size_t)1 << (PART_BITS - 6), sizeof(*m->part_joins));
+	m->meets = ax_calloc(65536 / 64, sizeof(*m->meets));
 	m->by_char = ax_calloc(AX_CHARS, sizeof(*m->by_char));
-	if (!ends || !m->byte_joins || !m->part_joins || !m->by_char) {
+	if (!ends || !m->byte_joins || !m->meets || !m->by_char) {
 		ax_free(ends);
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
 	}
 	for (uint32_t id = 0; id < m->vocab.id_end; id++)
 		ends_of(m, id, &ends[2 * id], &ends[2 * id + 1]);
-	for (size_t i = 0; i < m->n_merge; i++)
-		if (m->merge[i].left != AX_TOK_NONE)
-			note_pair(m, ends[2 * m->merge[i].left + 1], ends[2 * m->merge[i].right]);
+	rc = note_pairs(m, ends);
 	ax_free(ends);
-	return 0;
+	return rc ? ax_fail(e, rc, "out of memory for merges") : 0;
 }
 
-/* Is there a merge with a part of a character on the right of x, on the left of y, or on both sides, at p[0]? */
+/*
+ * Below which rank, + 1, a merge with a part of x or of y can come to pass: above, both have become whole, as then their own
+ * merges were due before.
+ */
+static inline uint32_t parts_until(const struct ax_bpe *m, uint32_t x, uint32_t y)
+{
+	const struct ax_char *a = &m->by_char[x], *b = &m->by_char[y];
+
+	if ((x | y) >= AX_CHARS || !a->id || !b->id)
+		return UINT32_MAX;
+	return (a->late > b->late ? a->late : b->late) + 1;
+}
+
+/* Is there such a merge, as far as can be said at once? */
 static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y)
 {
-	if ((x | y) < AX_CHARS) {
-		if ((m->by_char[x].late & AX_CHAR_LEFT) | (m->by_char[y].late & AX_CHAR_RIGHT))
-			return true;
-	} else if (has_bit(m->part_joins, bit_of(x, NO_END, PART_BITS)) ||
-		   has_bit(m->part_joins, bit_of(NO_END, y, PART_BITS))) {
+	uint32_t until = parts_until(m, x, y);
+
+	if (until == UINT32_MAX)
 		return true;
-	}
-	return has_bit(m->part_joins, bit_of(BOTH_PARTS, (uint32_t)p[-1] << 8 | p[0], PART_BITS));
+	return m->by_char[x].left - 1 < until || m->by_char[y].right - 1 < until || has_bit(m->meets, (size_t)p[-1] << 8 | p[0]);
 }
 
+/* Where a side may be a part: the character before p[0], x of `a` bytes, or the one there, y of `b` bytes. */
 static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
 {
-	uint32_t left[4], right[4];
+	uint32_t left[4], right[4], until = parts_until(m, x, y);
 	bool any = false;
 
 	left[0] = x;
@@ -170,8 +211,8 @@ static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t 
 	for (size_t k = 1; k < b; k++)
 		right[k] = part(p, k);
 	for (size_t i = 0; i < a; i++)
-		for (size_t j = 0; j < b; j++)
-			any |= (i || j) && has_bit(m->part_joins, bit_of(left[i], right[j], PART_BITS));
+		for (size_t j = !i; j < b; j++)
+			any |= part_slot(m, left[i], right[j])->rank - 1 < until;
 	return any;
 }
 
@@ -289,6 +330,6 @@ void ax_bpe_build_chars(struct ax_bpe *m)
 		if (c >= AX_CHARS)
 			continue;
 		m->by_char[c].id = token_of(m, (const unsigned char *)raw, n, &late) + 1;
-		m->by_char[c].late |= late;
+		m->by_char[c].late = late;
 	}
 }

@@ -157,9 +157,11 @@ struct word {
 	unsigned n;
 	uint32_t best;	/* of order */
 	uint64_t asked; /* a bit for each symbol whose pair is asked for */
-	uint32_t late;	/* see chars_begin */
+	/* of characters as symbols: by symbol the rank before which it is not whole, and the highest rank of a merge so far */
+	uint32_t late[AX_QUICK_MAX], reached;
 	bool chars;
 	const char *p;
+	size_t bytes;
 };
 
 _Static_assert(AX_QUICK_MAX <= 64, "a bit for each symbol");
@@ -182,12 +184,12 @@ static inline void set_first_pair(const struct ax_bpe *m, struct word *w, unsign
 }
 
 /*
- * Characters that are one token each: where no merge joins parts of them, and all merges inside them come before the first
- * between them, it is these that are merged.
+ * Characters that are one token each, where no merge joins parts of them: it is these that are merged, as long as each is
+ * whole before the turn of its first merge.
  */
 static bool chars_begin(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
 {
-	uint32_t x = 0, y, rank;
+	uint32_t x = 0, y;
 	size_t a = 0, b;
 	unsigned k = 0;
 
@@ -196,8 +198,7 @@ static bool chars_begin(const struct ax_bpe *m, struct word *w, const unsigned c
 		if (y >= AX_CHARS || !m->by_char[y].id || (k && ax_bpe_joins_parts(m, p + i, x, a, y, b)))
 			return false;
 		w->id[k] = m->by_char[y].id - 1;
-		rank = m->by_char[y].late & ~(AX_CHAR_LEFT | AX_CHAR_RIGHT);
-		w->late = rank > w->late ? rank : w->late;
+		w->late[k] = m->by_char[y].late;
 		if (k && (x | y) < 128)
 			set_first_pair(m, w, k - 1, p[i - 1], p[i]);
 		else if (k)
@@ -270,9 +271,10 @@ static bool begin(const struct ax_bpe *m, struct word *w, const char *text, size
 	const unsigned char *p = (const unsigned char *)text;
 
 	w->asked = 0;
-	w->late = 0;
+	w->reached = 0;
 	w->chars = false;
 	w->p = text;
+	w->bytes = n;
 	if (!m->byte_level) {
 		if (!text_begin(m, w, p, n))
 			return false;
@@ -297,8 +299,8 @@ static uint32_t lowest(const struct word *w)
 	return best[0] < best[2] ? best[0] : best[2];
 }
 
-/* Look up what was asked for, and find the best pair; n: bytes of the word. */
-static void look(const struct ax_bpe *m, struct word *w, size_t n)
+/* Look up what was asked for, and find the best pair. */
+static void look(const struct ax_bpe *m, struct word *w)
 {
 	for (; w->asked; w->asked &= w->asked - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(w->asked);
@@ -306,20 +308,30 @@ static void look(const struct ax_bpe *m, struct word *w, size_t n)
 		set_order(w, i, ax_bpe_rank(m, w->id[i], w->id[w->next[i]]));
 	}
 	w->best = lowest(w);
-	if (w->chars && w->best >> POS_BITS <= w->late) { /* some character is not whole yet when that pair's turn comes */
-		bytes_begin(m, w, (const unsigned char *)w->p, n);
-		link_symbols(w);
-		w->best = lowest(w);
-	}
-	w->chars = false;
 	__builtin_prefetch(&m->made[w->best == UINT32_MAX ? 0 : w->best >> POS_BITS]);
 }
 
-/* Merge the best pair, and ask for those that this makes. */
+/* Is the best pair due, with both characters whole by then? */
+static bool is_due(struct word *w)
+{
+	unsigned i = w->best & ((1 << POS_BITS) - 1), gone = w->next[i];
+	uint32_t rank = w->best >> POS_BITS, late = w->late[i] > w->late[gone] ? w->late[i] : w->late[gone];
+
+	w->reached = rank > w->reached ? rank : w->reached;
+	w->late[i] = 0;
+	return late < w->reached || !late;
+}
+
+/* Merge the best pair, and ask for those that this makes; or begin anew with bytes. */
 static void join(const struct ax_bpe *m, struct word *w)
 {
 	unsigned i = w->best & ((1 << POS_BITS) - 1), gone = w->next[i], right = w->next[gone];
 
+	if (w->chars && !is_due(w)) {
+		bytes_begin(m, w, (const unsigned char *)w->p, w->bytes);
+		link_symbols(w);
+		return;
+	}
 	w->id[i] = m->made[w->best >> POS_BITS];
 	w->order[i] = w->order[gone] = UINT32_MAX;
 	w->next[i] = (unsigned char)right;
@@ -345,7 +357,7 @@ size_t ax_bpe_quick(const struct ax_bpe *m, const char *p, size_t n, uint32_t *i
 
 	if (!m->pair || n > AX_QUICK_MAX || !begin(m, &w, p, n))
 		return 0;
-	for (look(m, &w, n); w.best != UINT32_MAX; look(m, &w, n))
+	for (look(m, &w); w.best != UINT32_MAX; look(m, &w))
 		join(m, &w);
 	return take_ids(&w, id);
 }
@@ -385,7 +397,7 @@ void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *const *q, size_
 			if (!of[k])
 				continue;
 			n_active++;
-			look(m, &w[k], of[k]->n);
+			look(m, &w[k]);
 			looked[k] = w[k].best != UINT32_MAX;
 			if (looked[k])
 				continue;
