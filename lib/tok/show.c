@@ -30,12 +30,15 @@ static bool is_dangerous(const unsigned char *p, size_t len)
 	       (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
 }
 
-static void add_escaped(struct ax_buf *b, const unsigned char *p, size_t n)
+/* `lines`: new lines, tabs and backslashes stay as they are. */
+static void add_escaped(struct ax_buf *b, const unsigned char *p, size_t n, bool lines)
 {
 	for (size_t i = 0; i < n;) {
 		size_t len = whole_char(p + i, n - i);
 
-		if (p[i] == '\\')
+		if (lines && len == 1 && (p[i] == '\\' || p[i] == '\n' || p[i] == '\t'))
+			ax_buf_addc(b, (char)p[i]);
+		else if (p[i] == '\\')
 			ax_buf_adds(b, "\\\\");
 		else if (len && !is_dangerous(p + i, len))
 			ax_buf_add(b, p + i, len);
@@ -58,7 +61,12 @@ void ax_show_tokens(struct ax_buf *b, const struct ax_tokenizer *t, const uint32
 		if (!ax_tokenizer_bytes(t, id[i], &bytes))
 			ax_buf_addf(&bytes, "<%u>", id[i]);
 	if (bytes.n)
-		add_escaped(b, (const unsigned char *)bytes.p, bytes.n);
+		add_escaped(b, (const unsigned char *)bytes.p, bytes.n, false);
 	b->oom |= bytes.oom;
 	ax_buf_release(&bytes);
+}
+
+void ax_show_text(struct ax_buf *b, const char *text, size_t n)
+{
+	add_escaped(b, (const unsigned char *)text, n, true);
 }

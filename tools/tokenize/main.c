@@ -37,10 +37,11 @@ static const struct ax_tool_spec spec = {
     .n_opt = sizeof(options) / sizeof(options[0]),
 };
 
-/* Hashes of what was read, known only now: they complete the header's entry of this tool (fmt/provenance.h). */
-static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
+/* Hashes of what was read, and drops, known only now: they complete the header's entry of this tool (fmt/provenance.h). */
+static struct ax_val *completion(struct ax_arena *a, const struct tk_plan *p, const struct tk_stats *t)
 {
 	struct ax_val *top = ax_val_map(a), *m = ax_val_map(a), *own = ax_val_map(a), *list = ax_val_list(a);
+	struct ax_val *drops = tk_drops_val(a, &t->named);
 
 	for (size_t i = 0; m && i < p->n_entry; i++)
 		for (size_t k = 0; k < p->entry[i].n_file; k++) {
@@ -51,7 +52,8 @@ static struct ax_val *input_hashes(struct ax_arena *a, const struct tk_plan *p)
 				return NULL;
 		}
 	m = ax_provenance_bounded(a, m, AX_INPUT_JSON);
-	return top && m && own && list && ax_val_set(a, own, "input", m) && ax_val_push(a, list, own) &&
+	return top && m && own && list && drops && ax_val_set(a, own, "input", m) &&
+		       (!t->named.n || ax_val_set(a, own, "drops", drops)) && ax_val_push(a, list, own) &&
 		       ax_val_set(a, top, "provenance", list)
 		   ? top
 		   : NULL;
@@ -77,7 +79,7 @@ static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **a
 	s->writer = &w;
 	AX_GOTO(tk_run(p, s, e));
 	AX_GOTO(tk_sink_finish(s, e));
-	if (keep && !(inputs = input_hashes(&c->arena, p)))
+	if (keep && !(inputs = completion(&c->arena, p, &s->stats)))
 		AX_GOTO(ax_fail(e, AX_EMEM, "out of memory"));
 	rc = ax_stream_writer_finish(&w, &s->stats.drops, inputs, e);
 out:

@@ -1,9 +1,7 @@
 /* ax-view: look into anything that ax makes: print, check, summarise. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,6 +14,11 @@ static const struct ax_opt options[] = {
 	{"row", 0, AX_OPT_INT, "N", NULL, "show row N, from 1, token by token"},
 	{"pack", 0, AX_OPT_INT, "N", NULL, "show pack N, from 1, token by token"},
 	{"split", 0, AX_OPT_STR, "SPLIT", "train", "of --pack in a shard folder: train or eval"},
+	{"text", 0, AX_OPT_FLAG, NULL, NULL, "show rows as the text that their ids decode to, whole"},
+	{"debug", 0, AX_OPT_FLAG, NULL, NULL, "show rows as text(label, id): red masked, green trained, yellow label 0"},
+	{"debug-num-examples", 0, AX_OPT_INT, "N", "1", "with --debug: the first N rows"},
+	{"debug-text-only", 0, AX_OPT_FLAG, NULL, NULL, "with --debug: without labels and ids"},
+	{"summary", 0, AX_OPT_FLAG, NULL, NULL, "read all: rows, tokens, lengths, by source; drops by reason"},
 	{"header", 0, AX_OPT_FLAG, NULL, NULL, "show the whole header"},
 };
 
@@ -30,12 +33,20 @@ static const struct ax_tool_spec spec = {
 	.n_opt = sizeof(options) / sizeof(options[0]),
 };
 
+static bool has_rows(enum ax_file kind)
+{
+	return kind == AX_FILE_TOKENS || kind == AX_FILE_PACKS || kind == AX_FILE_SHARD || kind == AX_FILE_FRAMES ||
+	       kind == AX_FILE_SHARDS || kind == AX_FILE_SHARD_INDEX;
+}
+
 static int view_one(struct view *v, const char *path, struct ax_err *e)
 {
 	enum ax_file kind = AX_FILE_TOKENS;
 
 	if (!ax_path_is_stream(path)) /* a pipe can only hold a stream */
 		AX_TRY(ax_sniff(path, &kind, e));
+	if (v->mode != VIEW_ROWS && !has_rows(kind))
+		return ax_fail(e, AX_EUSAGE, "%s: a %s; --text, --debug and --summary are of rows", path, ax_file_name(kind));
 	switch (kind) {
 	case AX_FILE_TOKENS:
 	case AX_FILE_PACKS:
@@ -61,29 +72,6 @@ static int view_one(struct view *v, const char *path, struct ax_err *e)
 		break;
 	}
 	return ax_fail(e, AX_EDATA, "%s: not a file of ax, and no safetensors (or cut before its header ends)", path);
-}
-
-static int settle(struct view *v, struct ax_conf *c, struct ax_err *e)
-{
-	const char *split = ax_conf_opt_str(c, "split");
-
-	v->conf = c;
-	v->check = ax_conf_opt_flag(c, "check");
-	v->header = ax_conf_opt_flag(c, "header");
-	v->row = ax_conf_opt_int(c, "row", 0);
-	v->pack = ax_conf_opt_int(c, "pack", 0);
-	v->rows = ax_conf_opt_int(c, "rows", 3);
-	v->color = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
-	if (split && strcmp(split, "train") && strcmp(split, "eval"))
-		return ax_fail(e, AX_EUSAGE, "--split %s: train or eval", split);
-	v->split = split && !strcmp(split, "eval") ? AX_SPLIT_EVAL : AX_SPLIT_TRAIN;
-	if ((ax_conf_opt_given(c, "row") && v->row < 1) || (ax_conf_opt_given(c, "pack") && v->pack < 1) || v->rows < 0)
-		return ax_fail(e, AX_EUSAGE, "rows and packs count from 1");
-	if (v->row && v->pack)
-		return ax_fail(e, AX_EUSAGE, "give --row or --pack, not both");
-	if (!c->n_operand)
-		return ax_fail(e, AX_EUSAGE, "give a file or folder to look into");
-	return 0;
 }
 
 /* Every operand, whatever became of the others; the first failure is the exit status. */
@@ -135,7 +123,7 @@ static int view(struct ax_conf *c, struct ax_err *e)
 	struct ax_buf json = AX_BUF_INIT;
 	const char *path = ax_conf_opt_str(c, "json");
 	struct view v = {.json = path ? &json : NULL};
-	int rc = settle(&v, c, e);
+	int rc = view_settle(&v, c, e);
 
 	if (rc) {
 		ax_log(AX_LOG_ERROR, "%s", e->msg);

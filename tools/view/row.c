@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tok/show.h"
 #include "view.h"
 
 #define SHORT_TOKENS 400 /* of a row in the short form */
@@ -68,15 +69,83 @@ void view_row_long(struct view *v, const struct ax_row *r, uint64_t k)
 	ax_buf_release(&b);
 }
 
-struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k)
+int view_row_text(struct view *v, const struct ax_row *r, uint64_t k, struct ax_err *e)
+{
+	struct ax_buf text = AX_BUF_INIT, safe = AX_BUF_INIT;
+	int rc = view_decode(v, r, &text, e);
+
+	if (!rc) {
+		ax_show_text(&safe, text.p ? text.p : "", text.n);
+		rc = safe.oom ? ax_fail(e, AX_EMEM, "out of memory") : 0;
+	}
+	if (!rc) {
+		title(r, k);
+		printf("%s\n", safe.p ? safe.p : "");
+	}
+	ax_buf_release(&text);
+	ax_buf_release(&safe);
+	return rc;
+}
+
+static int32_t label_of(const struct ax_row *r, uint32_t i)
+{
+	return r->label ? r->label[i] : r->mask[i] ? (int32_t)r->id[i] : AX_LABEL_NONE;
+}
+
+/* Red: masked; yellow: label 0, which is rarely meant; green: trained. */
+static const char *debug_color(const struct view *v, int32_t label)
+{
+	return !v->color ? "" : label == AX_LABEL_NONE ? "\033[31m" : label == 0 ? "\033[33m" : "\033[32m";
+}
+
+/* Tokens of one colour together, so that characters which are split over tokens come out whole. */
+static void debug_text(struct view *v, const struct ax_row *r)
+{
+	struct ax_buf b = AX_BUF_INIT, bytes = AX_BUF_INIT;
+
+	for (uint32_t i = 0, from = 0; i < r->n; from = i) {
+		const char *c = debug_color(v, label_of(r, i));
+
+		while (i < r->n && !strcmp(debug_color(v, label_of(r, i)), c))
+			i++;
+		ax_buf_reset(&b);
+		ax_buf_reset(&bytes);
+		view_bytes(v, r->id + from, i - from, &bytes);
+		ax_show_text(&b, bytes.p ? bytes.p : "", bytes.n);
+		printf("%s%s%s", c, b.p ? b.p : "", plain(v));
+	}
+	ax_buf_release(&b);
+	ax_buf_release(&bytes);
+}
+
+void view_row_debug(struct view *v, const struct ax_row *r)
+{
+	struct ax_buf b = AX_BUF_INIT;
+	uint32_t labels = 0;
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		int32_t label = label_of(r, i);
+
+		labels += label != AX_LABEL_NONE;
+		if (v->text_only)
+			continue;
+		ax_buf_reset(&b);
+		view_tokens(v, &r->id[i], 1, &b);
+		printf("%s%s%s%s(%d, %u)", i ? " " : "", debug_color(v, label), b.p ? b.p : "", plain(v), label, r->id[i]);
+	}
+	if (v->text_only)
+		debug_text(v, r);
+	printf("\n\nTotal input len: %u\nCount of labels: %u\n\n", r->n, labels);
+	ax_buf_release(&b);
+}
+
+struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k, const struct ax_buf *text)
 {
 	struct ax_val *m = ax_val_map(a), *ids = ax_val_list(a), *labels = ax_val_list(a), *weights = ax_val_list(a);
 	bool ok = m && ids && labels && weights;
 
 	for (uint32_t i = 0; ok && i < r->n; i++) {
-		int32_t label = r->label ? r->label[i] : r->mask[i] ? (int32_t)r->id[i] : AX_LABEL_NONE;
-
-		ok = ax_val_push(a, ids, ax_val_int(a, r->id[i])) && ax_val_push(a, labels, ax_val_int(a, label)) &&
+		ok = ax_val_push(a, ids, ax_val_int(a, r->id[i])) && ax_val_push(a, labels, ax_val_int(a, label_of(r, i))) &&
 		     (!r->weight || ax_val_push(a, weights, ax_val_float(a, (double)r->weight[i])));
 	}
 	ok = ok && ax_val_set(a, m, "row", ax_val_int(a, (int64_t)k)) &&
@@ -87,5 +156,7 @@ struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_
 	     ax_val_set(a, m, "input_ids", ids) && ax_val_set(a, m, "labels", labels);
 	if (ok && r->weight)
 		ok = ax_val_set(a, m, "weights", weights);
+	if (ok && text)
+		ok = ax_val_set(a, m, "text", ax_val_str(a, text->p ? text->p : "", text->n));
 	return ok ? m : NULL;
 }

@@ -99,29 +99,45 @@ static int scan_open(struct scan *s, const char *path, struct ax_err *e)
 	return 0;
 }
 
-static void show_row(struct scan *s, const struct ax_row *r, bool whole)
+static int row_json(struct view *v, struct ax_val *rows, const struct ax_row *r, uint64_t k, struct ax_err *e)
 {
-	struct view *v = s->v;
+	struct ax_buf text = AX_BUF_INIT;
+	int rc = v->mode == VIEW_TEXT ? view_decode(v, r, &text, e) : 0;
+	struct ax_val *row = rc ? NULL : view_row_json(&v->arena, r, k, v->mode == VIEW_TEXT ? &text : NULL);
 
-	s->found = true;
+	if (!rc && (!row || !ax_val_push(&v->arena, rows, row)))
+		rc = ax_fail(e, AX_EMEM, "out of memory");
+	ax_buf_release(&text);
+	return rc;
+}
+
+/* Row number k in the way that was asked for; `whole`: it alone, or its pack, was. */
+static int show_row(struct view *v, struct ax_val *rows, const struct ax_row *r, uint64_t k, bool whole, struct ax_err *e)
+{
 	if (v->json)
-		v->json->oom |= !ax_val_push(&v->arena, s->rows, view_row_json(&v->arena, r, s->n_row));
+		return row_json(v, rows, r, k, e);
+	if (v->mode == VIEW_TEXT)
+		return view_row_text(v, r, k, e);
+	if (v->mode == VIEW_DEBUG)
+		view_row_debug(v, r);
 	else if (whole)
-		view_row_long(v, r, s->n_row);
+		view_row_long(v, r, k);
 	else
-		view_row_short(v, r, s->n_row);
+		view_row_short(v, r, k);
+	return 0;
 }
 
 /* Is this the row, or of the pack, that was asked for? */
-static void meet_row(struct scan *s, const struct ax_row *r)
+static int meet_row(struct scan *s, const struct ax_row *r, struct ax_err *e)
 {
 	const struct view *v = s->v;
+	bool whole, shown;
 
 	s->n_row++;
-	if (v->row ? s->n_row == (uint64_t)v->row : v->pack && s->n_pack == (uint64_t)v->pack)
-		show_row(s, r, true);
-	else if (!v->row && !v->pack && !v->check && s->n_row <= (uint64_t)v->rows)
-		show_row(s, r, false);
+	whole = v->row ? s->n_row == (uint64_t)v->row : v->pack && s->n_pack == (uint64_t)v->pack;
+	shown = whole || (!v->row && !v->pack && !v->check && s->n_row <= (uint64_t)v->rows);
+	s->found |= shown;
+	return shown ? show_row(s->v, s->rows, r, s->n_row, whole, e) : 0;
 }
 
 static void title_pack(const struct scan *s, const struct ax_pack *p)
@@ -129,7 +145,7 @@ static void title_pack(const struct scan *s, const struct ax_pack *p)
 	const struct view *v = s->v;
 	bool shown = v->pack ? s->n_pack == (uint64_t)v->pack : !v->row && s->n_row < (uint64_t)v->rows;
 
-	if (shown && !v->json && !v->check)
+	if (shown && !v->json && !v->check && v->mode != VIEW_DEBUG)
 		printf("pack %" PRIu64 ": %s, %u of %u tokens, %u rows, %u trained\n", s->n_pack, ax_split_name(p->split),
 		       p->n, s->r.sequence_len, p->n_doc, p->trained);
 }
@@ -156,7 +172,7 @@ static int scan_packs(struct scan *s, bool all, struct ax_err *e)
 		s->n_pack++;
 		title_pack(s, &p);
 		for (uint32_t i = 0; i < p.n_doc; i++)
-			meet_row(s, &p.row[i]);
+			AX_TRY(meet_row(s, &p.row[i], e));
 	}
 	return 0;
 }
@@ -170,7 +186,7 @@ static int scan_rows(struct scan *s, bool all, struct ax_err *e)
 		AX_TRY(ax_stream_next(&s->r.s, &r, &end, e));
 		if (end)
 			return 0;
-		meet_row(s, &r);
+		AX_TRY(meet_row(s, &r, e));
 	}
 	return 0;
 }
@@ -211,7 +227,15 @@ static int scan(struct scan *s, bool all, struct ax_err *e)
 	return rc;
 }
 
-/* One row or pack, found by the index where there is one. */
+/* --debug is nothing without the tokens' texts. */
+static int need_text(const struct view *v, struct ax_err *e)
+{
+	if (v->mode == VIEW_ROWS || view_has_text(v))
+		return 0;
+	return ax_fail(e, AX_EUSAGE, "--%s needs the tokenizer: --base-model DIR names it", v->mode == VIEW_TEXT ? "text" : "debug");
+}
+
+/* Rows alone; one row or pack is found by the index where there is one. */
 static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 {
 	struct view *v = s->v;
@@ -219,7 +243,8 @@ static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 	struct ax_place before;
 
 	view_text_open(v, h);
-	if (ax_stream_seek(&s->r.s, !v->row, (uint64_t)(v->row ? v->row : v->pack), &before)) {
+	AX_TRY(need_text(v, e));
+	if ((v->row || v->pack) && ax_stream_seek(&s->r.s, !v->row, (uint64_t)(v->row ? v->row : v->pack), &before)) {
 		s->n_row = before.rows;
 		s->n_pack = before.packs;
 	}
@@ -277,11 +302,12 @@ static int scan_all(struct scan *s, const char *what, struct ax_err *e)
 int view_stream(struct view *v, const char *path, struct ax_err *e)
 {
 	struct scan s = {.v = v, .rows = v->json ? ax_val_list(&v->arena) : NULL};
-	int rc = scan_open(&s, path, e);
+	int rc;
 
-	if (rc)
-		return rc;
-	rc = (v->row || v->pack) && !v->check ? scan_one(&s, ax_header_kind(s.r.s.header), e)
+	if (v->mode == VIEW_SUMMARY)
+		return view_summary(v, path, false, e);
+	AX_TRY(scan_open(&s, path, e));
+	rc = (v->row || v->pack || v->mode != VIEW_ROWS) && !v->check ? scan_one(&s, ax_header_kind(s.r.s.header), e)
 					      : scan_all(&s, ax_header_kind(s.r.s.header), e);
 	ax_pack_reader_close(&s.r);
 	return rc;
@@ -298,17 +324,11 @@ static int show_packs(struct view *v, struct ax_shards *s, struct ax_val *rows, 
 		if (v->pack ? i > first : shown >= (uint64_t)v->rows)
 			break;
 		AX_TRY(ax_shards_read(s, v->split, i, &p, e));
-		if (!v->json)
+		if (!v->json && v->mode != VIEW_DEBUG)
 			printf("pack %" PRIu64 ": %s, %u of %u tokens, %u rows, %u trained\n", i + 1,
 			       ax_split_name(p.split), p.n, s->sequence_len, p.n_doc, p.trained);
-		for (uint32_t d = 0; d < p.n_doc && (v->pack || shown < (uint64_t)v->rows); d++, shown++) {
-			if (v->json)
-				v->json->oom |= !ax_val_push(&v->arena, rows, view_row_json(&v->arena, &p.row[d], d + 1));
-			else if (v->pack)
-				view_row_long(v, &p.row[d], d + 1);
-			else
-				view_row_short(v, &p.row[d], d + 1);
-		}
+		for (uint32_t d = 0; d < p.n_doc && (v->pack || shown < (uint64_t)v->rows); d++, shown++)
+			AX_TRY(show_row(v, rows, &p.row[d], d + 1, v->pack != 0, e));
 	}
 	if (v->pack && !shown)
 		return ax_fail(e, AX_EUSAGE, "%s: no %s pack %" PRId64 "; there are %" PRIu64, s->dir,
@@ -330,7 +350,8 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 		if (v->row)
 			return ax_fail(e, AX_EUSAGE, "%s: rows of a shard folder have no order; give --pack N", s->dir);
 		view_text_open(v, s->header);
-		if (!v->json && !v->pack) {
+		AX_TRY(need_text(v, e));
+		if (!v->json && !v->pack && v->mode == VIEW_ROWS) {
 			show_header(v, s->dir, "shard folder", s->header);
 			if (!v->header)
 				view_provenance(ax_val_get(s->header, "provenance"));
@@ -351,6 +372,8 @@ int view_shards(struct view *v, const char *dir, struct ax_err *e)
 	struct ax_shards s;
 	int rc;
 
+	if (v->mode == VIEW_SUMMARY)
+		return view_summary(v, dir, true, e);
 	AX_TRY(ax_shards_open(&s, dir, e));
 	rc = show_shards(v, &s, e);
 	ax_shards_close(&s);

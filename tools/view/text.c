@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "tok/decode.h"
 #include "tok/effective.h"
 #include "tok/show.h"
 #include "view.h"
@@ -69,4 +70,23 @@ bool view_tokens(const struct view *v, const uint32_t *id, size_t n, struct ax_b
 		return false;
 	ax_show_tokens(b, v->text->eff->tok, id, n);
 	return true;
+}
+
+void view_bytes(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b)
+{
+	for (size_t i = 0; v->text && i < n; i++)
+		if (!ax_tokenizer_bytes(v->text->eff->tok, id[i], b))
+			ax_buf_addf(b, "<%u>", id[i]);
+}
+
+bool view_has_text(const struct view *v)
+{
+	return v->text != NULL;
+}
+
+int view_decode(const struct view *v, const struct ax_row *r, struct ax_buf *b, struct ax_err *e)
+{
+	if (!v->text)
+		return ax_fail(e, AX_EUSAGE, "--text needs the tokenizer: --base-model DIR names it");
+	return ax_tokenizer_decode(v->text->eff->tok, r->id, r->n, 0, b, e);
 }

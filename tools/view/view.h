@@ -1,6 +1,7 @@
 /*
- * ax-view's parts: main.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
- * models, checkpoints), run.c (an output_dir), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to text).
+ * ax-view's parts: main.c and settle.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
+ * models, checkpoints), run.c (an output_dir), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to
+ * text), summary.c and sums.c (--summary).
  */
 #ifndef AX_TOOL_VIEW_H
 #define AX_TOOL_VIEW_H
@@ -21,11 +22,16 @@ struct view {
 	int64_t row, pack;   /* only this one (from 1), or 0 */
 	int64_t rows;        /* how many rows to show */
 	int split;           /* of --pack in a shard folder */
+	enum { VIEW_ROWS, VIEW_TEXT, VIEW_DEBUG, VIEW_SUMMARY } mode; /* as asked for; the others show rows alone */
+	bool text_only;      /* of VIEW_DEBUG */
 	struct view_text *text;
 	bool text_tried;
 	struct ax_buf *json; /* JSON lines instead of text, or NULL */
 	struct ax_arena arena;
 };
+
+/* Fill *v from the options. */
+int view_settle(struct view *v, struct ax_conf *c, struct ax_err *e);
 
 int view_stream(struct view *v, const char *path, struct ax_err *e);
 int view_shards(struct view *v, const char *dir, struct ax_err *e);
@@ -41,11 +47,24 @@ void view_provenance(const struct ax_val *list);
 /* Rows. `k` counts from 1. The long form is a line a token, the short one a line a stretch of equal mask. */
 void view_row_short(struct view *v, const struct ax_row *r, uint64_t k);
 void view_row_long(struct view *v, const struct ax_row *r, uint64_t k);
-struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k);
+/* text: decoded, or NULL */
+struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k, const struct ax_buf *text);
+
+/* A row as --text and as --debug show it. */
+int view_row_text(struct view *v, const struct ax_row *r, uint64_t k, struct ax_err *e);
+void view_row_debug(struct view *v, const struct ax_row *r);
+
+/* --summary of a stream, or of a shard folder. */
+int view_summary(struct view *v, const char *path, bool folder, struct ax_err *e);
 
 /* The tokenizer of a stream's header: --base-model or the header's. Warns once where there is none. */
 void view_text_open(struct view *v, const struct ax_val *header);
 void view_text_close(struct view *v);
+bool view_has_text(const struct view *v);
+/* Append the bytes that the tokens stand for, as they are. */
+void view_bytes(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b);
+/* Append the row's ids as their tokenizer decodes them. AX_EUSAGE: there is no tokenizer. */
+int view_decode(const struct view *v, const struct ax_row *r, struct ax_buf *b, struct ax_err *e);
 /* Append the token's text, safe for a terminal: control characters and stray bytes escaped. False: no tokenizer. */
 bool view_tokens(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b);
 
