@@ -279,7 +279,15 @@ static int map_message(const struct ax_chat *c, const struct ax_val *in, struct 
 	return 0;
 }
 
-/* Other keys that the template mentions; they replace what the mapping, or split_thinking, has put there. */
+static bool is_mapped(const struct ax_chat *c, const struct ax_val *in, const char *to)
+{
+	for (size_t i = 0; i < c->n_map; i++)
+		if (!strcmp(c->map[i].to, to) && !ax_val_is_null(ax_val_get(in, c->map[i].from)))
+			return true;
+	return false;
+}
+
+/* Other keys that the template mentions; they replace what split_thinking has put there, but nothing that was mapped. */
 static int add_other_keys(const struct ax_chat *c, const struct ax_val *in, struct ax_arena *a, struct ax_val *msg,
 			  struct ax_err *e)
 {
@@ -287,7 +295,7 @@ static int add_other_keys(const struct ax_chat *c, const struct ax_val *in, stru
 		const struct ax_pair *p = &in->u.pair[i];
 
 		if (!ax_val_is_null(p->val) && !is_mapped_source(c, p->key) && mentions(c, p->key) &&
-		    !ax_val_set(a, msg, p->key, p->val))
+		    !is_mapped(c, in, p->key) && !ax_val_set(a, msg, p->key, p->val))
 			return no_memory(e);
 	}
 	return 0;

@@ -256,6 +256,43 @@ static int init_kind(struct ax_rows *r, const struct ax_val *entry, struct ax_er
 	return ax_prompt_init(&r->prompt, type, style, e);
 }
 
+/* Keys of an entry that only some kinds look at. */
+static const struct {
+	const char *key;
+	unsigned kinds; /* bits 1 << enum ax_rows_kind */
+} partial[] = {
+    {"field", 1 << AX_ROWS_TEXT},
+    {"text_column", 1 << AX_ROWS_TEXT},
+    {"field_messages", 1 << AX_ROWS_CHAT},
+    {"template_thinking_key", 1 << AX_ROWS_CHAT},
+    {"message_field_training", 1 << AX_ROWS_CHAT},
+    {"message_field_training_detail", 1 << AX_ROWS_CHAT},
+    {"split_thinking", 1 << AX_ROWS_CHAT},
+    {"roles_to_train", 1 << AX_ROWS_CHAT},
+    {"train_on_eos", 1 << AX_ROWS_CHAT},
+    {"train_on_eot", 1 << AX_ROWS_CHAT},
+    {"roles", 1 << AX_ROWS_CHAT},
+    {"drop_system_message", 1 << AX_ROWS_CHAT},
+    {"chat_template", 1 << AX_ROWS_CHAT},
+    {"chat_template_jinja", 1 << AX_ROWS_CHAT},
+};
+
+/* Keys that mean nothing to the kind, as to Axolotl's, are named: their author meant something. */
+static void warn_idle(struct ax_rows *r, const struct ax_val *entry)
+{
+	struct ax_buf names = AX_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(partial) / sizeof(partial[0]); i++) {
+		const struct ax_val *v = ax_val_get(entry, partial[i].key);
+
+		if (!ax_val_is_null(v) && !(partial[i].kinds >> r->kind & 1) && !(v->type == AX_BOOL && !v->u.b))
+			ax_buf_addf(&names, "%s%s", names.n ? ", " : "", partial[i].key);
+	}
+	if (names.n && !names.oom)
+		ax_rows_warn(r, "no effect with this type: %s", names.p);
+	ax_buf_release(&names);
+}
+
 int ax_rows_new(struct ax_rows **out, const struct ax_val *entry, const struct ax_rows_opt *opt, struct ax_err *e)
 {
 	struct ax_rows *r = ax_calloc(1, sizeof(*r));
@@ -269,6 +306,7 @@ int ax_rows_new(struct ax_rows **out, const struct ax_val *entry, const struct a
 	AX_GOTO(init_kind(r, entry, e));
 	if (r->kind != AX_ROWS_TOKENS && !r->tok)
 		AX_GOTO(ax_rows_no_tokenizer(r, e));
+	warn_idle(r, entry);
 	*out = r;
 	return 0;
 out:
