@@ -208,12 +208,13 @@ static int next_batch(struct ax_arrow *a, struct ax_err *e)
 /* A file begins with its name and a stream, and ends with a footer, which tells nothing that the stream does not. */
 static int skip_magic(struct ax_arrow *a, struct ax_err *e)
 {
-	const unsigned char *end = a->file.p + a->file.n, *p;
+	const unsigned char *end, *p;
 	uint32_t size;
 
 	if (a->z ? a->n_head < 8 || memcmp(a->head, "ARROW1", 6) : a->file.n < 8 || memcmp(a->file.p, "ARROW1", 6))
 		return 0;
 	if (!a->z) {
+		end = a->file.p + a->file.n;
 		size = a->file.n >= 18 ? ax_get_u32(end - 10) : UINT32_MAX;
 		if (a->file.n < 18 || memcmp(end - 6, "ARROW1", 6) || size > a->file.n - 18) {
 			a->at = a->file.n;

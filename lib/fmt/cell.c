@@ -12,6 +12,7 @@
 #endif
 
 #define LIMBS 8 /* of 32 bits: a decimal of 256 */
+#define PIECE ((size_t)2048)
 
 void ax_cell_u64(struct ax_buf *b, uint64_t v)
 {
@@ -58,47 +59,67 @@ double ax_cell_half(uint16_t h)
 	return h & 0x8000 ? -v : v;
 }
 
-/* First byte at or after p that a JSON string cannot hold as it is. */
-static const unsigned char *plain_end(const unsigned char *p, const unsigned char *end)
+/* What follows the backslash; 'u' for those that have no letter, 0 for what stands as it is. */
+static inline char escape(unsigned char c)
 {
+	if (c < 0x20)
+		return "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu"[c];
+	return c == '"' || c == '\\' ? (char)c : 0;
+}
+
+/* n <= PIECE bytes of a string to o, which has room for six times as many and 16 more; returns the end. */
+static char *put_piece(char *o, const unsigned char *p, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *end = p + n;
 #if defined(__SSE2__)
 	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), low = _mm_set1_epi8(0x1f);
-
-	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-					   _mm_cmpeq_epi8(_mm_min_epu8(v, low), v));
-		int mask = _mm_movemask_epi8(hit);
-
-		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
-	}
 #endif
-	while (p < end && *p >= 0x20 && *p != '"' && *p != '\\')
-		p++;
-	return p;
+
+	for (; p < end; p++) {
+#if defined(__SSE2__)
+		while (end - p >= 16) { /* copied with what must be escaped, and only passed up to there */
+			__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+			__m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+						   _mm_cmpeq_epi8(_mm_min_epu8(v, low), v));
+			int mask = _mm_movemask_epi8(hit), k = mask ? __builtin_ctz((unsigned)mask) : 16;
+
+			_mm_storeu_si128((__m128i *)(void *)o, v);
+			o += k;
+			p += k;
+			if (mask)
+				break;
+		}
+		if (p == end)
+			break;
+#endif
+		if (!escape(*p)) {
+			*o++ = (char)*p;
+			continue;
+		}
+		*o++ = '\\';
+		*o++ = escape(*p);
+		if (escape(*p) == 'u') {
+			memcpy(o, "00", 2);
+			o[2] = hex[*p >> 4];
+			o[3] = hex[*p & 15];
+			o += 4;
+		}
+	}
+	return o;
 }
 
 void ax_cell_str(struct ax_buf *b, const void *s, size_t n)
 {
-	static const char hex[] = "0123456789abcdef", from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
-	const unsigned char *p = s, *end = p + n;
+	const unsigned char *p = s;
 
 	ax_buf_addc(b, '"');
-	while (n) {
-		const unsigned char *q = plain_end(p, end);
-		const char *esc;
-
-		ax_buf_add(b, p, (size_t)(q - p));
-		if (q == end)
-			break;
-		esc = *q ? strchr(from, *q) : NULL;
-		if (esc) {
-			ax_buf_add(b, (char[2]){'\\', to[esc - from]}, 2);
-		} else {
-			ax_buf_add(b, (char[6]){'\\', 'u', '0', '0', hex[*q >> 4], hex[*q & 15]}, 6);
-		}
-		p = q + 1;
+	for (size_t step; n; p += step, n -= step) {
+		step = n < PIECE ? n : PIECE;
+		ax_buf_reserve(b, 6 * step + 16);
+		if (b->oom)
+			return;
+		b->n = (size_t)(put_piece(b->p + b->n, p, step) - b->p);
 	}
 	ax_buf_addc(b, '"');
 }

@@ -29,15 +29,18 @@ struct cursor {
 	unsigned char *begin, *o, *o_end;
 };
 
-/* n bytes as they are. */
+/* n bytes as they are. Short ones are copied by 16, beyond their end, where there is room for it. */
 static inline bool literal(struct cursor *c, size_t n)
 {
 	if (n > (size_t)(c->end - c->p) || n > (size_t)(c->o_end - c->o))
 		return false;
-	if (n <= 16 && c->end - c->p >= 16 && c->o_end - c->o >= 16)
+	if (n <= 64 && c->end - c->p >= 64 && c->o_end - c->o >= 64) {
 		memcpy(c->o, c->p, 16);
-	else
+		for (size_t i = 16; i < n; i += 16)
+			memcpy(c->o + i, c->p + i, 16);
+	} else {
 		memcpy(c->o, c->p, n);
+	}
 	c->p += n;
 	c->o += n;
 	return true;
@@ -47,12 +50,16 @@ static inline bool literal(struct cursor *c, size_t n)
 static inline bool repeat(struct cursor *c, size_t back, size_t n)
 {
 	const unsigned char *from = c->o - back;
+	size_t room = (size_t)(c->o_end - c->o);
 
-	if (back == 0 || back > (size_t)(c->o - c->begin) || n > (size_t)(c->o_end - c->o))
+	if (back == 0 || back > (size_t)(c->o - c->begin) || n > room)
 		return false;
-	if (back >= 16 && (size_t)(c->o_end - c->o) >= n + 16) {
+	if (back >= 16 && room >= n + 16) {
 		for (size_t i = 0; i < n; i += 16)
 			memcpy(c->o + i, from + i, 16);
+	} else if (back >= 8 && room >= n + 8) {
+		for (size_t i = 0; i < n; i += 8)
+			memcpy(c->o + i, from + i, 8);
 	} else {
 		for (size_t i = 0; i < n; i++)
 			c->o[i] = from[i];
@@ -61,15 +68,22 @@ static inline bool repeat(struct cursor *c, size_t back, size_t n)
 	return true;
 }
 
-/* Little-endian integer of n bytes. */
+/* Little-endian integer of n <= 4 bytes. */
 static inline bool number(struct cursor *c, unsigned n, size_t *v)
 {
-	if ((size_t)(c->end - c->p) < n)
-		return false;
+	static const size_t mask[] = {0, 0xff, 0xffff, 0xffffff, 0xffffffff};
+
+	if (c->end - c->p >= 4) {
+		*v = ax_get_u32(c->p) & mask[n];
+		c->p += n;
+		return true;
+	}
 	*v = 0;
-	for (unsigned i = 0; i < n; i++)
-		*v |= (size_t)c->p[i] << 8 * i;
-	c->p += n;
+	for (unsigned i = 0; i < n; i++) {
+		if (c->p == c->end)
+			return false;
+		*v |= (size_t)*c->p++ << 8 * i;
+	}
 	return true;
 }
 
@@ -84,7 +98,7 @@ static bool varint(struct cursor *c, size_t *v)
 	return false;
 }
 
-static bool snappy_element(struct cursor *c)
+static inline bool snappy_element(struct cursor *c)
 {
 	unsigned tag = *c->p++;
 	size_t n = tag >> 2, low;
@@ -96,8 +110,10 @@ static bool snappy_element(struct cursor *c)
 		return literal(c, n + 1);
 	case 1:
 		return number(c, 1, &low) && repeat(c, (size_t)(tag >> 5) << 8 | low, (n & 7) + 4);
+	case 2:
+		return number(c, 2, &low) && repeat(c, low, n + 1);
 	default:
-		return number(c, (tag & 3) == 2 ? 2 : 4, &low) && repeat(c, low, n + 1);
+		return number(c, 4, &low) && repeat(c, low, n + 1);
 	}
 }
 
