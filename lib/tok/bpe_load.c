@@ -176,7 +176,7 @@ static int build_lengths(struct ax_bpe *m, struct ax_err *e)
 /* A string key, "" counting as none unless keep_empty. */
 static int opt_string(struct ax_slice v, char **out, bool keep_empty, const char *name, struct ax_err *e)
 {
-	struct ax_scan s = {v.p, v.p + v.n, v.p};
+	struct ax_scan s = {v.p, v.p + v.n, v.p, false};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice x;
 	int rc = 0;
@@ -282,11 +282,11 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, boo
 	struct ax_scan s;
 
 	if (!raw->has_vocab) {
-		s = (struct ax_scan){raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start};
+		s = (struct ax_scan){raw->vocab.p, raw->vocab.p + raw->vocab.n, raw->start, false};
 		AX_TRY(ax_vocab_read(&m->vocab, &s, e));
 	}
 	if (raw->again) {
-		s = (struct ax_scan){raw->merges.p, raw->merges.p + raw->merges.n, raw->start};
+		s = (struct ax_scan){raw->merges.p, raw->merges.p + raw->merges.n, raw->start, false};
 		AX_TRY(ax_bpe_read_merges(m, raw, &s, e));
 	}
 	m->byte_level = byte_level && !m->prefix && !m->suffix && !m->byte_fallback;

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "text/json.h"
 #include "tok/effective_impl.h"
+#include "tok/spm.h"
 
 #define MAX_CONFIG    ((size_t)64 << 20)
 #define MAX_TOKENIZER ((size_t)1 << 30)
@@ -33,24 +34,32 @@ static int read_value(struct ax_effective *f, const char *dir, const char *name,
 	return rc;
 }
 
+/* The text of the tokenizer.json of a folder, or of what a SentencePiece model there stands for; *path: its file, or NULL. */
+static int read_text(struct ax_effective *f, const char *dir, char **path, struct ax_err *e)
+{
+	*path = ax_path_join(dir, "tokenizer.json");
+	if (!*path)
+		return oom(e);
+	if (ax_path_exists(*path))
+		return ax_read_file(*path, MAX_TOKENIZER, &f->files->json, e);
+	ax_free(*path);
+	*path = ax_spm_find(dir);
+	f->files->made = *path != NULL;
+	return *path ? ax_spm_file_json(*path, f->files->config, f->files->model, &f->files->json, e) : 0;
+}
+
 static int read_tokenizer(struct ax_effective *f, const char *dir, const struct ax_tok_spec *spec, struct ax_err *e)
 {
-	char *path = ax_path_join(dir, "tokenizer.json");
-	int rc = 0;
+	char *path = NULL;
+	int rc = read_text(f, dir, &path, e);
 
-	if (!path)
-		return oom(e);
-	if (ax_path_exists(path)) {
-		rc = ax_read_file(path, MAX_TOKENIZER, &f->files->json, e);
-		if (!rc && !ax_val_is_null(spec->added_tokens_overrides))
-			rc = ax_effective_override(&f->files->json, f->files->config, spec->added_tokens_overrides,
-						   &f->arena, e);
-		if (!rc) {
-			rc = ax_tok_build(&f->tok, f->files->json.p, f->files->json.n, f->files->config, f->files->map,
-					  e);
-			if (rc)
-				ax_err_prefix(e, "%s: ", path);
-		}
+	if (!rc && path && !ax_val_is_null(spec->added_tokens_overrides))
+		rc = ax_effective_override(&f->files->json, f->files->config, spec->added_tokens_overrides, &f->arena, e);
+	if (!rc && path) {
+		rc = ax_tok_build(&f->tok, f->files->json.p, f->files->json.n, f->files->made, f->files->config,
+				  f->files->map, e);
+		if (rc)
+			ax_err_prefix(e, "%s: ", path);
 	}
 	ax_free(path);
 	return rc;

@@ -10,6 +10,7 @@
 
 struct ax_effective_files {
 	struct ax_buf json;     /* tokenizer.json, added_tokens_overrides applied */
+	bool made;              /* from a SentencePiece model */
 	struct ax_val *config;  /* tokenizer_config.json, NULL: none */
 	struct ax_val *map;     /* special_tokens_map.json, NULL: none */
 	struct ax_val *generation; /* generation_config.json, NULL: none */

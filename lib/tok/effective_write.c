@@ -14,7 +14,7 @@ static int oom(struct ax_err *e)
 
 int ax_json_locate(const char *p, size_t n, const char *key, struct ax_slice *value, bool *found, struct ax_err *e)
 {
-	struct ax_scan s = {p, p + n, p};
+	struct ax_scan s = {p, p + n, p, false};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice k, v;
 	bool more;
@@ -86,15 +86,40 @@ static bool override_added(struct ax_val *list, int64_t id, struct ax_val *text,
 	return false;
 }
 
+/* Of one entry of a vocabulary: its name as it stands there, and its id. In a list the id is the place. */
+static int next_entry(struct ax_scan *s, bool list, struct ax_slice *name, uint32_t *id, struct ax_buf *b, struct ax_err *e)
+{
+	struct ax_slice skipped;
+	bool more;
+
+	if (list)
+		AX_TRY(ax_scan_open(s, '[', &more, e));
+	ax_scan_peek(s);
+	name->p = s->p;
+	AX_TRY(ax_scan_string(s, &skipped, b, e));
+	name->n = (size_t)(s->p - name->p);
+	if (!list) {
+		if (ax_scan_peek(s) == ':')
+			s->p++;
+		return ax_scan_u32(s, id, e);
+	}
+	++*id;
+	AX_TRY(ax_scan_next(s, ']', &more, e));
+	if (more) {
+		AX_TRY(ax_scan_skip(s, &skipped, e));
+		AX_TRY(ax_scan_next(s, ']', &more, e));
+	}
+	return 0;
+}
+
 /* In the vocabulary, give the entry with this id another name. */
 static int override_vocab(struct ax_buf *json, uint32_t id, const struct ax_val *text, struct ax_err *e)
 {
-	struct ax_slice model, vocab, key;
+	struct ax_slice model, vocab, old;
 	struct ax_buf b = AX_BUF_INIT, name = AX_BUF_INIT;
 	struct ax_scan s;
-	size_t begin, end;
-	uint32_t v;
-	bool found, more;
+	uint32_t v = UINT32_MAX;
+	bool found, more, list;
 	int rc;
 
 	AX_TRY(ax_json_locate(json->p, json->n, "model", &model, &found, e));
@@ -102,22 +127,19 @@ static int override_vocab(struct ax_buf *json, uint32_t id, const struct ax_val 
 		AX_TRY(ax_json_locate(model.p, model.n, "vocab", &vocab, &found, e));
 	if (!found)
 		return 0;
-	s = (struct ax_scan){vocab.p, vocab.p + vocab.n, json->p};
-	AX_GOTO(ax_scan_open(&s, '{', &more, e));
+	s = (struct ax_scan){vocab.p, vocab.p + vocab.n, json->p, false};
+	list = vocab.p[0] == '[';
+	AX_GOTO(ax_scan_open(&s, list ? '[' : '{', &more, e));
 	while (more) {
-		ax_scan_peek(&s);
-		begin = (size_t)(s.p - json->p);
-		AX_GOTO(ax_scan_string(&s, &key, &b, e));
-		end = (size_t)(s.p - json->p);
-		if (ax_scan_peek(&s) == ':')
-			s.p++;
-		AX_GOTO(ax_scan_u32(&s, &v, e));
+		AX_GOTO(next_entry(&s, list, &old, &v, &b, e));
 		if (v == id) {
+			size_t at = (size_t)(old.p - json->p);
+
 			ax_json_write_str(&name, text->u.s, text->n, 0);
-			rc = splice(json, begin, end, &name, e);
+			rc = splice(json, at, at + old.n, &name, e);
 			break;
 		}
-		AX_GOTO(ax_scan_next(&s, '}', &more, e));
+		AX_GOTO(ax_scan_next(&s, list ? ']' : '}', &more, e));
 	}
 out:
 	ax_buf_release(&b);

@@ -188,10 +188,11 @@ void ax_model_describe(const struct ax_model *m, struct ax_buf *b)
 	} else if (m->kind == AX_MODEL_UNIGRAM) {
 		ax_buf_addf(b, "unigram %d %u;", m->unigram.byte_fallback, ax_model_unk(m));
 		for (size_t i = 0; i < m->unigram.n; i++) {
-			uint64_t bits;
+			float score = (float)m->unigram.score[i]; /* as SentencePiece has it: readers differ in last bits */
+			uint32_t bits;
 
-			memcpy(&bits, &m->unigram.score[i], sizeof(bits));
-			ax_buf_add_u64(b, bits);
+			memcpy(&bits, &score, sizeof(bits));
+			ax_buf_add_u32(b, bits);
 		}
 	} else {
 		ax_buf_addf(b, "words %d %u %zu;", m->words.whole, m->words.unk, m->words.max_chars);

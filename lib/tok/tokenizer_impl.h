@@ -41,9 +41,10 @@ struct ax_tokenizer {
 /*
  * Build from the text of a tokenizer.json and, where not NULL, the value of tokenizer_config.json (and of
  * special_tokens_map.json), whose added_tokens_decoder and named special tokens are added as transformers does.
+ * made: it is ax_spm_json's, whose numbers are exact.
  */
-int ax_tok_build(struct ax_tokenizer **t, const char *json, size_t n, const struct ax_val *config, const struct ax_val *map,
-		 struct ax_err *e);
+int ax_tok_build(struct ax_tokenizer **t, const char *json, size_t n, bool made, const struct ax_val *config,
+		 const struct ax_val *map, struct ax_err *e);
 /* That second half alone. */
 int ax_tok_apply_config(struct ax_tokenizer *t, const struct ax_val *config, const struct ax_val *map, struct ax_err *e);
 /* The names of special tokens: bos_token, eos_token, ...; NULL at the end. */

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "text/json.h"
+#include "tok/spm.h"
 #include "tok/tokenizer_impl.h"
 
 #define MAX_FILE ((size_t)1 << 30)
@@ -195,9 +196,9 @@ struct file {
 	bool model;
 };
 
-static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_t n, struct ax_err *e)
+static int read_top(struct ax_tokenizer *t, struct file *f, const char *p, size_t n, bool made, struct ax_err *e)
 {
-	struct ax_scan s = {p, p + n, p};
+	struct ax_scan s = {p, p + n, p, made};
 	struct ax_buf b = AX_BUF_INIT;
 	struct ax_slice key, v;
 	bool more;
@@ -322,8 +323,8 @@ static enum ax_spaces known_spaces(const struct ax_tokenizer *t)
 	return prepend ? AX_SPACES_PREPEND : AX_SPACES_ALONE; /* there is no space left to split at */
 }
 
-static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct ax_val *config, const struct ax_val *map,
-		 struct ax_err *e)
+static int build(struct ax_tokenizer *t, const char *p, size_t n, bool made, const struct ax_val *config,
+		 const struct ax_val *map, struct ax_err *e)
 {
 	struct file f = {0};
 	size_t bad;
@@ -336,7 +337,7 @@ static int build(struct ax_tokenizer *t, const char *p, size_t n, const struct a
 		goto out;
 	}
 	f.raw.start = p;
-	AX_GOTO(read_top(t, &f, p, n, e));
+	AX_GOTO(read_top(t, &f, p, n, made, e));
 	AX_GOTO(ax_normalizers_load(&t->norm, f.norm, e));
 	AX_GOTO(ax_pretok_load(&t->pre, f.pre, e));
 	t->as_spaces = known_spaces(t);
@@ -359,7 +360,7 @@ out:
 	return rc;
 }
 
-int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const struct ax_val *config,
+int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, bool made, const struct ax_val *config,
 		 const struct ax_val *map, struct ax_err *e)
 {
 	int rc;
@@ -368,7 +369,7 @@ int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const st
 	if (!*out)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	rc = n > MAX_FILE ? ax_fail(e, AX_EMEM, "larger than %zu bytes", MAX_FILE)
-			  : build(*out, json, n, config, map, e);
+			  : build(*out, json, n, made, config, map, e);
 	if (rc) {
 		ax_tokenizer_free(*out);
 		*out = NULL;
@@ -378,7 +379,7 @@ int ax_tok_build(struct ax_tokenizer **out, const char *json, size_t n, const st
 
 int ax_tokenizer_parse(struct ax_tokenizer **out, const char *json, size_t n, struct ax_err *e)
 {
-	return ax_tok_build(out, json, n, NULL, NULL, e);
+	return ax_tok_build(out, json, n, false, NULL, NULL, e);
 }
 
 /* The value of dir/name, NULL if there is no such file. */
@@ -396,30 +397,66 @@ static int read_beside(struct ax_arena *a, const char *dir, const char *name, st
 	return rc;
 }
 
+/* A tokenizer.json, or a SentencePiece model in its place. */
+struct text {
+	struct ax_map map;
+	struct ax_buf made;
+};
+
+static int read_text(struct text *x, const char *path, const struct ax_val *config, const struct ax_val *model, struct ax_err *e)
+{
+	size_t n = strlen(path);
+
+	if (n < 6 || strcmp(path + n - 6, ".model"))
+		return ax_map_open(&x->map, path, e);
+	AX_TRY(ax_spm_file_json(path, config, model, &x->made, e));
+	x->map = (struct ax_map){(unsigned char *)x->made.p, x->made.n};
+	return 0;
+}
+
+static void release_text(struct text *x)
+{
+	if (!x->made.p)
+		ax_map_close(&x->map);
+	ax_buf_release(&x->made);
+}
+
+/* The file of a folder: tokenizer.json, or where there is none a SentencePiece model. */
+static char *find_file(const char *dir)
+{
+	char *json = ax_path_join(dir, "tokenizer.json"), *spm = json && !ax_path_exists(json) ? ax_spm_find(dir) : NULL;
+
+	if (!spm)
+		return json;
+	ax_free(json);
+	return spm;
+}
+
 int ax_tokenizer_open(struct ax_tokenizer **out, const char *path, struct ax_err *e)
 {
 	bool folder = ax_path_is_dir(path);
-	char *json = folder ? ax_path_join(path, "tokenizer.json") : ax_strdup(path);
-	struct ax_val *config = NULL, *map = NULL;
-	struct ax_map m = {NULL, 0};
+	char *file = folder ? find_file(path) : ax_strdup(path);
+	struct ax_val *config = NULL, *map = NULL, *model = NULL;
+	struct text x = {{NULL, 0}, AX_BUF_INIT};
 	struct ax_arena arena;
 	int rc;
 
 	*out = NULL;
-	if (!json)
+	if (!file)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	ax_arena_init(&arena, (size_t)256 << 20);
 	if (folder) {
 		AX_GOTO(read_beside(&arena, path, "tokenizer_config.json", &config, e));
 		AX_GOTO(read_beside(&arena, path, "special_tokens_map.json", &map, e));
+		AX_GOTO(read_beside(&arena, path, "config.json", &model, e));
 	}
-	AX_GOTO(ax_map_open(&m, json, e));
-	rc = ax_tok_build(out, (const char *)m.p, m.n, config, map, e);
+	AX_GOTO(read_text(&x, file, config, model, e));
+	rc = ax_tok_build(out, (const char *)x.map.p, x.map.n, x.made.p != NULL, config, map, e);
 	if (rc)
-		ax_err_prefix(e, "%s: ", json);
-	ax_map_close(&m);
+		ax_err_prefix(e, "%s: ", file);
 out:
+	release_text(&x);
 	ax_arena_release(&arena);
-	ax_free(json);
+	ax_free(file);
 	return rc;
 }

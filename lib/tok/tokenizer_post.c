@@ -36,8 +36,8 @@ static int add_id(const struct ax_tokenizer *t, struct parts *p, const struct ax
 {
 	int64_t id = ax_val_int_or(v, -1);
 
-	if (id < 0 || id >= ax_tokenizer_id_end(t))
-		return ax_fail(e, AX_EDATA, "post_processor: id %lld is beyond the tokens", (long long)id);
+	if (id < 0 || id >= AX_TOK_MAX_ID || !ax_tokenizer_piece(t, (uint32_t)id, &(size_t){0}))
+		return ax_fail(e, AX_EDATA, "post_processor: id %lld is no token", (long long)id);
 	return add_item(p, (uint32_t)id, e);
 }
 

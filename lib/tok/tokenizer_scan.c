@@ -1,5 +1,6 @@
 #include "tok/tokenizer_scan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "text/json.h"
@@ -194,8 +195,9 @@ int ax_scan_f64(struct ax_scan *s, double *v, struct ax_err *e)
 {
 	long exp = 0, kept = 0, dropped = 0, whole, power = 0;
 	bool minus = ax_scan_peek(s) == '-', down = false, point;
-	const char *from;
+	const char *from, *all = s->p;
 	uint64_t sig = 0;
+	char text[64];
 
 	s->p += minus;
 	from = s->p;
@@ -221,6 +223,11 @@ int ax_scan_f64(struct ax_scan *s, double *v, struct ax_err *e)
 		return fail_at(s, "a number is too large", e);
 	if (minus)
 		*v = -*v;
+	if (s->nearest && (size_t)(s->p - all) < sizeof(text)) {
+		memcpy(text, all, (size_t)(s->p - all));
+		text[s->p - all] = '\0';
+		*v = strtod(text, NULL);
+	}
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  * A forward reader over JSON text, for the two parts of a tokenizer.json that are too large for a value tree: vocabulary
  * and merges. Everything else is cut out as a slice and given to text/json.
  *
- *	struct ax_scan s = { p, p + n, p };
+ *	struct ax_scan s = { p, p + n, p, false };
  *	AX_TRY(ax_scan_object(&s, &more, e));
  *	while (more) { AX_TRY(ax_scan_key(&s, &key, &buf, e)); ...value...; AX_TRY(ax_scan_next(&s, '}', &more, e)); }
  *
@@ -20,6 +20,7 @@
 
 struct ax_scan {
 	const char *p, *end, *start;
+	bool nearest; /* ax_scan_f64 gives the nearest double */
 };
 
 struct ax_slice {
@@ -40,7 +41,8 @@ int ax_scan_key(struct ax_scan *s, struct ax_slice *out, struct ax_buf *b, struc
 int ax_scan_u32(struct ax_scan *s, uint32_t *v, struct ax_err *e);
 /*
  * A number, as Hugging Face's JSON reader (serde_json 1, without float_roundtrip) makes a double of it: up to 19 digits
- * as an integer, then one multiplication or division by a power of ten. That is not always the nearest double.
+ * as an integer, then one multiplication or division by a power of ten. That is not always the nearest double, which
+ * `nearest` asks for.
  */
 int ax_scan_f64(struct ax_scan *s, double *v, struct ax_err *e);
 /* Any value; *out is its text. Checks brackets and strings, not the inside of numbers and words. */

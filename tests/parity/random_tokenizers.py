@@ -156,23 +156,23 @@ def model(rng, sparse):
     return m
 
 
-def template(rng, n):
+def template(rng, ids):
     def special(k):
         return {"SpecialToken": {"id": "T%d" % k, "type_id": rng.randint(0, 1)}}
 
     text = [{"Sequence": {"id": "A", "type_id": 0}}]
-    tokens = {"T%d" % k: {"id": "T%d" % k, "ids": [rng.randrange(n) for _ in range(rng.choice([1, 1, 2, 3, 0]))], "tokens": []} for k in range(3)}
+    tokens = {"T%d" % k: {"id": "T%d" % k, "ids": [rng.choice(ids) for _ in range(rng.choice([1, 1, 2, 3, 0]))], "tokens": []} for k in range(3)}
     for t in tokens.values():
         t["tokens"] = ["t"] * len(t["ids"])
     single = [special(rng.randrange(3)) for _ in range(rng.randint(0, 3))] + text + [special(rng.randrange(3)) for _ in range(rng.randint(0, 3))]
     return {"type": "TemplateProcessing", "single": single, "pair": text + [{"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": tokens}
 
 
-def postprocessor(rng, n, depth=0):
+def postprocessor(rng, ids, depth=0):
     kind = rng.choice("TemplateProcessing TemplateProcessing BertProcessing RobertaProcessing ByteLevel Sequence".split())
-    pair = {"sep": ["s", rng.randrange(n)], "cls": ["c", rng.randrange(n)]}
+    pair = {"sep": ["s", rng.choice(ids)], "cls": ["c", rng.choice(ids)]}
     if kind == "TemplateProcessing":
-        return template(rng, n)
+        return template(rng, ids)
     if kind == "BertProcessing":
         return dict(pair, type=kind)
     if kind == "RobertaProcessing":
@@ -180,20 +180,20 @@ def postprocessor(rng, n, depth=0):
     if kind == "ByteLevel":
         return {"type": kind, "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
     if depth:
-        return postprocessor(rng, n, depth)
-    return {"type": kind, "processors": [postprocessor(rng, n, 1) for _ in range(rng.randint(0, 3))]}
+        return postprocessor(rng, ids, depth)
+    return {"type": kind, "processors": [postprocessor(rng, ids, 1) for _ in range(rng.randint(0, 3))]}
 
 
 def tokenizer(rng):
     sparse = rng.random() < .15  # then new ids may be those of other tokens
     m = model(rng, sparse)
-    size = len(m["vocab"])
+    ids = list(m["vocab"].values()) if isinstance(m["vocab"], dict) else list(range(len(m["vocab"])))
     added = []
     for _ in range(0 if sparse else rng.choice([0, 0, 1, 4])):
         added.append({"id": 10 ** 6, "content": rng.choice(["<s>", "[A]", "a", "\u4e2d", "ab", word(rng)]), "single_word": rng.random() < .2, "lstrip": rng.random() < .2,
                       "rstrip": rng.random() < .2, "normalized": rng.random() < .5, "special": rng.random() < .5})
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": normalizer(rng) if rng.random() < .7 else None,
-            "pre_tokenizer": pretokenizer(rng) if rng.random() < .8 else None, "post_processor": postprocessor(rng, size) if rng.random() < .6 else None, "decoder": None, "model": m}
+            "pre_tokenizer": pretokenizer(rng) if rng.random() < .8 else None, "post_processor": postprocessor(rng, ids) if rng.random() < .6 else None, "decoder": None, "model": m}
 
 
 def text(rng):
