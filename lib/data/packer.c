@@ -31,6 +31,7 @@ struct ax_packer {
 	struct side side[AX_N_SPLIT];
 	struct ax_plan plan;
 	struct ax_totals drops;
+	struct ax_drops named;
 	struct ax_row *row; /* of the pack being emitted */
 	size_t cap_row;
 	struct ax_buf scratch;
@@ -179,6 +180,9 @@ static int overflow(struct ax_packer *p, const struct ax_row *r, struct ax_err *
 	uint32_t cap = p->o.capacity;
 	struct ax_row x;
 
+	if (p->o.overflow != AX_OVERFLOW_ERROR)
+		ax_drops_add(&p->named, r->source, r->split, p->o.overflow == AX_OVERFLOW_SPLIT ? "split" : "too_long",
+			     p->o.overflow != AX_OVERFLOW_DROP, r->number);
 	switch (p->o.overflow) {
 	case AX_OVERFLOW_DROP:
 		ax_totals_dropped(&p->drops, r->split, "too_long", 1);
@@ -226,6 +230,11 @@ const struct ax_packer_stats *ax_packer_stats(const struct ax_packer *p, int spl
 	return &p->side[split].stats;
 }
 
+const struct ax_drops *ax_packer_named(const struct ax_packer *p)
+{
+	return &p->named;
+}
+
 const struct ax_totals *ax_packer_drops(const struct ax_packer *p)
 {
 	return &p->drops;
@@ -243,6 +252,7 @@ void ax_packer_free(struct ax_packer *p)
 		}
 		ax_free(p->side[k].count);
 	}
+	ax_drops_release(&p->named);
 	ax_plan_release(&p->plan);
 	ax_free(p->row);
 	ax_buf_release(&p->scratch);

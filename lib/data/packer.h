@@ -17,6 +17,7 @@
 #define AX_DATA_PACKER_H
 
 #include "base/err.h"
+#include "fmt/drops.h"
 #include "fmt/stream.h"
 
 #define AX_PACK_WINDOW 65536
@@ -89,6 +90,8 @@ int ax_packer_finish(struct ax_packer *p, struct ax_err *e);
 const struct ax_packer_stats *ax_packer_stats(const struct ax_packer *p, int split);
 /* Rows dropped and truncated, and `sum`: the order-free checksum of all rows that went into packing. */
 const struct ax_totals *ax_packer_drops(const struct ax_packer *p);
+/* Some of the rows that it counts, by number. */
+const struct ax_drops *ax_packer_named(const struct ax_packer *p);
 void ax_packer_free(struct ax_packer *p);
 
 #endif

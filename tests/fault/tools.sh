@@ -83,12 +83,17 @@ train="ax-train --base-model model --reinit-weights --learning-rate 1e-3 --max-s
 	exit 1
 }
 
+echo '[1, 399, 201, 300]' >ids.jsonl
 loop ax-tokenize out/t.axt $tokenize -q -o out/t.axt rows.jsonl
 loop ax-pack out/t.axp ax-pack -q --no-provenance -o out/t.axp t.axt
 loop ax-shard out/shards ax-shard -q --no-provenance --ranks 2 -o out/shards t.axp
 loop ax-train out/checkpoint-2 $train -q --output-dir out shards
 loop ax-merge out/merged ax-merge -q run out/merged
 loop ax-view-stream - ax-view --check t.axt t.axp
+loop ax-tokenize-diff - ax-tokenize --model model --type chat_template --mask-diff --threads 1 --json list rows.jsonl
+loop ax-tokenize-decode - ax-tokenize --model model --decode ids.jsonl
+loop ax-view-summary - ax-view --summary t.axt shards
+loop ax-view-text - ax-view --text --json text t.axt shards
 loop ax-view-folders - ax-view --check shards run/checkpoint-2
 echo "1..$test"
 exit $bad

@@ -1,6 +1,6 @@
 /*
  * Input: a byte that chooses the kind, then a row as JSON. Whatever the row holds, it is refused or gives rows that can
- * be stored, both masks see the same ids, and no_inject gives the same unless it says that it held text back.
+ * be stored, both masks see the same ids and differ where the differ says, and no_inject gives the same unless it says that it held text back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +81,27 @@ static void same(const struct ax_made *x, const struct ax_made *y, bool masks)
 		abort();
 }
 
+/* What the differ says must be what differs. */
+static void check_diff(const struct ax_val *v, size_t k, const struct ax_made *exact, const struct ax_made *axolotl)
+{
+	struct ax_rows_diff d = {0};
+	size_t at = 0;
+
+	if (ax_rows_diff(rows[k][0], v, &d, work[k][0], NULL))
+		abort();
+	for (size_t i = 0; d.chat && i < exact->n; i++) {
+		const struct ax_diff *x = at < d.diffs.n ? &d.diffs.diff[at] : NULL;
+		bool in = x && i >= x->begin && i < x->end;
+
+		if (in != (exact->mask[i] != axolotl->mask[i]) || (in && (x->exact != exact->mask[i] || x->turn >= d.thread.n)))
+			abort();
+		at += x && i + 1 == x->end;
+	}
+	if (d.chat && at != d.diffs.n)
+		abort();
+	ax_rows_diff_release(&d);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static bool ready;
@@ -103,8 +124,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 			check(&made[mode]);
 		}
 		/* the other way renders prefixes too, which a template may refuse */
-		if (!rc[0] && !rc[1])
+		if (!rc[0] && !rc[1]) {
 			same(&made[0], &made[1], false);
+			check_diff(v, p[0] % N_ENTRY, &made[0], &made[1]);
+		}
 		for (int mode = 0; mode < 2; mode++) {
 			if (rc[mode] != rc[mode + 2])
 				abort();

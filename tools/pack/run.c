@@ -143,10 +143,22 @@ static int verify(const struct pack_job *j, struct ax_err *e)
 	return 0;
 }
 
+/* What was read, and which rows were dropped or cut, for the trailer; NULL: no memory. */
+static struct ax_val *completion(struct flow *f)
+{
+	const struct ax_drops *named = ax_packer_named(f->packer);
+	struct ax_val *v = ax_inputs_trailer(&f->inputs, &f->arena), *drops = ax_drops_val(&f->arena, named);
+	struct ax_val *list = v ? (struct ax_val *)(uintptr_t)ax_val_get(v, "provenance") : NULL;
+
+	if (!list || !drops)
+		return NULL;
+	return !named->n || ax_val_set(&f->arena, list->u.item[list->n - 1], "drops", drops) ? v : NULL;
+}
+
 static int finish(struct flow *f, struct ax_err *e)
 {
 	struct pack_job *j = f->job;
-	struct ax_val *made_of = j->provenance ? ax_inputs_trailer(&f->inputs, &f->arena) : NULL;
+	struct ax_val *made_of = j->provenance ? completion(f) : NULL;
 	struct ax_totals reasons;
 
 	if (j->provenance && !made_of)

@@ -11,11 +11,14 @@
 
 typedef unsigned long long ull;
 
-static const char *role_of(const struct ax_rows_diff *d, const struct ax_diff *x)
+static void put_role(struct ax_buf *b, const struct ax_rows_diff *d, const struct ax_diff *x, unsigned flags)
 {
 	const struct ax_val *role = ax_val_get(d->thread.turn[x->turn].msg, "role");
 
-	return role && role->type == AX_STR ? role->u.s : "";
+	if (role && role->type == AX_STR)
+		ax_json_write_str(b, role->u.s, role->n, flags);
+	else
+		ax_buf_adds(b, "null");
 }
 
 /* FILE:LINE: turn N "ROLE", tokens B-E: trained by exact alone, REASON: TEXT */
@@ -23,10 +26,9 @@ static void put_text(struct tk_batch *b, const char *file, const struct tk_recor
 		     const struct ax_diff *x, const struct ax_tokenizer *tok)
 {
 	size_t n = x->end - x->begin, shown = n > SHOWN_TOKENS ? SHOWN_TOKENS : n;
-	const char *role = role_of(d, x);
 
 	ax_buf_addf(&b->diff, "%s:%llu: turn %u ", file, (ull)r->line, x->turn + 1);
-	ax_json_write_str(&b->diff, role, strlen(role), AX_JSON_ASCII);
+	put_role(&b->diff, d, x, AX_JSON_ASCII);
 	ax_buf_addf(&b->diff, ", token%s %zu", n > 1 ? "s" : "", x->begin);
 	if (n > 1)
 		ax_buf_addf(&b->diff, "-%zu", x->end - 1);
@@ -40,12 +42,11 @@ static void put_text(struct tk_batch *b, const char *file, const struct tk_recor
 static void put_one_json(struct ax_buf *b, const struct ax_rows_diff *d, const struct ax_diff *x)
 {
 	size_t from = d->ids->begin[x->begin], to = d->ids->end[x->end - 1];
-	const char *role = role_of(d, x);
 	struct ax_buf text = AX_BUF_INIT;
 
 	ax_utf8_repair(&text, d->text + from, to > from ? to - from : 0);
 	ax_buf_addf(b, "{\"turn\": %u, \"role\": ", x->turn + 1);
-	ax_json_write_str(b, role, strlen(role), 0);
+	put_role(b, d, x, 0);
 	ax_buf_addf(b, ", \"begin\": %zu, \"end\": %zu, \"trained_by\": \"%s\", \"reason\": \"%s\", \"text\": ", x->begin, x->end,
 		    x->exact ? "exact" : "axolotl", ax_diff_name(x->reason));
 	ax_json_write_str(b, text.p ? text.p : "", text.n, 0);

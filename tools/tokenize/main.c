@@ -41,7 +41,7 @@ static const struct ax_tool_spec spec = {
 static struct ax_val *completion(struct ax_arena *a, const struct tk_plan *p, const struct tk_stats *t)
 {
 	struct ax_val *top = ax_val_map(a), *m = ax_val_map(a), *own = ax_val_map(a), *list = ax_val_list(a);
-	struct ax_val *drops = tk_drops_val(a, &t->named);
+	struct ax_val *drops = ax_drops_val(a, &t->named);
 
 	for (size_t i = 0; m && i < p->n_entry; i++)
 		for (size_t k = 0; k < p->entry[i].n_file; k++) {

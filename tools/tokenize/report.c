@@ -36,7 +36,7 @@ void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 	const char *file = tk_file_name(b->entry, r->file);
 
 	(cut ? ax_totals_truncated : ax_totals_dropped)(&s->stats.drops, split, reason, 1);
-	tk_drops_add(&s->stats.named, b->entry->source, split, reason, cut, r->number);
+	ax_drops_add(&s->stats.named, b->entry->source, split, reason, cut, r->number);
 	if (t->n++ < TK_SHOWN) {
 		if (!strcmp(reason, "bad_row"))
 			ax_warn("bad row: %s", detail);

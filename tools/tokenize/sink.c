@@ -40,7 +40,7 @@ void tk_sink_release(struct tk_sink *s)
 {
 	if (s->has_rejects)
 		ax_out_abort(&s->rejects);
-	tk_drops_release(&s->stats.named);
+	ax_drops_release(&s->stats.named);
 	ax_seen_release(&s->seen);
 	ax_shuffle_release(&s->shuffle);
 	ax_hold_release(&s->hold);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "conf/conf.h"
+#include "fmt/drops.h"
 #include "fmt/stream.h"
 #include "tok/effective.h"
 #include "tok/rows.h"
@@ -78,30 +79,13 @@ struct tk_note {
 
 #define TK_N_NOTE 5
 
-#define TK_DROPS     4096 /* kinds of drops that are kept; more are counted in totals alone */
-#define TK_DROP_ROWS 50	  /* rows of each that are named */
-
-/* Rows of one source and split that were dropped, or cut, for one reason. */
-struct tk_drop {
-	uint32_t source;
-	int split;
-	const char *reason;
-	bool cut;
-	uint64_t n, row[TK_DROP_ROWS]; /* numbers in the source, from 1 */
-};
-
-struct tk_drops {
-	struct tk_drop *drop;
-	size_t n, cap;
-};
-
 /* Counts, of the run as a whole. */
 struct tk_stats {
 	uint64_t records, bytes; /* read */
 	uint64_t bad;
 	struct ax_totals drops; /* dropped and truncated by split and reason; for the stream's trailer */
 	uint64_t rows[AX_N_SPLIT], tokens[AX_N_SPLIT], trained[AX_N_SPLIT];
-	struct tk_drops named;	/* some of these rows by number; for the trailer's provenance */
+	struct ax_drops named;	/* some of these rows by number; for the trailer's provenance */
 	struct tk_reason reason[TK_N_REASON];
 	size_t n_reason;
 	struct tk_note note[TK_N_NOTE];
@@ -198,11 +182,6 @@ void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, unsigned note);
 int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e);
 void tk_progress(struct tk_sink *s, struct ax_progress *p);
-
-/* drops.c: one row, in the order of the input; the list for the trailer's provenance, NULL: no memory */
-void tk_drops_add(struct tk_drops *d, uint32_t source, int split, const char *reason, bool cut, uint64_t number);
-struct ax_val *tk_drops_val(struct ax_arena *a, const struct tk_drops *d);
-void tk_drops_release(struct tk_drops *d);
 
 /* diff.c: a record's differences as text and JSON into the batch, by any thread; from the batch to the outputs */
 int tk_diff_record(struct tk_batch *b, struct tk_record *r, const struct ax_val *row, struct ax_rows_work *w,

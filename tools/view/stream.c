@@ -227,14 +227,6 @@ static int scan(struct scan *s, bool all, struct ax_err *e)
 	return rc;
 }
 
-/* --debug is nothing without the tokens' texts. */
-static int need_text(const struct view *v, struct ax_err *e)
-{
-	if (v->mode == VIEW_ROWS || view_has_text(v))
-		return 0;
-	return ax_fail(e, AX_EUSAGE, "--%s needs the tokenizer: --base-model DIR names it", v->mode == VIEW_TEXT ? "text" : "debug");
-}
-
 /* Rows alone; one row or pack is found by the index where there is one. */
 static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 {
@@ -242,8 +234,7 @@ static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 	const struct ax_val *h = s->r.s.header;
 	struct ax_place before;
 
-	view_text_open(v, h);
-	AX_TRY(need_text(v, e));
+	AX_TRY(view_text_open(v, h, e));
 	if ((v->row || v->pack) && ax_stream_seek(&s->r.s, !v->row, (uint64_t)(v->row ? v->row : v->pack), &before)) {
 		s->n_row = before.rows;
 		s->n_pack = before.packs;
@@ -276,7 +267,7 @@ static int scan_all(struct scan *s, const char *what, struct ax_err *e)
 		show_header(v, s->path, !strcmp(what, "tokens") ? "token stream" : !strcmp(what, "packs") ? "stream of packs" :
 			    "shard file", h);
 	if (!v->check)
-		view_text_open(v, h);
+		AX_TRY(view_text_open(v, h, e));
 	if (ahead) {
 		AX_TRY(ax_stream_tail(&s->r.s.in, &v->arena, &t, e));
 		s->totals = t.totals;
@@ -349,8 +340,7 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 	} else {
 		if (v->row)
 			return ax_fail(e, AX_EUSAGE, "%s: rows of a shard folder have no order; give --pack N", s->dir);
-		view_text_open(v, s->header);
-		AX_TRY(need_text(v, e));
+		AX_TRY(view_text_open(v, s->header, e));
 		if (!v->json && !v->pack && v->mode == VIEW_ROWS) {
 			show_header(v, s->dir, "shard folder", s->header);
 			if (!v->header)

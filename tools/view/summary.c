@@ -159,11 +159,15 @@ static const struct ax_val *sources_of(const struct summary *s)
 	return NULL;
 }
 
+/* A name from the file: quoted, unless it is plain, so that it does nothing to a terminal. */
 static void print_safe(const struct ax_val *v)
 {
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./[]";
 	struct ax_buf b = AX_BUF_INIT;
 
-	if (v && v->type == AX_STR)
+	if (v && v->type == AX_STR && v->n && strspn(v->u.s, plain) >= v->n)
+		ax_buf_add(&b, v->u.s, v->n);
+	else if (v && v->type == AX_STR)
 		ax_json_write_str(&b, v->u.s, v->n, AX_JSON_ASCII);
 	printf(" %s", b.p ? b.p : "");
 	ax_buf_release(&b);
@@ -212,16 +216,18 @@ static void show_reasons(const struct summary *s)
 		}
 }
 
-/* One of the list that ax-tokenize keeps (ax-stream(5)): {source, split, reason, dropped | truncated, rows}. */
-static void show_drop(const struct ax_val *d)
+/* One of the list that a tool keeps (fmt/drops.h): {source, split, reason, dropped | truncated, rows}. */
+static void show_drop(const struct ax_val *tool, const struct ax_val *d)
 {
 	const struct ax_val *rows = ax_val_get(d, "rows");
 	int64_t dropped = ax_val_int_or(ax_val_get(d, "dropped"), 0), cut = ax_val_int_or(ax_val_get(d, "truncated"), 0);
 	int64_t n = dropped ? dropped : cut;
 
-	printf("  source %" PRId64 ",", ax_val_int_or(ax_val_get(d, "source"), 0));
+	printf(" ");
+	print_safe(tool);
+	printf(": source %" PRId64 ",", ax_val_int_or(ax_val_get(d, "source"), 0));
 	print_safe(ax_val_get(d, "reason"));
-	printf("%s, rows", cut ? ", cut" : "");
+	printf("%s, row%s", cut ? ", cut" : "", n == 1 ? "" : "s");
 	for (size_t i = 0; i < ax_val_len(rows); i++)
 		printf(" %" PRId64, ax_val_int_or(ax_val_at(rows, i), 0));
 	if (n > (int64_t)ax_val_len(rows))
@@ -236,7 +242,7 @@ static void show_drops(const struct summary *s)
 		const struct ax_val *list = ax_val_get(ax_val_at(s->chain, i), "drops");
 
 		for (size_t k = 0; list && list->type == AX_LIST && k < list->n; k++)
-			show_drop(list->u.item[k]);
+			show_drop(ax_val_get(ax_val_at(s->chain, i), "tool"), list->u.item[k]);
 	}
 }
 
@@ -318,9 +324,12 @@ static struct ax_val *drops_json(struct ax_arena *a, const struct summary *s)
 	for (size_t i = 0; out && i < ax_val_len(s->chain); i++) {
 		const struct ax_val *list = ax_val_get(ax_val_at(s->chain, i), "drops");
 
-		for (size_t k = 0; list && list->type == AX_LIST && k < list->n; k++)
-			if (!push(a, out, ax_val_copy(a, list->u.item[k])))
+		for (size_t k = 0; list && list->type == AX_LIST && k < list->n; k++) {
+			struct ax_val *d = ax_val_copy(a, list->u.item[k]), *tool = ax_val_copy(a, ax_val_get(ax_val_at(s->chain, i), "tool"));
+
+			if (!d || d->type != AX_MAP || !tool || !ax_val_set(a, d, "tool", tool) || !ax_val_push(a, out, d))
 				return NULL;
+		}
 	}
 	return out;
 }

@@ -30,30 +30,45 @@ static int open_effective(struct ax_conf *c, const struct ax_val *header, struct
 	return ax_effective_open(eff, &spec, e);
 }
 
-void view_text_open(struct view *v, const struct ax_val *header)
+/* Keep it, if it is a tokenizer. */
+static int take(struct view *v, const struct ax_val *header, struct ax_effective *eff, struct ax_err *e)
 {
-	struct ax_effective *eff = NULL;
-	struct ax_err e = {0};
 	char fp[33];
 
-	if (v->text_tried)
-		return;
-	v->text_tried = true;
-	if (open_effective(v->conf, header, &eff, &e))
-		ax_warn("%s; showing ids (--base-model DIR names the tokenizer)", e.msg);
 	if (!eff || !eff->tok) {
 		ax_effective_free(eff);
-		return;
+		return v->mode == VIEW_ROWS ? 0
+					    : ax_fail(e, AX_EUSAGE, "--%s needs the tokenizer: --base-model DIR names it",
+						      v->mode == VIEW_TEXT ? "text" : "debug");
 	}
 	ax_header_fingerprint(header, fp);
 	if (*fp && strcmp(fp, eff->fingerprint))
 		ax_warn("this tokenizer is not the stream's (fingerprints %s and %s): its texts may be wrong",
 			eff->fingerprint, fp);
 	v->text = ax_calloc(1, sizeof(*v->text));
-	if (v->text)
-		v->text->eff = eff;
-	else
+	if (!v->text) {
 		ax_effective_free(eff);
+		return v->mode == VIEW_ROWS ? 0 : ax_fail(e, AX_EMEM, "out of memory");
+	}
+	v->text->eff = eff;
+	return 0;
+}
+
+int view_text_open(struct view *v, const struct ax_val *header, struct ax_err *e)
+{
+	struct ax_effective *eff = NULL;
+	struct ax_err why = {0};
+	int rc;
+
+	if (v->text_tried)
+		return 0;
+	rc = open_effective(v->conf, header, &eff, &why);
+	if (rc && v->mode != VIEW_ROWS)
+		return ax_fail(e, rc, "%s", why.msg);
+	v->text_tried = true;
+	if (rc)
+		ax_warn("%s; showing ids (--base-model DIR names the tokenizer)", why.msg);
+	return take(v, header, eff, e);
 }
 
 void view_text_close(struct view *v)
@@ -79,14 +94,7 @@ void view_bytes(const struct view *v, const uint32_t *id, size_t n, struct ax_bu
 			ax_buf_addf(b, "<%u>", id[i]);
 }
 
-bool view_has_text(const struct view *v)
-{
-	return v->text != NULL;
-}
-
 int view_decode(const struct view *v, const struct ax_row *r, struct ax_buf *b, struct ax_err *e)
 {
-	if (!v->text)
-		return ax_fail(e, AX_EUSAGE, "--text needs the tokenizer: --base-model DIR names it");
 	return ax_tokenizer_decode(v->text->eff->tok, r->id, r->n, 0, b, e);
 }

@@ -57,13 +57,15 @@ void view_row_debug(struct view *v, const struct ax_row *r);
 /* --summary of a stream, or of a shard folder. */
 int view_summary(struct view *v, const char *path, bool folder, struct ax_err *e);
 
-/* The tokenizer of a stream's header: --base-model or the header's. Warns once where there is none. */
-void view_text_open(struct view *v, const struct ax_val *header);
+/*
+ * The tokenizer of a stream's header: --base-model or the header's. Where it cannot be had rows are shown as ids, with a
+ * warning; AX_EUSAGE or why it cannot be read with --text and --debug.
+ */
+int view_text_open(struct view *v, const struct ax_val *header, struct ax_err *e);
 void view_text_close(struct view *v);
-bool view_has_text(const struct view *v);
 /* Append the bytes that the tokens stand for, as they are. */
 void view_bytes(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b);
-/* Append the row's ids as their tokenizer decodes them. AX_EUSAGE: there is no tokenizer. */
+/* With a tokenizer: append the row's ids as it decodes them. */
 int view_decode(const struct view *v, const struct ax_row *r, struct ax_buf *b, struct ax_err *e);
 /* Append the token's text, safe for a terminal: control characters and stray bytes escaped. False: no tokenizer. */
 bool view_tokens(const struct view *v, const uint32_t *id, size_t n, struct ax_buf *b);
