@@ -33,10 +33,19 @@ static int ids_of(const struct ax_rows *r, const char *s, size_t n, struct ax_gu
 	return 0;
 }
 
+/* The beginning token, or what the tokenizer puts in its place: the configuration may name another bos_token. */
+static bool is_start(const struct ax_rows *r, uint32_t id)
+{
+	size_t n;
+	const uint32_t *prefix = ax_tokenizer_prefix(r->tok, &n);
+
+	return (r->opt.eff->bos != AX_TOK_NONE && id == r->opt.eff->bos) || (n == 1 && id == prefix[0]);
+}
+
 int ax_rows_encode(const struct ax_rows *r, const char *s, size_t n, struct ax_guards *data, const struct ax_rows_shape *sh,
 		  struct ax_rows_work *w, struct ax_made *out, uint8_t mask, unsigned *note, struct ax_err *e)
 {
-	uint32_t eos = r->opt.eff->eos, bos = r->opt.eff->bos;
+	uint32_t eos = r->opt.eff->eos;
 	size_t from = 0;
 	bool end;
 
@@ -47,7 +56,7 @@ int ax_rows_encode(const struct ax_rows *r, const char *s, size_t n, struct ax_g
 	if (w->ids.n == 0)
 		return 0;
 	end = sh->eos && eos != AX_TOK_NONE && w->ids.id[w->ids.n - 1] != eos && (!sh->limit || w->ids.n < sh->limit);
-	if (sh->drop_bos && bos != AX_TOK_NONE && w->ids.id[0] == bos)
+	if (sh->drop_bos && is_start(r, w->ids.id[0]))
 		from = 1;
 	AX_TRY(ax_made_add(out, w->ids.id + from, w->ids.n - from, mask, e));
 	return end ? ax_made_add(out, &eos, 1, mask, e) : 0;

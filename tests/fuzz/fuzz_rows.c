@@ -22,6 +22,13 @@ static const char *const entry[] = {
     "eos\":\"last\"}",
     "{\"type\":\"chat_template\",\"chat_template\":\"mistral_v2v3\",\"roles_to_train\":[\"user\",\"assistant\"]}",
     "{}",
+    "{\"type\":\"pygmalion\"}",
+    "{\"type\":\"llama2_chat\"}",
+    "{\"type\":\"creative_acr.load_critique\"}",
+    "{\"type\":\"chat_template\",\"chat_template\":\"gemma4\"}",
+    "{\"type\":\"chat_template\",\"chat_template\":\"jamba\"}",
+    "{\"type\":\"chat_template\",\"chat_template\":\"command_a_tool_use\"}",
+    "{\"type\":\"chat_template\",\"chat_template\":\"qwen3\"}",
 };
 
 #define N_ENTRY (sizeof(entry) / sizeof(entry[0]))
