@@ -33,14 +33,34 @@ static bool dicts_equal(struct axj *r, struct axj_dict *x, struct axj_dict *y, i
 	return true;
 }
 
+/* -1, 0 or 1 by the exact values; 2 if one is not a number. */
+static int compare_numbers(struct axj *r, struct axj_val x, struct axj_val y)
+{
+	double fx, fy;
+	struct axj_val *f = x.t == AXJ_FLOAT ? &x : &y;
+
+	if (axj_is_int(x) && axj_is_int(y))
+		return (axj_as_int(x) > axj_as_int(y)) - (axj_as_int(x) < axj_as_int(y));
+	if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+		return axj_big_compare(x, y);
+	fx = axj_as_float(x);
+	fy = axj_as_float(y);
+	if (isnan(fx) || isnan(fy))
+		return 2;
+	/* An integer that a float cannot hold: both as integers. */
+	if (x.t != y.t && fx == fy && fabs(fx) >= 9007199254740992.0 && !isinf(f->u.f)) {
+		if (axj_big_truncate(r, f->u.f, f))
+			return 2;
+		return axj_big_compare(x, y);
+	}
+	return isinf(fx) && fx == fy && x.t != y.t ? (f == &x ? fx > 0 : fx < 0) ? 1 : -1 : (fx > fy) - (fx < fy);
+}
+
 static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth)
 {
 	r->steps++;
-	if (axj_is_num(x) && axj_is_num(y)) {
-		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
-			return axj_as_int(x) == axj_as_int(y);
-		return axj_as_float(x) == axj_as_float(y);
-	}
+	if (axj_is_num(x) && axj_is_num(y))
+		return compare_numbers(r, x, y) == 0;
 	if (x.t != y.t || depth > AXJ_NESTED)
 		return false;
 	switch ((enum axj_type)x.t) {
@@ -86,12 +106,9 @@ static int order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_va
 
 	AX_TRY(axj_step(r, 1));
 	if (axj_is_num(x) && axj_is_num(y)) {
-		double fx = axj_as_float(x), fy = axj_as_float(y);
+		int c = compare_numbers(r, x, y);
 
-		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
-			*out = holds(op, (axj_as_int(x) > axj_as_int(y)) - (axj_as_int(x) < axj_as_int(y)));
-		else
-			*out = !isnan(fx) && !isnan(fy) && holds(op, (fx > fy) - (fx < fy));
+		*out = c != 2 && holds(op, c);
 		return 0;
 	}
 	if (x.t == AXJ_STR && y.t == AXJ_STR) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/jinja_case.h"
 #include "text/jinja_lib.h"
 
 static AXJ_BUILTIN(f_length)
@@ -35,7 +36,7 @@ static AXJ_BUILTIN(f_abs)
 		*out = axj_float(fabs(self.u.f));
 		return 0;
 	}
-	return axj_as_int(self) < 0 ? axj_unary(r, AXJ_NEG, self, out) : axj_unary(r, AXJ_POS, self, out);
+	return axj_big_compare(self, axj_int(0)) < 0 ? axj_unary(r, AXJ_NEG, self, out) : axj_unary(r, AXJ_POS, self, out);
 }
 
 static AXJ_BUILTIN(f_attr)
@@ -46,87 +47,125 @@ static AXJ_BUILTIN(f_attr)
 	return out->t ? 0 : axj_undef_in(r, self, a[0], out);
 }
 
-/* Text as Python's int() and float() take it: trimmed, single underscores between digits dropped. False: not a number. */
-static bool clean_number(const struct axj_str *s, char *t, size_t size)
+/* Text as Python's int() and float() see it: ASCII, with Unicode's digits and spaces made ASCII's, trimmed. NULL: no number. */
+static int clean_number(struct axj *r, const struct axj_str *s, char **out)
 {
-	size_t from = 0, to = s->n, n = 0;
+	char *t = ax_arena_alloc(r->mem, s->n + 1);
+	size_t n = 0, len;
 
-	while (from < to && axj_is_space((unsigned char)s->p[from]))
-		from++;
-	while (to > from && axj_is_space((unsigned char)s->p[to - 1]))
-		to--;
-	if (from == to || to - from >= size)
-		return false;
-	for (size_t i = from; i < to; i++) {
-		bool inner = i > from && i + 1 < to && s->p[i - 1] != '_' && s->p[i + 1] != '_';
+	*out = NULL;
+	if (!t)
+		return axj_oom(r);
+	for (size_t i = 0; i < s->n; i += len) {
+		uint32_t c = axj_get_char(s->p + i, s->n - i, &len);
 
-		if (s->p[i] != '_')
-			t[n++] = s->p[i];
-		else if (!inner)
-			return false;
+		t[n++] = axj_is_space(c) ? ' ' : axj_is(c, AXJ_DECIMAL) ? (char)('0' + axj_digit(c)) : c && c < 0x80 ? (char)c : '?';
 	}
+	while (n && t[n - 1] == ' ')
+		n--;
 	t[n] = '\0';
-	return n > 0;
+	*out = t + strspn(t, " ");
+	return 0;
 }
 
-static bool parse_int(const char *t, int base, int64_t *v)
+/* Drop the underscores, each of which must stand between two digits of the base (or behind a prefix: `first`). */
+static bool drop_underscores(char *p, bool first)
 {
-	bool neg = *t == '-';
-	const char *p = t + (*t == '-' || *t == '+');
+	char *to = p;
+	char last = first ? '0' : '_';
 
-	if (p[0] == '0' && (base == 16 || base == 8 || base == 2) && (p[1] | 32) == (base == 16 ? 'x' : base == 8 ? 'o' : 'b'))
-		p += 2;
-	if (!*p)
-		return false;
-	for (*v = 0; *p; p++) {
-		int d = *p >= '0' && *p <= '9' ? *p - '0' : (*p | 32) >= 'a' && (*p | 32) <= 'z' ? (*p | 32) - 'a' + 10 : 99;
+	for (; *p; last = *p++) {
+		bool digit = (*p >= '0' && *p <= '9') || ((*p | 32) >= 'a' && (*p | 32) <= 'z');
 
-		if (d >= base || __builtin_mul_overflow(*v, (int64_t)base, v) || __builtin_add_overflow(*v, (int64_t)(neg ? -d : d), v))
+		if (*p == '_' && (last == '_' || last == '.' || last == '+' || last == '-' || !p[1]))
 			return false;
+		if (last == '_' && !digit && to != p)
+			return false;
+		if (*p != '_')
+			*to++ = *p;
 	}
+	*to = '\0';
 	return true;
 }
 
-static bool parse_float(const char *t, double *f)
+/* int(text, base); *out stays ABSENT if it is none. */
+static int parse_int(struct axj *r, char *t, int64_t base, struct axj_val *out)
+{
+	bool neg = *t == '-', prefix = false;
+	char *p = t + (*t == '-' || *t == '+'), kind = (char)(p[0] == '0' ? p[1] | 32 : 0);
+	size_t n;
+
+	memset(out, 0, sizeof(*out));
+	if (base < 0 || base == 1 || base > 36)
+		return 0;
+	if ((kind == 'x' && (base == 16 || base == 0)) || (kind == 'o' && (base == 8 || base == 0)) || (kind == 'b' && (base == 2 || base == 0))) {
+		base = kind == 'x' ? 16 : kind == 'o' ? 8 : 2;
+		prefix = true;
+		p += 2;
+	}
+	if (!drop_underscores(p, prefix))
+		return 0;
+	if (base == 0 && p[0] == '0' && p[strspn(p, "0")])
+		return 0;
+	base = base ? base : 10;
+	for (n = 0; p[n]; n++) {
+		int d = p[n] >= '0' && p[n] <= '9' ? p[n] - '0' : (p[n] | 32) >= 'a' && (p[n] | 32) <= 'z' ? (p[n] | 32) - 'a' + 10 : 99;
+
+		if (d >= base)
+			return 0;
+	}
+	if (!n || (n > AXJ_MAX_DIGITS && (base & (base - 1))))
+		return 0;
+	return axj_big_parse(r, p, n, (unsigned)base, neg, out);
+}
+
+static bool parse_float(char *t, double *f)
 {
 	char *end;
 
-	if (strpbrk(t, "xXpP(")) /* C's hexadecimal and nan(...) are not Python's */
+	if (strpbrk(t, "xXpP(") || !drop_underscores(t, false)) /* C's hexadecimal and nan(...) are not Python's */
 		return false;
 	*f = strtod(t, &end);
 	return *end == '\0' && end != t;
 }
 
-static bool to_float(struct axj_val v, double *f)
+/* float(v); *ok: it is one. */
+static int to_float(struct axj *r, struct axj_val v, double *f, bool *ok)
 {
-	char t[400];
+	char *t;
 
-	if (axj_is_num(v)) {
+	*ok = axj_is_num(v);
+	if (*ok) {
 		*f = axj_as_float(v);
-		return true;
+		return v.t == AXJ_BIG && isinf(*f) ? axj_raise(r, "OverflowError", "int too large to convert to float") : 0;
 	}
-	return v.t == AXJ_STR && clean_number(v.u.s, t, sizeof(t)) && parse_float(t, f);
+	if (v.t != AXJ_STR)
+		return 0;
+	AX_TRY(clean_number(r, v.u.s, &t));
+	*ok = parse_float(t, f);
+	return 0;
 }
 
 static AXJ_BUILTIN(f_int)
 {
-	int base = axj_is_int(a[1]) ? (int)axj_as_int(a[1]) : 10;
-	char t[400];
+	char *t;
 	double f;
+	bool ok;
 
 	if (self.t == AXJ_UNDEF)
 		return axj_raise_undef(r, self);
-	*out = axj_int(0);
-	if (axj_is_int(self)) {
-		out->u.i = axj_as_int(self);
-		return 0;
+	if (axj_is_int(self) || self.t == AXJ_BIG)
+		return axj_unary(r, AXJ_POS, self, out);
+	if (self.t == AXJ_STR) {
+		AX_TRY(clean_number(r, self.u.s, &t));
+		if (axj_is_int(a[1]) || !a[1].t)
+			AX_TRY(parse_int(r, t, a[1].t ? axj_as_int(a[1]) : 10, out));
+		if (out->t)
+			return 0;
 	}
-	if (self.t == AXJ_STR && clean_number(self.u.s, t, sizeof(t)) && parse_int(t, base, &out->u.i))
-		return 0;
-	if (to_float(self, &f) && fabs(f) < 9.2e18) {
-		out->u.i = (int64_t)f;
-		return 0;
-	}
+	AX_TRY(to_float(r, self, &f, &ok));
+	if (ok && isfinite(f))
+		return axj_big_truncate(r, f, out);
 	*out = a[0].t ? a[0] : axj_int(0);
 	return 0;
 }
@@ -134,10 +173,12 @@ static AXJ_BUILTIN(f_int)
 static AXJ_BUILTIN(f_float)
 {
 	double f;
+	bool ok;
 
 	if (self.t == AXJ_UNDEF)
 		return axj_raise_undef(r, self);
-	if (to_float(self, &f))
+	AX_TRY(to_float(r, self, &f, &ok));
+	if (ok)
 		*out = axj_float(f);
 	else
 		*out = a[0].t ? a[0] : axj_float(0);
@@ -160,6 +201,24 @@ static double round_to(double x, int64_t digits)
 	return strtod(t, NULL);
 }
 
+/* round(i, n) of an integer: to even; as it is for n >= 0. */
+static int round_int(struct axj *r, struct axj_val v, int64_t digits, struct axj_val *out)
+{
+	struct axj_val ten, rest, twice;
+	int c;
+
+	if (digits >= 0)
+		return axj_unary(r, AXJ_POS, v, out);
+	AX_TRY(axj_binary(r, AXJ_POW, axj_int(10), axj_int(digits < -100000 ? 100000 : -digits), &ten));
+	AX_TRY(axj_binary(r, AXJ_MOD, v, ten, &rest));
+	AX_TRY(axj_binary(r, AXJ_ADD, rest, rest, &twice));
+	AX_TRY(axj_binary(r, AXJ_SUB, v, rest, out));
+	c = axj_big_compare(twice, ten);
+	AX_TRY(axj_binary(r, AXJ_FLOORDIV, *out, ten, &rest));
+	AX_TRY(axj_binary(r, AXJ_MOD, rest, axj_int(2), &rest));
+	return c > 0 || (c == 0 && axj_truth(rest)) ? axj_binary(r, AXJ_ADD, *out, ten, out) : 0;
+}
+
 static AXJ_BUILTIN(f_round)
 {
 	int64_t digits = axj_is_int(a[0]) ? axj_as_int(a[0]) : 0;
@@ -177,7 +236,7 @@ static AXJ_BUILTIN(f_round)
 	} else if (self.t == AXJ_FLOAT) {
 		*out = axj_float(round_to(x, digits));
 	} else {
-		*out = axj_int(digits >= 0 ? axj_as_int(self) : (int64_t)round_to(x, digits));
+		return round_int(r, self, digits, out);
 	}
 	return 0;
 }
@@ -190,8 +249,10 @@ static AXJ_BUILTIN(f_filesize)
 	double base = binary ? 1024 : 1000, bytes, div = base;
 	char t[400];
 	int i = 0;
+	bool ok;
 
-	if (!to_float(self, &bytes))
+	AX_TRY(to_float(r, self, &bytes, &ok));
+	if (!ok)
 		return axj_raise(r, "ValueError", "could not convert string to float: %s", axj_repr_text(r, self));
 	if (bytes == 1)
 		return axj_made_from(r, "1 Byte", 6, self, out);

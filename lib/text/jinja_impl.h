@@ -23,6 +23,7 @@
 #define AXJ_MAX_ARGS 8           /* parameters of a built-in */
 #define AXJ_NESTED 200           /* levels of a value that repr, tojson and == follow */
 #define AXJ_EVAL_DEPTH 1500      /* expressions and statements being evaluated at once: bounds the C stack */
+#define AXJ_MAX_DIGITS 4300      /* of an integer that becomes text, as Python's */
 #define AXJ_UNKNOWN SIZE_MAX
 
 /* ---- values ---- */
@@ -47,7 +48,8 @@ enum axj_type {
 	AXJ_FUNC, /* a global function: sub is its index */
 	AXJ_METHOD,
 	AXJ_CYCLER,
-	AXJ_JOINER
+	AXJ_JOINER,
+	AXJ_BIG /* an integer beyond 64 bits */
 };
 
 enum axj_view { AXJ_KEYS, AXJ_VALUES, AXJ_ITEMS };
@@ -68,6 +70,7 @@ struct axj_val {
 		struct axj_macro *macro;
 		struct axj_method *method;
 		struct axj_cycler *cycler;
+		struct axj_big *big;
 	} u;
 	const struct ax_val *src; /* numbers and booleans: the context value they are; NULL from the template */
 };
@@ -135,6 +138,12 @@ struct axj_iter {
 	const void *info;
 	struct axj_list *items; /* NULL until made */
 	size_t at;
+};
+
+struct axj_big {
+	bool neg;
+	size_t n; /* limbs, the highest is not 0 */
+	const uint32_t *d;
 };
 
 struct axj_method {
@@ -216,6 +225,7 @@ enum axj_tok {
 
 struct axj_token {
 	uint8_t t;
+	uint8_t base; /* of an integer beyond 64 bits, whose digits are at p; else 0 */
 	uint32_t line;
 	const char *p; /* name, string, data; in the template's arena */
 	size_t n;
@@ -351,7 +361,7 @@ const char *axj_type_name(struct axj_val v);
 /* As object_type_repr: "dict object", "None". */
 const char *axj_object_name(struct axj_val v);
 bool axj_truth(struct axj_val v);
-bool axj_is_int(struct axj_val v); /* int or bool, as Python's isinstance */
+bool axj_is_int(struct axj_val v); /* int within 64 bits, or bool */
 int64_t axj_as_int(struct axj_val v);
 bool axj_is_num(struct axj_val v);
 double axj_as_float(struct axj_val v);
@@ -415,6 +425,17 @@ uint32_t axj_get_char(const char *p, size_t left, size_t *len);
 size_t axj_put_char(uint32_t c, char out[4]);
 int axj_put_escaped(struct axj *r, const struct axj_str *s);
 
+/* jinja_big.c: x and y are integers of any size */
+int axj_big_op(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val y, struct axj_val *out); /* y is not 0 where it divides */
+int axj_big_compare(struct axj_val x, struct axj_val y);
+double axj_big_float(struct axj_val v); /* rounded to even; may be infinite */
+size_t axj_big_bits(struct axj_val v);  /* of the magnitude */
+int axj_big_truncate(struct axj *r, double f, struct axj_val *out); /* int(f) of a finite f */
+/* n digits of a base up to 36 */
+int axj_big_parse(struct axj *r, const char *digits, size_t n, unsigned base, bool neg, struct axj_val *out);
+/* Digits in base 2, 8, 10 or 16, NUL-terminated; ValueError beyond AXJ_MAX_DIGITS in base 10. */
+int axj_big_text(struct axj *r, struct axj_val v, unsigned base, char **text);
+
 /* jinja_repr.c */
 int axj_put_val(struct axj *r, struct axj_val v);  /* str(v) */
 int axj_put_repr(struct axj *r, struct axj_val v); /* repr(v) */
@@ -430,9 +451,14 @@ struct axj_json {
 };
 int axj_put_json(struct axj *r, struct axj_val v, const struct axj_json *o);
 
-/* jinja_format.c: "..." % args, and "...".format(...) */
+/* jinja_format.c: "..." % args; jinja_spec.c: "...".format(...) */
 int axj_percent(struct axj *r, struct axj_val fmt, struct axj_val args, struct axj_val *out);
-int axj_format(struct axj *r, const struct axj_str *fmt, struct axj_args *args, struct axj_val *out);
+/* With the fields from args, or all from map (format_map) if it is given. */
+int axj_format(struct axj *r, const struct axj_str *fmt, struct axj_args *args, struct axj_dict *map, struct axj_val *out);
+/* str, repr or ascii of v: how is 's', 'r' or 'a'. */
+int axj_convert(struct axj *r, struct axj_val v, char how, struct axj_val *out);
+/* x with conversion e, E, f, F, g or G (prec < 0: 6), with a byte free before it for a sign. */
+int axj_float_text(struct axj *r, double x, char type, int64_t prec, bool alt, char **text);
 
 /* jinja_ops.c, jinja_attr.c */
 int axj_binary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val y, struct axj_val *out);

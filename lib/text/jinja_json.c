@@ -22,14 +22,17 @@ static int put_text(struct axj *r, const struct axj_str *s, const struct axj_jso
 static int put_number(struct axj *r, struct axj_val v)
 {
 	struct ax_buf b = AX_BUF_INIT;
+	char *text;
 	int rc;
 
+	if (v.t == AXJ_BIG) {
+		AX_TRY(axj_big_text(r, v, 10, &text));
+		return axj_putz(r, text);
+	}
 	if (v.t == AXJ_BOOL)
 		ax_buf_adds(&b, v.u.b ? "true" : "false");
 	else if (v.t == AXJ_INT)
 		ax_buf_addf(&b, "%lld", (long long)v.u.i);
-	else if (v.src && v.src->type == AX_STR)
-		ax_buf_add(&b, v.src->u.s, v.src->n);
 	else if (isnan(v.u.f) || isinf(v.u.f))
 		ax_buf_adds(&b, isnan(v.u.f) ? "NaN" : v.u.f < 0 ? "-Infinity" : "Infinity");
 	else
@@ -138,6 +141,7 @@ static int put_json(struct axj *r, struct axj_val v, const struct axj_json *o, i
 	case AXJ_BOOL:
 	case AXJ_INT:
 	case AXJ_FLOAT:
+	case AXJ_BIG:
 		AX_TRY(put_number(r, v));
 		break;
 	case AXJ_STR:

@@ -269,25 +269,30 @@ static int lex_number(struct lexer *x)
 	struct axj_token tok = {.line = x->line};
 	const char *p = x->p, *q = float_end(x, p);
 	int base = 10;
-	char text[400];
+	char *text;
 	size_t n = 0;
 
 	tok.t = q ? AXJ_T_FLOAT : AXJ_T_INT;
 	if (!q)
 		q = int_end(p, x->end, &base);
+	text = ax_arena_alloc(&x->t->mem, (size_t)(q - p) + 1);
+	if (!text)
+		return ax_fail(x->e, AX_EMEM, "out of memory");
 	for (; p < q; p++)
-		if (*p != '_' && n < sizeof(text) - 1)
+		if (*p != '_')
 			text[n++] = *p;
 	text[n] = '\0';
 	tok.f = tok.t == AXJ_T_FLOAT ? strtod(text, NULL) : 0;
 	if (tok.t == AXJ_T_INT) {
 		const char *s = base == 10 ? text : text + 2;
 
+		tok.p = s;
+		tok.n = strlen(s);
 		for (; *s; s++) {
 			int d = *s <= '9' ? *s - '0' : (*s | 32) - 'a' + 10;
 
 			if (__builtin_mul_overflow(tok.i, (int64_t)base, &tok.i) || __builtin_add_overflow(tok.i, (int64_t)d, &tok.i))
-				return fail_at(x, "integer beyond 64 bits");
+				tok.base = (uint8_t)base;
 		}
 	}
 	advance(x, q);

@@ -423,7 +423,7 @@ static AXJ_BUILTIN(m_join)
 
 static AXJ_BUILTIN(m_format)
 {
-	return axj_format(r, S, args, out);
+	return axj_format(r, S, args, NULL, out);
 }
 
 static int pad(struct axj *r, struct axj_val self, const struct axj_val *a, int side, struct axj_val *out)

@@ -1,4 +1,4 @@
-/* Operators with Python's rules and messages. Integers have 64 bits: beyond them is an OverflowError. */
+/* Operators with Python's rules and messages. */
 #include <math.h>
 #include <string.h>
 
@@ -17,86 +17,56 @@ static int unsupported(struct axj *r, enum axj_op op, struct axj_val x, struct a
 			 axj_type_name(y));
 }
 
-static int overflow(struct axj *r)
-{
-	return axj_raise(r, "OverflowError", "integer beyond 64 bits");
-}
-
 static int zero(struct axj *r, const char *what)
 {
 	return axj_raise(r, "ZeroDivisionError", "%s", what);
 }
 
-/* Python's floor division and modulo: the remainder has the sign of the divisor. */
-static int int_divmod(struct axj *r, enum axj_op op, int64_t x, int64_t y, struct axj_val *out)
+/* Python's floor division and modulo: the remainder has the sign of the divisor. y is not -1. */
+static struct axj_val small_divmod(enum axj_op op, int64_t x, int64_t y)
 {
-	int64_t q, m;
+	int64_t q = x / y, m = x % y;
 
-	if (y == 0)
-		return zero(r, op == AXJ_MOD ? "integer modulo by zero" : "integer division or modulo by zero");
-	if (y == -1) {
-		*out = axj_int(0);
-		if (op == AXJ_FLOORDIV && __builtin_sub_overflow((int64_t)0, x, &out->u.i))
-			return overflow(r);
-		return 0;
-	}
-	q = x / y;
-	m = x % y;
 	if (m && (m < 0) != (y < 0)) {
 		q--;
 		m += y;
 	}
-	*out = axj_int(op == AXJ_MOD ? m : q);
-	return 0;
+	return axj_int(op == AXJ_MOD ? m : q);
 }
 
-static int int_pow(struct axj *r, int64_t x, int64_t y, struct axj_val *out)
-{
-	int64_t v = 1;
+static int float_op(struct axj *r, enum axj_op op, double x, double y, struct axj_val *out);
 
-	if (y < 0) {
-		if (x == 0)
-			return zero(r, "0.0 cannot be raised to a negative power");
-		*out = axj_float(pow((double)x, (double)y));
-		return 0;
-	}
-	for (; y > 0; y >>= 1) {
-		if ((y & 1) && __builtin_mul_overflow(v, x, &v))
-			return overflow(r);
-		if (y > 1 && __builtin_mul_overflow(x, x, &x))
-			return overflow(r);
-	}
-	*out = axj_int(v);
-	return 0;
+static bool is_exact(int64_t i)
+{
+	return i >= -((int64_t)1 << 53) && i <= (int64_t)1 << 53;
 }
 
-static int int_op(struct axj *r, enum axj_op op, int64_t x, int64_t y, struct axj_val *out)
+/* Integers of any size; the common case of small ones first. */
+static int int_op(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val y, struct axj_val *out)
 {
-	int64_t v = 0;
-	bool bad = false;
+	bool small = axj_is_int(x) && axj_is_int(y), done = false;
+	int64_t a = small ? axj_as_int(x) : 0, b = small ? axj_as_int(y) : 0, v = 0;
 
-	switch (op) {
-	case AXJ_ADD:
-		bad = __builtin_add_overflow(x, y, &v);
-		break;
-	case AXJ_SUB:
-		bad = __builtin_sub_overflow(x, y, &v);
-		break;
-	case AXJ_MUL:
-		bad = __builtin_mul_overflow(x, y, &v);
-		break;
-	case AXJ_DIV:
-		if (y == 0)
-			return zero(r, "division by zero");
-		*out = axj_float((double)x / (double)y);
+	if ((op == AXJ_DIV || op == AXJ_FLOORDIV || op == AXJ_MOD) && !axj_truth(y))
+		return zero(r, op == AXJ_DIV ? "division by zero" : op == AXJ_MOD ? "integer modulo by zero" : "integer division or modulo by zero");
+	if (op == AXJ_POW && axj_big_compare(y, axj_int(0)) < 0)
+		return float_op(r, op, axj_as_float(x), axj_as_float(y), out);
+	if (small && op == AXJ_DIV && is_exact(a) && is_exact(b)) {
+		*out = axj_float((double)a / (double)b);
 		return 0;
-	case AXJ_POW:
-		return int_pow(r, x, y, out);
-	default:
-		return int_divmod(r, op, x, y, out);
 	}
+	if (small && (op == AXJ_FLOORDIV || op == AXJ_MOD) && b != -1) {
+		*out = small_divmod(op, a, b);
+		return 0;
+	}
+	if (small && op == AXJ_ADD)
+		done = !__builtin_add_overflow(a, b, &v);
+	else if (small && op == AXJ_SUB)
+		done = !__builtin_sub_overflow(a, b, &v);
+	else if (small && op == AXJ_MUL)
+		done = !__builtin_mul_overflow(a, b, &v);
 	*out = axj_int(v);
-	return bad ? overflow(r) : 0;
+	return done ? 0 : axj_big_op(r, op, x, y, out);
 }
 
 static int float_op(struct axj *r, enum axj_op op, double x, double y, struct axj_val *out)
@@ -123,6 +93,8 @@ static int float_op(struct axj *r, enum axj_op op, double x, double y, struct ax
 		if (x == 0 && y < 0)
 			return zero(r, "0.0 cannot be raised to a negative power");
 		v = pow(x, y);
+		if (isnan(v) && !isnan(x) && !isnan(y))
+			return axj_raise(r, "ValueError", "the power is a complex number: not supported");
 		if (isinf(v) && !isinf(x) && !isinf(y))
 			return axj_raise(r, "OverflowError", "(34, 'Numerical result out of range')");
 		break;
@@ -179,6 +151,8 @@ static int multiply(struct axj *r, struct axj_val x, struct axj_val y, struct ax
 
 	if (!is_seq(seq))
 		return unsupported(r, AXJ_MUL, x, y);
+	if (n.t == AXJ_BIG)
+		return axj_raise(r, "OverflowError", "cannot fit 'int' into an index-sized integer");
 	if (!axj_is_int(n))
 		return axj_raise(r, "TypeError", "can't multiply sequence by non-int of type '%s'", axj_type_name(n));
 	if (seq.t == AXJ_STR)
@@ -214,9 +188,11 @@ int axj_binary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val y
 	if (x.t == AXJ_UNDEF || y.t == AXJ_UNDEF)
 		return axj_raise_undef(r, x.t == AXJ_UNDEF ? x : y);
 	if (axj_is_num(x) && axj_is_num(y)) {
-		if (x.t == AXJ_FLOAT || y.t == AXJ_FLOAT)
-			return float_op(r, op, axj_as_float(x), axj_as_float(y), out);
-		return int_op(r, op, axj_as_int(x), axj_as_int(y), out);
+		if (x.t != AXJ_FLOAT && y.t != AXJ_FLOAT)
+			return int_op(r, op, x, y, out);
+		if ((x.t == AXJ_BIG && isinf(axj_as_float(x))) || (y.t == AXJ_BIG && isinf(axj_as_float(y))))
+			return axj_raise(r, "OverflowError", "int too large to convert to float");
+		return float_op(r, op, axj_as_float(x), axj_as_float(y), out);
 	}
 	if (op == AXJ_ADD)
 		return add(r, x, y, out);
@@ -236,9 +212,10 @@ int axj_unary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val *o
 		*out = axj_float(op == AXJ_NEG ? -x.u.f : x.u.f);
 		return 0;
 	}
-	*out = axj_int(axj_as_int(x));
-	if (op == AXJ_NEG && __builtin_sub_overflow((int64_t)0, out->u.i, &out->u.i))
-		return overflow(r);
+	if (op == AXJ_NEG)
+		return int_op(r, AXJ_SUB, axj_int(0), x, out);
+	*out = x.t == AXJ_BIG ? x : axj_int(axj_as_int(x));
+	out->src = NULL;
 	return 0;
 }
 
@@ -301,6 +278,10 @@ static int index_of(struct axj *r, struct axj_val v, int64_t dflt, int64_t *out)
 	}
 	if (v.t == AXJ_UNDEF)
 		return axj_raise(r, "TypeError", "slice indices must be integers or None or have an __index__ method");
+	if (v.t == AXJ_BIG) { /* beyond any length */
+		*out = v.u.big->neg ? -INT64_MAX / 2 : INT64_MAX / 2;
+		return 0;
+	}
 	if (!axj_is_int(v))
 		return axj_raise(r, "TypeError", "slice indices must be integers or None or have an __index__ method");
 	*out = axj_as_int(v);

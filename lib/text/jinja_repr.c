@@ -135,14 +135,17 @@ static int put_object(struct axj *r, struct axj_val v, int depth)
 static int put_number(struct axj *r, struct axj_val v)
 {
 	struct ax_buf b = AX_BUF_INIT;
+	char *text;
 	int rc;
 
+	if (v.t == AXJ_BIG) {
+		AX_TRY(axj_big_text(r, v, 10, &text));
+		return axj_put_span(r, text, strlen(text), v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);
+	}
 	if (v.t == AXJ_BOOL)
 		ax_buf_adds(&b, v.u.b ? "True" : "False");
 	else if (v.t == AXJ_INT)
 		ax_buf_addf(&b, "%lld", (long long)v.u.i);
-	else if (v.src && v.src->type == AX_STR)
-		ax_buf_add(&b, v.src->u.s, v.src->n);
 	else
 		ax_write_float(&b, v.u.f);
 	rc = b.oom ? axj_oom(r) : axj_put_span(r, b.p, b.n, v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);
@@ -182,6 +185,7 @@ static int put_repr(struct axj *r, struct axj_val v, int depth)
 	case AXJ_BOOL:
 	case AXJ_INT:
 	case AXJ_FLOAT:
+	case AXJ_BIG:
 		return put_number(r, v);
 	case AXJ_STR:
 		AX_TRY(put_str_repr(r, v.u.s));

@@ -29,6 +29,17 @@ static int constant(struct axj_parser *p, struct axj_val v, uint32_t line, struc
 	return 0;
 }
 
+static int constant_big(struct axj_parser *p, const struct axj_token *t, struct axj_node **out)
+{
+	struct axj r = {.t = p->t, .mem = &p->t->mem, .e = p->e, .line = t->line};
+	struct axj_val v;
+
+	if (t->n > AXJ_MAX_DIGITS && t->base == 10)
+		return axj_syntax(p, t->line, "an integer of more than %d digits", AXJ_MAX_DIGITS);
+	AX_TRY(axj_big_parse(&r, t->p, t->n, t->base, false, &v));
+	return constant(p, v, t->line, out);
+}
+
 static int constant_text(struct axj_parser *p, const char *s, size_t n, uint32_t line, struct axj_node **out)
 {
 	struct axj_val v = {.t = AXJ_STR};
@@ -132,7 +143,7 @@ int axj_parse_primary(struct axj_parser *p, struct axj_node **out)
 		return parse_strings(p, out);
 	case AXJ_T_INT:
 		p->tok++;
-		return constant(p, axj_int(t->i), t->line, out);
+		return t->base ? constant_big(p, t, out) : constant(p, axj_int(t->i), t->line, out);
 	case AXJ_T_FLOAT:
 		p->tok++;
 		return constant(p, axj_float(t->f), t->line, out);

@@ -74,7 +74,7 @@ static AXJ_BUILTIN(t_true)
 
 static AXJ_BUILTIN(t_integer)
 {
-	return yes(out, self.t == AXJ_INT);
+	return yes(out, self.t == AXJ_INT || self.t == AXJ_BIG);
 }
 
 static AXJ_BUILTIN(t_float)

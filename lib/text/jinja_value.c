@@ -47,6 +47,7 @@ const char *axj_type_name(struct axj_val v)
 	case AXJ_BOOL:
 		return "bool";
 	case AXJ_INT:
+	case AXJ_BIG:
 		return "int";
 	case AXJ_FLOAT:
 		return "float";
@@ -92,6 +93,7 @@ const char *axj_object_name(struct axj_val v)
 	case AXJ_BOOL:
 		return "bool object";
 	case AXJ_INT:
+	case AXJ_BIG:
 		return "int object";
 	case AXJ_FLOAT:
 		return "float object";
@@ -142,12 +144,12 @@ int64_t axj_as_int(struct axj_val v)
 
 bool axj_is_num(struct axj_val v)
 {
-	return axj_is_int(v) || v.t == AXJ_FLOAT;
+	return axj_is_int(v) || v.t == AXJ_FLOAT || v.t == AXJ_BIG;
 }
 
 double axj_as_float(struct axj_val v)
 {
-	return v.t == AXJ_FLOAT ? v.u.f : (double)axj_as_int(v);
+	return v.t == AXJ_FLOAT ? v.u.f : v.t == AXJ_BIG ? axj_big_float(v) : (double)axj_as_int(v);
 }
 
 /* Elements without filling a container of the context. */
@@ -214,9 +216,11 @@ int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 		out->u.f = v->u.f;
 		return 0;
 	case AX_STR:
-		if (v->number) { /* calculates as a float, and is written with all digits */
-			out->t = AXJ_FLOAT;
-			out->u.f = ax_val_num_or(v, 0);
+		if (v->number) {
+			bool neg = v->n && v->u.s[0] == '-';
+
+			AX_TRY(axj_big_parse(r, v->u.s + neg, v->n - neg, 10, neg, out));
+			out->src = v;
 			return 0;
 		}
 		s = ax_arena_calloc(r->mem, 1, sizeof(*s));
@@ -358,6 +362,9 @@ static uint64_t hash(struct axj_val v)
 	case AXJ_BOOL:
 	case AXJ_INT:
 		return ax_mix64((uint64_t)axj_as_int(v));
+	case AXJ_BIG:
+		v.u.f = axj_big_float(v); /* equal floats are few */
+		return ax_hash64(&v.u.f, sizeof(v.u.f));
 	case AXJ_FLOAT:
 		if (v.u.f == floor(v.u.f) && fabs(v.u.f) < 9.2e18)
 			return ax_mix64((uint64_t)(int64_t)v.u.f);

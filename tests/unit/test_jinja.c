@@ -187,7 +187,7 @@ static void test_errors(void **state)
 	fails("ab\xff", AX_EDATA, "byte 2 of the template is not UTF-8", 0);
 	fails("{{ l.append(1) }}", AX_EDATA, "SecurityError: access to attribute 'append' of 'list' object is unsafe.", 1);
 	fails("{{ ''.__class__.__mro__ }}", AX_EDATA, "SecurityError", 1);
-	fails("{{ 9223372036854775807 + 1 }}", AX_EDATA, "OverflowError", 1);
+	fails("{{ (10 ** 5000)|string }}", AX_EDATA, "ValueError", 1);
 }
 
 static void repeat(struct ax_buf *b, const char *s, int n)
@@ -209,7 +209,8 @@ static void test_limits(void **state)
 	fails("{% set n = namespace(l=[1]) %}{% for a in range(100) %}{% set n.l = n.l + n.l %}{% endfor %}", AX_EMEM, "template limit", 0);
 	fails("{% set n = namespace(l=[]) %}{% for a in range(5000) %}{% set n.l = [n.l] %}{% endfor %}{{ n.l }}", AX_EDATA, "RecursionError", 0);
 	fails("{{ range(100000000) }}", AX_EDATA, "OverflowError: Range too big", 0);
-	fails("{{ 2 ** 1000 }}", AX_EDATA, "OverflowError", 0);
+	fails("{{ 2 ** 2000000 }}", AX_EMEM, "too large a number", 0);
+	fails("{{ (2 ** 900000) * (2 ** 900000) }}", AX_EMEM, "too large a number", 0);
 	fails("{{ '%999999999d' % 1 }}", AX_EMEM, "too much text", 0);
 	ax_buf_adds(&b, "{{ ");
 	repeat(&b, "(", 300);
