@@ -60,9 +60,9 @@ static int find_rules(struct job *j, const struct ax_val *model)
 		j->rules = RULES_GEMMA;
 	else
 		return ax_fail(j->e, AX_EDATA,
-			       "tokenizer_class %.40s builds on a SentencePiece model by rules that are not known here: write a "
+			       "tokenizer_class %.*s builds on a SentencePiece model by rules that are not known here: write a "
 			       "tokenizer.json with transformers (AutoTokenizer.from_pretrained(..).save_pretrained(..))",
-			       cls->type == AX_STR ? cls->u.s : "?");
+			       cls->type == AX_STR && cls->n < 60 ? (int)cls->n : 1, cls->type == AX_STR ? cls->u.s : "?");
 	return 0;
 }
 

@@ -32,15 +32,13 @@ def word(rng, most=6):
     return "".join(rng.choice(CHARS) for _ in range(rng.choice([1, 1, 1, 2, 2, 3, most])))
 
 
-def charsmap(rng):
-    """A random map as SentencePiece writes it; its trie laid out first fit."""
-    keys = sorted({word(rng, 3).encode() for _ in range(rng.randint(1, 25))})
-    keys = [k for k in keys if k and 0 not in k]
-    blob, value = b"", {}
+def build_charsmap(pairs, tails=()):
+    """A map of bytes to bytes as SentencePiece writes it, in base64; its trie laid out first fit. tails: keys that get the tail of another's text."""
+    keys, blob, value = sorted(pairs), b"", {}
     for k in keys:
         value[k] = len(blob)
-        blob += rng.choice([b"", b" ", word(rng, 3).encode().replace(b"\0", b"n"), k]) + b"\0"
-        if rng.random() < .1 and len(blob) > 1:  # the tail of another's text
+        blob += pairs[k] + b"\0"
+        if k in tails and len(blob) > 1:
             value[k] = len(blob) - 1
     units, used = {0: 0}, {0}
 
@@ -64,6 +62,13 @@ def charsmap(rng):
     n = (max(used) | 255) + 1 + 256
     array = struct.pack("<%dI" % n, *(units.get(i, 0xFFFFFFFF if i else 0) for i in range(n)))
     return base64.b64encode(struct.pack("<I", 4 * n) + array + blob).decode()
+
+
+def charsmap(rng):
+    keys = sorted({word(rng, 3).encode() for _ in range(rng.randint(1, 25))})
+    keys = [k for k in keys if k and 0 not in k]
+    pairs = {k: rng.choice([b"", b" ", word(rng, 3).encode().replace(b"\0", b"n"), k]) for k in keys}
+    return build_charsmap(pairs, {k for k in keys if rng.random() < .1})
 
 
 def normalizer(rng, depth=0):
