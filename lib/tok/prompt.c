@@ -185,7 +185,7 @@ static int build_question(const struct ax_prompt *p, const struct ax_val *row, s
 {
 	enum quirk q = p->kind ? p->kind->quirk : QUIRK_NONE;
 
-	if (q == QUIRK_404) {
+	if (q == QUIRK_404 || q == QUIRK_ARTICLE) {
 		AX_TRY(required(instruction, row, p->f_input, e));
 		ax_buf_adds(instruction, "\n===\n");
 		return required(instruction, row, p->f_instruction, e);

@@ -10,7 +10,8 @@ enum quirk {
 	QUIRK_JEOPARDY,	  /* the answer is put as a question */
 	QUIRK_CHOICE,	  /* the input is a list of choices; the answer is the solution, else the explanation */
 	QUIRK_REFLECTION, /* the answer is output, reflection and correction */
-	QUIRK_404,	  /* article and question; the answer says that there is none */
+	QUIRK_ARTICLE,	  /* the question is an article and the question */
+	QUIRK_404,	  /* the same; the answer says that there is none */
 	QUIRK_CONTEXT,	  /* context and question, also empty ones, form the prompt */
 	QUIRK_SYSTEM,	  /* the system part is there without a system text too */
 	QUIRK_CREATIVE,	  /* answers, critiques and revisions: prompt_creative.c */

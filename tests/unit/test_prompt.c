@@ -161,6 +161,9 @@ static void test_creative(void **state)
 	assert_string_equal(answer.b.p, "R");
 	ax_prompt_text_release(&prompt);
 	ax_prompt_text_release(&answer);
+	check("context_qa", "{\"article\":\"T\",\"question\":\"Q\",\"answer\":\"A\"}",
+	      "SYSTEM: Use the following contextual information to concisely answer the question.\n\nUSER: "
+	      "T\n===\nQ\nASSISTANT:=>A");
 	check("creative_acr.load_revise", "{\"instruction\":\"Q\",\"answer\":\"A\",\"revision\":\"R\"}",
 	      "!field \"scores\" is missing");
 	check("creative_acr", row, "!unknown dataset type \"creative_acr\"");

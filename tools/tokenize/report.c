@@ -103,6 +103,16 @@ static struct ax_val *split_json(struct ax_arena *a, const struct tk_stats *t, i
 	return ok ? m : NULL;
 }
 
+/* Rows that passed the filters, of whatever part. */
+static uint64_t kept_rows(const struct tk_sink *s)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < AX_N_SPLIT; i++)
+		n += s->n_kept[i];
+	return n;
+}
+
 static struct ax_val *stats_json(struct ax_arena *a, const struct tk_sink *s, double seconds)
 {
 	static const char *const note_key[TK_N_NOTE] = {"turn_end_not_trained", "turn_not_shown", "double_bos",
@@ -113,7 +123,8 @@ static struct ax_val *stats_json(struct ax_arena *a, const struct tk_sink *s, do
 
 	train = ok ? split_json(a, t, 0) : NULL;
 	eval = ok ? split_json(a, t, 1) : NULL;
-	ok = train && eval && set_int(a, m, "rows_in", t->records) && set_int(a, m, "bytes_in", t->bytes);
+	ok = train && eval && set_int(a, m, "rows_in", t->records) && set_int(a, m, "bytes_in", t->bytes) &&
+	     (s->opt->shards < 2 || set_int(a, m, "rows_of_other_parts", kept_rows(s) - t->rows[0] - t->rows[1]));
 	ok = ok && ax_val_set(a, m, "train", train) && ax_val_set(a, m, "eval", eval);
 	for (size_t i = 0; ok && i < t->n_reason; i++)
 		ok = set_int(a, drops, t->reason[i].name, t->reason[i].n);
@@ -134,6 +145,9 @@ int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e)
 	int rc;
 
 	summary(&s->stats, seconds);
+	if (s->opt->shards > 1)
+		ax_info("part %llu of %llu: %llu rows are of the others", (ull)s->opt->shard, (ull)s->opt->shards,
+			(ull)(kept_rows(s) - s->stats.rows[0] - s->stats.rows[1]));
 	if (s->seen.cap)
 		ax_info("exact de-duplication: %zu different rows, %s of memory", s->seen.n,
 			ax_human_bytes((uint64_t)s->seen.cap * 16, bytes));
