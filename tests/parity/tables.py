@@ -3,9 +3,10 @@
 CSV files compared with pandas.
 
 usage: tables.py GEN_ROWS [N [SEED [FOLDER]]]     N: tables; each is written in several ways
+AX_KEEP: a folder that files which differ are copied to.
 Prints the number of files and rows compared and the differences, which are shown; exit status 1 if there are any.
 """
-import datetime, decimal, json, math, os, random, subprocess, sys, tempfile, uuid
+import datetime, decimal, json, math, os, random, shutil, subprocess, sys, tempfile, uuid
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,8 +149,13 @@ def random_table(arrow):
             t = pa.string()
             columns.append(pa.array([text() for _ in range(rows)], t))
             nullable = True
-        fields.append(pa.field("col %d\"\u00e9" % i if RND.random() < 0.1 else "c%d" % i, t, nullable))
-    return pa.table(columns, schema=pa.schema(fields))
+        fields.append(pa.field("col %d\"\u00e9" % i if RND.random() < 0.1 else "c%d" % i, columns[-1].type, nullable))
+    table = pa.table(columns, schema=pa.schema(fields))
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:  # indexes of 8 bits that ran over
+        return random_table(arrow)
+    return table
 
 
 def build(v, t):
@@ -342,7 +348,9 @@ def main():
                 if not same:
                     bad += 1
                     if bad <= 5:
-                        print("DIFFERENT", path, how, schema)
+                        print("DIFFERENT", path, how, schema, *[line for line in got if line.startswith("!")])
+                        if os.environ.get("AX_KEEP"):
+                            shutil.copy(path, os.environ["AX_KEEP"])
                         for i in range(max(len(got), len(want))):
                             g = rows[i] if i < len(rows) else got[i:i + 1]
                             w = want[i] if i < len(want) else None

@@ -117,6 +117,7 @@ static void test_csv(void **state)
 	      "2:{\"a\":\"1\",\"b\":\"2\"}!" DIR_OUT "/more.csv:3: more fields than the 2 columns of the header");
 	check(puts_file("open.csv", "a\n\n\"1\n2\n"), AX_SOURCE_AUTO,
 	      "!" DIR_OUT "/open.csv:3: a quote is opened and not closed");
+	check(puts_file("crlf.csv", "a\r\n\"x\r\ny\"\r\n1\r\n"), AX_SOURCE_AUTO, "2:{\"a\":\"x\\r\\ny\"}|4:{\"a\":\"1\"}");
 	check(puts_file("none.csv", ""), AX_SOURCE_AUTO, "");
 	check(puts_file("head.csv", "a,b"), AX_SOURCE_AUTO, "");
 }

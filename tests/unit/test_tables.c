@@ -11,8 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "fmt/arrow.h"
-#include "fmt/cell.h"
-#include "fmt/unpack.h"
+#include "fmt/parquet_impl.h"
 #include "text/json.h"
 #include "tok/source.h"
 
@@ -145,6 +144,58 @@ static void test_cut_arrow(void **state)
 	ax_buf_release(&b);
 }
 
+/* Columns of one struct that contradict each other: an error, not rows put together somehow. */
+static void test_levels(void **state)
+{
+	static const char *const path[] = {GOLDEN "/def-levels.parquet.bad", GOLDEN "/rep-levels.parquet.bad"};
+
+	for (int i = 0; i < 2; i++) {
+		struct ax_buf b = AX_BUF_INIT;
+		struct ax_err e = {0};
+
+		assert_int_equal(ax_read_file(path[i], 1 << 20, &b, NULL), 0);
+		assert_int_equal(read_bytes((unsigned char *)b.p, b.n, true, &e), AX_EDATA);
+		assert_non_null(strstr(e.msg, "column q: its levels do not fit those of its neighbours"));
+		ax_buf_release(&b);
+	}
+}
+
+/* A prefix of a value that there is not, and one that there is. */
+static void test_prefixes(void **state)
+{
+	static const unsigned char bad[] = {0x80, 1, 4, 1, 10, 0x80, 1, 4, 1, 2, 'x'};
+	unsigned char good[sizeof(bad)];
+	struct pq_node node = {.type = PQ_BYTE_ARRAY};
+	struct pq_leaf *l = ax_calloc(1, sizeof(*l));
+
+	assert_non_null(l);
+	l->node = &node;
+	assert_null(pq_values_init(l, PQ_DELTA_BYTES, bad, sizeof(bad), 1));
+	assert_string_equal(pq_values_get(l, 1), "a text is longer than its page");
+	memcpy(good, bad, sizeof(bad));
+	good[4] = 0;
+	assert_null(pq_values_init(l, PQ_DELTA_BYTES, good, sizeof(good), 1));
+	assert_null(pq_values_get(l, 1));
+	assert_int_equal(l->val[0].u, 1);
+	ax_buf_release(&l->scratch);
+	ax_free(l);
+}
+
+static void test_thrift_depth(void **state)
+{
+	unsigned char deep[200];
+	struct ax_thrift t = {.p = deep, .end = deep + sizeof(deep)};
+
+	memset(deep, 0x1c, 100); /* field 1, a struct */
+	memset(deep + 100, 0, 100);
+	ax_thrift_skip_struct(&t);
+	assert_true(t.bad);
+	t = (struct ax_thrift){.p = deep + 90, .end = deep + sizeof(deep)};
+	ax_thrift_skip_struct(&t);
+	assert_false(t.bad);
+	assert_ptr_equal(t.p, deep + 111);
+}
+
 static void test_row_max(void **state)
 {
 	struct ax_source s;
@@ -202,6 +253,7 @@ static void test_unpack(void **state)
 	/* "abcd" and 12 bytes from 4 before; the same as an LZ4 block with a last literal */
 	static const unsigned char snappy[] = {16, 3 << 2, 'a', 'b', 'c', 'd', 11 << 2 | 2, 4, 0};
 	static const unsigned char lz4[] = {0x48, 'a', 'b', 'c', 'd', 4, 0, 0x10, '!'};
+	static const unsigned char before[] = {0x10, 'a', 5, 0, 0x50, 'b', 'c', 'd', 'e', 'f'};
 	unsigned char out[32];
 	struct ax_err e = {0};
 
@@ -213,6 +265,7 @@ static void test_unpack(void **state)
 		assert_int_equal(ax_unpack(AX_CODEC_SNAPPY, snappy, n, out, 16, &e), AX_EDATA);
 	assert_int_equal(ax_unpack(AX_CODEC_SNAPPY, snappy, sizeof(snappy), out, 15, &e), AX_EDATA);
 	assert_int_equal(ax_unpack(AX_CODEC_LZ4_RAW, lz4, sizeof(lz4), out, 16, &e), AX_EDATA);
+	assert_int_equal(ax_unpack(AX_CODEC_LZ4_RAW, before, sizeof(before), out + 16, 10, &e), AX_EDATA);
 	assert_int_equal(ax_unpack_check(AX_CODEC_SNAPPY, 100, 3000, &e), AX_EDATA);
 	assert_int_equal(ax_unpack_check(AX_CODEC_ZSTD, 1 << 20, UINT64_C(1) << 40, &e), AX_EMEM);
 }
@@ -222,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_golden), cmocka_unit_test(test_damage), cmocka_unit_test(test_cut_arrow),
 	    cmocka_unit_test(test_row_max), cmocka_unit_test(test_cells), cmocka_unit_test(test_unpack),
+	    cmocka_unit_test(test_levels), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_thrift_depth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
