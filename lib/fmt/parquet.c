@@ -185,7 +185,7 @@ static int put_leaf(struct row *r, const struct pq_node *n, unsigned rep)
 	return put(r, l, &l->val[l->val_pos++]);
 }
 
-/* One entry of every leaf below that ends at level `def`: nothing is there. */
+/* One entry of every leaf below that ends at level `def`, just above the node: nothing is there, but all above is. */
 static int put_nothing(struct row *r, const struct pq_node *n, unsigned rep, unsigned def, const char *text)
 {
 	for (uint32_t i = n->leaf; i < n->leaf + n->n_leaf; i++) {
@@ -199,16 +199,14 @@ static int put_nothing(struct row *r, const struct pq_node *n, unsigned rep, uns
 	return fits(r, 0);
 }
 
-/* Is there less than level `def` at the next entry? Then it must be just one less: all above is there. */
+/* Is there less than the node at the next entry? */
 static int is_missing(struct row *r, const struct pq_node *n, unsigned rep, bool *missing)
 {
 	struct pq_leaf *l = &r->q->leaf[n->leaf];
-	unsigned def;
 
 	AX_TRY(expect(r, l, rep));
-	def = l->def[l->pos];
-	*missing = def < n->def;
-	return *missing && def + 1 != n->def ? unequal(r, l) : 0;
+	*missing = l->def[l->pos] < n->def;
+	return 0;
 }
 
 static int put_node(struct row *r, const struct pq_node *n, unsigned rep);

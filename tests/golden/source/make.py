@@ -185,6 +185,12 @@ def main_make():
         [(1, ["s", "p"], None, [2, 2], ints(1, 2)), (1, ["s", "q"], None, [2, 0], ints(1))], 2)
     raw("rep-levels.parquet.bad", [node("schema", None, children=1), node("l", 2, children=2)] + pair,
         [(1, ["l", "p"], [0, 1], [2, 2], ints(1, 2)), (1, ["l", "q"], [0, 0], [2, 2], ints(1, 2))], 1)
+    raw("leaf-levels.parquet.bad", [node("schema", None, children=1), node("s", 1, children=2), node("p", 0, 1), node("q", 0, 1)],
+        [(1, ["s", "p"], None, [1, 1], ints(1, 2)), (1, ["s", "q"], None, [1, 0], ints(1))], 2)
+    raw("more-values.parquet.bad", [node("schema", None, children=1), node("q", 1, 1)], [(1, ["q"], None, [1, 1], ints(1, 2))], 1)
+    short = pa.Array.from_buffers(pa.struct([("q", pa.int32())]), 3, [None], children=[pa.array([1, 2], pa.int32())])
+    with pa.ipc.new_stream(os.path.join(here, "short-child.arrow.bad"), pa.schema([("s", short.type)])) as w:
+        w.write_batch(pa.RecordBatch.from_arrays([short], ["s"]))
     arrow("chat-stream.arrow", [chat, chat])
     arrow("chat-file-lz4.arrow", [chat, chat], file=True, compression="lz4")
     arrow("types-zstd.arrow", [types], compression="zstd")
