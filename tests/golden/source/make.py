@@ -154,6 +154,18 @@ def ints(*v): return struct.pack("<%di" % len(v), *v)
 def strs(*v): return b"".join(struct.pack("<I", len(s)) + s for s in v)
 
 
+def short_child(table, name):
+    """A struct of 78 values whose child has 77, which pyarrow would not write."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as w:
+        w.write_table(table)
+    data = sink.getvalue().to_pybytes()
+    nodes, one = struct.pack("<qqqq", 77, 0, 77, 0), struct.pack("<q", 77)
+    assert data.count(nodes) == 1 and data.count(one) == 3
+    data = data.replace(nodes, b"NODES").replace(one, struct.pack("<q", 78)).replace(b"NODES", struct.pack("<qqqq", 78, 0, 77, 0))
+    open(os.path.join(here, name), "wb").write(data)
+
+
 def main_make():
     parquet("chat-snappy.parquet", chat, compression="snappy")
     parquet("chat-v2-zstd.parquet", chat, compression="zstd", data_page_version="2.0", row_group_size=2, write_page_checksum=True)
@@ -188,9 +200,7 @@ def main_make():
     raw("leaf-levels.parquet.bad", [node("schema", None, children=1), node("s", 1, children=2), node("p", 0, 1), node("q", 0, 1)],
         [(1, ["s", "p"], None, [1, 1], ints(1, 2)), (1, ["s", "q"], None, [1, 0], ints(1))], 2)
     raw("more-values.parquet.bad", [node("schema", None, children=1), node("q", 1, 1)], [(1, ["q"], None, [1, 1], ints(1, 2))], 1)
-    short = pa.Array.from_buffers(pa.struct([("q", pa.int32())]), 3, [None], children=[pa.array([1, 2], pa.int32())])
-    with pa.ipc.new_stream(os.path.join(here, "short-child.arrow.bad"), pa.schema([("s", short.type)])) as w:
-        w.write_batch(pa.RecordBatch.from_arrays([short], ["s"]))
+    short_child(pa.table({"s": [{"q": i} for i in range(77)]}), "short-child.arrow.bad")
     arrow("chat-stream.arrow", [chat, chat])
     arrow("chat-file-lz4.arrow", [chat, chat], file=True, compression="lz4")
     arrow("types-zstd.arrow", [types], compression="zstd")
