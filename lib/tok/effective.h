@@ -13,7 +13,8 @@
  * Order, as Axolotl: added_tokens_overrides rewrite the file's tokens; special_tokens are set, and those without an id
  * are added; the pad fallback; then `tokens` are added as ordinary added tokens.
  *
- * A model folder without a tokenizer (rows that are already ids) gives tok == NULL: ids come from config.json, and
+ * A SentencePiece model (tok/spm.h) stands for the tokenizer.json that is written of it. A model folder without a tokenizer
+ * (rows that are already ids) gives tok == NULL: ids come from config.json, and
  * setting tokens is an error.
  */
 #ifndef AX_TOK_EFFECTIVE_H

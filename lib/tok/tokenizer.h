@@ -67,10 +67,11 @@ struct ax_tok_added {
 };
 
 /*
- * Load `path`: a model folder, or a tokenizer.json. In a folder, what tokenizer_config.json says about added tokens counts
+ * Load `path`: a model folder, a tokenizer.json, or a SentencePiece model (tok/spm.h), which also counts in a folder without
+ * tokenizer.json. In a folder, what tokenizer_config.json says about added tokens counts
  * too, as when transformers loads a fast tokenizer: entries of added_tokens_decoder that differ replace flags or add
- * tokens, and named special tokens (bos_token, ...) without an id get one. tokenizer_class is not looked at: rules that a
- * class of transformers puts in place of those of tokenizer.json are not applied.
+ * tokens, and named special tokens (bos_token, ...) without an id get one. Of a tokenizer.json tokenizer_class is not looked
+ * at: rules that a class of transformers puts in place of those of the file are not applied.
  */
 int ax_tokenizer_open(struct ax_tokenizer **t, const char *path, struct ax_err *e);
 /* The same from memory: the text of a tokenizer.json. Nothing of it is kept. */
