@@ -4,13 +4,14 @@
 #   make bundle     a folder that runs elsewhere            make dist       a source archive
 #   make install    into $(DESTDIR)$(PREFIX)                 make lint       include directions, sizes, man pages
 #   make cuda       the CUDA plugin (needs nvcc)            make check-gpu  the tests that need one
+#   make fuzz       sanitizers and libFuzzer (needs clang)
 #   make bench-gpu  the GPU's speed beside PyTorch's
 # One Makefile, no recursion; V=1 shows the commands. Settings and their meaning: config.mk.
 include config.mk
 
 VERSION := $(shell cat VERSION)
 comma   := ,
-B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+B       := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(FUZZ),-fuzz)
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
@@ -22,7 +23,7 @@ WALLS     := $(foreach w,DEV COMM,-DAX_$(w)_WALL=$(firstword $(shell cat $($(w)_
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Ilib -I$(B)/gen -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -DAX_VERSION='"$(VERSION)"' $(WALLS)
 CFLAGS  ?= $(OPT) -g
-override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+override CFLAGS += -std=c11 -fPIC -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden -pthread $(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN)) -Wl,--as-needed
 LIBS    := -lyaml -lzstd -lxxhash -lpcre2-8 -ldnnl -lz -ldl -lm
 
@@ -41,7 +42,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all check check-long check-gpu check-bins demo lint install uninstall clean dist bench bench-gpu bundle gpu-kit
+.PHONY: all fuzz fuzz-bins check check-long check-gpu check-bins demo lint install uninstall clean dist bench bench-gpu bundle gpu-kit
 all: $(BIN) $(PLUGIN)
 
 # ISA-specific kernels: one file an instruction set, chosen at run time.
@@ -138,6 +139,14 @@ bench-gpu: $(BIN) $(B)/bench/gpu/ops cuda
 
 # The CUDA sources on the CPU, for the suite "cuda"; sanitizers are flavours of their own there.
 include tests/cudasim/build.mk
+
+# Fuzzing with sanitizers, which needs clang: FUZZ_SECONDS for each of FUZZ_TARGETS (names as json, jinja; all), FUZZ_JOBS at once.
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS    ?= 1
+fuzz-bins: $(FUZZ_TARGETS:%=$(B)/tests/fuzz/fuzz_%) $(if $(FUZZ_TARGETS),,$(FUZZ_BIN))
+fuzz:
+	$(Q)$(MAKE) --no-print-directory CC=clang OPT=-O1 SAN=address,undefined FUZZ=1 FUZZ_TARGETS="$(FUZZ_TARGETS)" fuzz-bins
+	$(Q)BUILD=build-address-undefined-fuzz sh tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZ_TARGETS)
 
 check-bins: all $(FAULT_BIN) $(TEST_BIN) $(FUZZ_BIN) $(B)/bench/gpu/ops $(if $(SAN),,$(if $(filter 1,$(SIM)),$(SIM_BIN)))
 
