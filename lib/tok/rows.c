@@ -31,7 +31,11 @@ void ax_made_get(const struct ax_made *m, size_t i, struct ax_row *row)
 {
 	const struct ax_made_row *r = &m->row[i];
 
-	*row = (struct ax_row){.n = r->n, .id = m->id + r->at, .mask = m->mask + r->at};
+	*row = (struct ax_row){.n = r->n};
+	if (r->n == 0) /* there may be no memory at all */
+		return;
+	row->id = m->id + r->at;
+	row->mask = m->mask + r->at;
 	row->label = r->label_at == SIZE_MAX ? NULL : m->label + r->label_at;
 }
 
@@ -392,9 +396,9 @@ static void note_bos(const struct ax_rows *r, struct ax_made *m, size_t first)
 	uint32_t bos = r->opt.eff ? r->opt.eff->bos : AX_TOK_NONE;
 
 	for (size_t i = first; i < m->n_row && bos != AX_TOK_NONE; i++) {
-		const uint32_t *id = m->id + m->row[i].at;
+		size_t at = m->row[i].at;
 
-		if (m->row[i].n > 1 && id[0] == bos && id[1] == bos)
+		if (m->row[i].n > 1 && m->id[at] == bos && m->id[at + 1] == bos)
 			m->row[i].note |= AX_MADE_DOUBLE_BOS;
 	}
 }

@@ -112,7 +112,7 @@ static int joined(const struct ax_rows *r, struct ax_made *out, struct ax_rows_w
 	if (p->b.oom)
 		return ax_fail(e, AX_EMEM, "out of memory");
 	AX_TRY(ax_rows_encode(r, p->b.p, p->b.n, &p->data, full, w, out, 1, note, e));
-	if (!r->opt.train_on_inputs)
+	if (!r->opt.train_on_inputs && n_prompt && out->n > at)
 		memset(out->mask + at, 0, n_prompt < out->n - at ? n_prompt : out->n - at);
 	return 0;
 }

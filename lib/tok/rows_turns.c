@@ -121,7 +121,7 @@ static int pygmalion_turn(const struct ax_rows *r, struct turn *t, size_t i, str
 	}
 	AX_TRY(add_data(w, *t, e));
 	AX_TRY(ax_rows_encode(r, w->prompt.b.p, w->prompt.b.n, &w->prompt.data, &sh, w, out, bot, note, e));
-	if (bot)
+	if (bot && out->n > at)
 		memset(out->mask + at, 0, r->n_bot < out->n - at ? r->n_bot : out->n - at);
 	return 0;
 }
