@@ -127,7 +127,7 @@ $(FUZZ_BIN): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(FUZZ),,$(B)/tests/fuz
 	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 # Benchmarks are built here and run by hand: bench/NAME/run.sh says what each measures.
-BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard bench/*/bench.c) bench/gpu/ops.c)
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard bench/*/bench.c) bench/tokenize/chat.c bench/gpu/ops.c)
 $(B)/bench/%: $(B)/bench/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)

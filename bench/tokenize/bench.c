@@ -1,13 +1,16 @@
 /*
  * Plain text to ids in memory: how fast, and how long a tokenizer takes to load.
- * usage: bench [-n BYTES] [-d BYTES] [-o] [-w] [-t THREADS] [-r REPEATS] MODEL TEXT
+ * usage: bench [-n BYTES] [-d BYTES] [-o] [-q] [-w] [-t THREADS] [-r REPEATS] MODEL TEXT
+ *	  bench -x [-n BYTES] ... MODEL STRING
  *	-n	take so much of the text (default: all)
  *	-d	size of a document, cut behind the next empty line (default 10000; 0: the text is one document)
  *	-o	with the byte range of each token
+ *	-q	without the checksum, which is a run of its own
  *	-w	time on the wall
+ *	-x	the text is STRING over and over (-n: 10 MB), as one document
  *	-t	threads that take documents in turn (default 1)
  *	-r	repeat, each time with a fresh scratch, so cold (default 1); the fastest counts
- * Prints one line: name, milliseconds to load, bytes, MB/s, cycles a byte, ids, a checksum of the ids (from each document's CRC-32). Time is that of the
+ * Prints one line: name, milliseconds to load, bytes, MB/s, cycles a byte, ids, the CRC-32 of all ids. Time is that of the
  * thread on a core, so that other programs count little; with more than one thread, that on the wall.
  */
 #define _GNU_SOURCE /* memmem */
@@ -20,6 +23,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "tok/tokenizer.h"
@@ -30,21 +34,21 @@ struct settings {
 	size_t bytes, doc;
 	unsigned flags;
 	int threads, repeats;
-	bool wall;
+	bool wall, quiet, repeat;
 };
 
 struct doc {
 	size_t from, to;
-	unsigned long crc;
 };
 
 struct work {
 	const struct ax_tokenizer *tok;
 	const char *text;
 	struct doc *doc;
-	size_t n_doc;
+	size_t n_doc, bytes;
 	unsigned flags;
 	bool check; /* the checksum too: outside the measured run */
+	unsigned long crc;
 	atomic_size_t next;
 	atomic_size_t ids;
 	atomic_int failed;
@@ -89,13 +93,12 @@ static void *run(void *arg)
 		goto out;
 	while ((i = atomic_fetch_add(&w->next, 1)) < w->n_doc) {
 		struct doc *d = &w->doc[i];
-		size_t from = ids.n;
 
 		if (ax_tokenizer_encode(w->tok, w->text + d->from, d->to - d->from, w->flags, &ids, s, &e))
 			goto out;
-		if (w->check)
-			d->crc = crc32(0, (const unsigned char *)(ids.id + from), (unsigned)((ids.n - from) * 4));
 	}
+	if (w->check)
+		w->crc = crc32_z(0, (const unsigned char *)ids.id, ids.n * 4);
 out:
 	n = ids.n;
 	if (e.msg[0]) {
@@ -140,7 +143,7 @@ static struct doc *cut(const char *p, size_t n, size_t size, size_t *n_doc)
 		if (size && n - from > size)
 			q = memmem(p + from + size, n - from - size, "\n\n", 2);
 		to = q ? (size_t)(q - p) + 2 : n;
-		doc[(*n_doc)++] = (struct doc){from, to, 0};
+		doc[(*n_doc)++] = (struct doc){from, to};
 	}
 	return doc;
 }
@@ -151,20 +154,26 @@ static int bench(const char *model, const char *path, const struct settings *set
 	struct ax_tokenizer *tok = NULL;
 	struct ax_map m = {NULL, 0};
 	double load = now(CLOCK_THREAD_CPUTIME_ID), best = 1e9, hz = frequency();
-	unsigned long crc = 0;
-	size_t n;
+	struct ax_buf text = AX_BUF_INIT;
 	int rc;
 
 	load = now(CLOCK_THREAD_CPUTIME_ID);
 	AX_GOTO(ax_tokenizer_open(&tok, model, e));
 	load = now(CLOCK_THREAD_CPUTIME_ID) - load;
-	AX_GOTO(ax_map_open(&m, path, e));
-	n = set->bytes && set->bytes < m.n ? set->bytes : m.n;
-	while (n < m.n && ((unsigned char)m.p[n] & 0xC0) == 0x80)
-		n++;
+	if (set->repeat) {
+		while (text.n < (set->bytes ? set->bytes : 10000000))
+			ax_buf_adds(&text, path);
+		w.text = text.p;
+		w.bytes = text.n;
+	} else {
+		AX_GOTO(ax_map_open(&m, path, e));
+		w.text = (const char *)m.p;
+		w.bytes = set->bytes && set->bytes < m.n ? set->bytes : m.n;
+		while (w.bytes < m.n && ((unsigned char)m.p[w.bytes] & 0xC0) == 0x80)
+			w.bytes++;
+	}
 	w.tok = tok;
-	w.text = (const char *)m.p;
-	w.doc = cut(w.text, n, set->doc, &w.n_doc);
+	w.doc = cut(w.text, w.bytes, set->repeat ? 0 : set->doc, &w.n_doc);
 	if (!w.doc) {
 		rc = ax_fail(e, AX_EMEM, "out of memory");
 		goto out;
@@ -174,15 +183,15 @@ static int bench(const char *model, const char *path, const struct settings *set
 
 		best = t < best ? t : best;
 	}
-	w.check = true;
-	measure(&w, 1, false);
-	for (size_t i = 0; i < w.n_doc; i++)
-		crc = (crc * 31 + w.doc[i].crc) & 0xFFFFFFFF;
-	printf("%s\tload %.0f ms\t%zu bytes\t%.1f MB/s\t%.2f c/B\t%zu ids\t%08lx\n", model, load * 1e3, n,
-	       (double)n / best / 1e6, best * hz / (double)n, atomic_load(&w.ids), crc);
+	w.check = !set->quiet;
+	if (w.check)
+		measure(&w, 1, false);
+	printf("%s\tload %.0f ms\t%zu bytes\t%.1f MB/s\t%.2f c/B\t%zu ids\t%08lx\n", model, load * 1e3, w.bytes,
+	       (double)w.bytes / best / 1e6, best * hz / (double)w.bytes, atomic_load(&w.ids), w.crc);
 	rc = atomic_load(&w.failed) ? AX_EDATA : 0;
 out:
 	ax_free(w.doc);
+	ax_buf_release(&text);
 	ax_map_close(&m);
 	ax_tokenizer_free(tok);
 	return rc;
@@ -194,13 +203,17 @@ int main(int argc, char **argv)
 	struct ax_err e = {0};
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "n:d:owt:r:")) != -1) {
+	while ((c = getopt(argc, argv, "n:d:oqwxt:r:")) != -1) {
 		if (c == 'n')
 			set.bytes = strtoull(optarg, NULL, 10);
 		else if (c == 'd')
 			set.doc = strtoull(optarg, NULL, 10);
 		else if (c == 'o')
 			set.flags |= AX_TOK_OFFSETS;
+		else if (c == 'q')
+			set.quiet = true;
+		else if (c == 'x')
+			set.repeat = true;
 		else if (c == 'w')
 			set.wall = true;
 		else if (c == 't')
@@ -211,7 +224,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind != 2 || set.threads < 1 || set.threads > MAX_THREADS || set.repeats < 1) {
-		fprintf(stderr, "usage: bench [-n BYTES] [-d BYTES] [-o] [-w] [-t THREADS] [-r REPEATS] MODEL TEXT\n");
+		fprintf(stderr, "usage: bench [-n BYTES] [-d BYTES] [-oqwx] [-t THREADS] [-r REPEATS] MODEL TEXT\n");
 		return 2;
 	}
 	rc = bench(argv[optind], argv[optind + 1], &set, &e);
