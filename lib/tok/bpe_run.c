@@ -1,7 +1,8 @@
 /*
- * Merges of a long word, in time that hardly grows with its length: the pairs that merge hang in lists by rank, in order of
- * their places. Of the lowest rank the leftmost pair is merged, as always; as a merge makes pairs near its own place, lists
- * mostly grow at their ends. Where one did not, it is sorted before use.
+ * Merges of a long word. What repeats, such as a run of one letter, goes by passes over all symbols, each of which merges all
+ * pairs of the lowest rank. The rest goes by lists, in time that hardly grows with its length: the pairs that merge hang in
+ * lists by rank, in order of their places. Of the lowest rank the leftmost pair is merged, as always; as a merge makes pairs
+ * near its own place, lists mostly grow at their ends. Where one did not, it is sorted before use.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #define NONE	  UINT32_MAX
 #define MAX_SORTS 64 /* more are a case for the heap */
+#define MEMO	  64
+#define FEW	  8 /* one pair in so many is not worth a pass */
 
 enum { QUEUED = 1, UNSORTED = 2 };
 
@@ -23,9 +26,10 @@ struct ax_ranks {
 	/* by symbol: rank of its pair with the next one, and its neighbours in that rank's list */
 	uint32_t *rank, *after, *before;
 	size_t cap, n_sort;
-	/* the last pair looked up: runs ask for it again and again */
-	uint32_t x, y;
-	const struct ax_merge *found;
+	/* pairs looked up last: runs ask for the same again and again */
+	struct pair {
+		uint32_t x, y, rank;
+	} memo[MEMO];
 };
 
 void ax_ranks_free(struct ax_ranks *r)
@@ -188,17 +192,24 @@ static void clear(struct ax_ranks *r)
 	}
 }
 
+static uint32_t rank_of(const struct ax_bpe *m, struct ax_ranks *r, uint32_t x, uint32_t y)
+{
+	struct pair *p = &r->memo[(x * 31 + y) % MEMO];
+
+	if (p->x != x || p->y != y) {
+		const struct ax_merge *g = ax_bpe_merge(m, x, y);
+
+		*p = (struct pair){x, y, g ? g->rank : NONE};
+	}
+	return p->rank;
+}
+
 static void hang_pair(const struct ax_bpe *m, struct ax_ranks *r, const struct ax_words *w, uint32_t left, uint32_t right)
 {
-	uint32_t x = w->id[left], y = w->id[right];
+	uint32_t rank = rank_of(m, r, w->id[left], w->id[right]);
 
-	if (x != r->x || y != r->y) {
-		r->found = ax_bpe_merge(m, x, y);
-		r->x = x;
-		r->y = y;
-	}
-	if (r->found)
-		hang(r, left, r->found->rank);
+	if (rank != NONE)
+		hang(r, left, rank);
 }
 
 /* Merge the pair at pos. */
@@ -222,6 +233,86 @@ static void join(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w,
 	}
 }
 
+/* --- passes --- */
+
+/* The lowest rank of all pairs, and how many have it. */
+static uint32_t lowest(const struct ax_ranks *r, size_t n, size_t *count)
+{
+	uint32_t low = NONE;
+	size_t k = 0;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		low = r->rank[i] < low ? r->rank[i] : low;
+	for (size_t i = 0; i + 1 < n; i++)
+		k += r->rank[i] == low;
+	*count = k;
+	return low;
+}
+
+/*
+ * Symbol o is new, and what follows it begins at *i: merge it with that as long as this is due first. Sets the ranks of
+ * its pairs; false: its pair with the one before is due first.
+ */
+static bool extend(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w, size_t o, size_t *i, uint32_t low)
+{
+	uint32_t left = NONE, right;
+
+	for (;;) {
+		right = *i < w->n ? rank_of(m, r, w->id[o], w->id[*i]) : NONE;
+		left = o ? rank_of(m, r, w->id[o - 1], w->id[o]) : NONE;
+		if (left <= low || right > low)
+			break;
+		w->id[o] = m->made[right];
+		w->end[o] = w->end[(*i)++];
+	}
+	r->rank[o] = right;
+	if (o)
+		r->rank[o - 1] = left;
+	return left > low;
+}
+
+/*
+ * Merge the pairs of rank `low`, which is the lowest, from left to right, and what comes of each, as long as nothing to the
+ * left is due first. Returns false where that happened: then the lists go on.
+ */
+static bool pass(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w, uint32_t low)
+{
+	uint32_t made = m->made[low];
+	size_t o = 0;
+	bool ok = true;
+
+	for (size_t i = 0; i < w->n; o++) {
+		bool merge = ok && i + 1 < w->n && r->rank[i] == low;
+
+		w->begin[o] = w->begin[i];
+		w->end[o] = w->end[i + merge];
+		w->id[o] = merge ? made : w->id[i];
+		r->rank[o] = r->rank[i];
+		i += 1 + (size_t)merge;
+		if (merge)
+			ok = extend(m, r, w, o, &i, low);
+	}
+	w->n = o;
+	return ok;
+}
+
+/* As long as one rank has a good part of all pairs: what repeats is short after a few passes. */
+static void merge_passes(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w)
+{
+	uint32_t low;
+	size_t count;
+	bool ok = true;
+
+	for (size_t i = 0; i + 1 < w->n; i++)
+		r->rank[i] = rank_of(m, r, w->id[i], w->id[i + 1]);
+	while (ok && w->n > 1) {
+		low = lowest(r, w->n, &count);
+		if (low == NONE || count * FEW < w->n)
+			break;
+		ok = pass(m, r, w, low);
+	}
+}
+
 bool ax_bpe_merge_run(const struct ax_bpe *m, struct ax_words *w)
 {
 	struct ax_ranks *r = w->ranks ? w->ranks : (w->ranks = new_ranks(m->n_merge));
@@ -231,7 +322,9 @@ bool ax_bpe_merge_run(const struct ax_bpe *m, struct ax_words *w)
 	if (!ok)
 		return false;
 	r->n_sort = 0;
-	r->x = NONE;
+	memset(r->memo, 0xFF, sizeof(r->memo));
+	merge_passes(m, r, w);
+	n = w->n;
 	for (size_t i = 0; i < n; i++) {
 		w->next[i] = i + 1 < n ? (uint32_t)(i + 1) : NONE;
 		w->prev[i] = i ? (uint32_t)(i - 1) : NONE;
