@@ -7,6 +7,8 @@ size_t ax_cut_step(struct ax_cutter *c, size_t i)
 	    [AX_CUT_QWEN35] = ax_split_qwen35, [AX_CUT_O200K] = ax_split_o200k, [AX_CUT_TEKKEN] = ax_split_tekken,
 	};
 
+	if (c->kind == AX_CUT_DIGITS)
+		return ax_split_digits_gpt2(c->p, i, c->n, &c->border);
 	if (c->kind == AX_CUT_DSV3)
 		return ax_split_dsv3(c->p, i, c->n, &c->border);
 	return splitter[c->kind](c->p, i, c->n); /* these leave no gaps */

@@ -27,6 +27,7 @@ enum ax_cut_kind {
 	AX_CUT_QWEN35,
 	AX_CUT_O200K,
 	AX_CUT_TEKKEN,
+	AX_CUT_DIGITS, /* each number alone, and then GPT2 on what is between */
 	AX_CUT_DSV3, /* DeepSeek-V3's three patterns, one after the other */
 	AX_CUT_KINDS
 };
@@ -34,7 +35,7 @@ enum ax_cut_kind {
 struct ax_cutter {
 	const unsigned char *p; /* checked UTF-8 */
 	size_t n, i;            /* up to i all is cut; i == n: the end */
-	size_t border;          /* DSV3: where the second pattern's piece ends; start with 0 */
+	size_t border;          /* DSV3, DIGITS: where the text ends that the last pattern sees; start with 0 */
 	enum ax_cut_kind kind;
 };
 

@@ -242,6 +242,11 @@ ALWAYS uint64_t not_before_line(uint64_t rest, uint64_t blank, uint64_t line)
 	return kept;
 }
 
+ALWAYS bool is_gpt2(const enum ax_cut_kind kind)
+{
+	return kind == AX_CUT_GPT2 || kind == AX_CUT_DIGITS;
+}
+
 /* White space of the patterns with \s*[\r\n]+|\s+(?!\S)|\s+; `own` are line ends that belong to other pieces. */
 ALWAYS uint64_t blank_starts(const enum ax_cut_kind kind, const struct masks *m, uint64_t own, unsigned end)
 {
@@ -258,13 +263,13 @@ ALWAYS uint64_t cut_contractions(const enum ax_cut_kind kind, const unsigned cha
 				 unsigned end, unsigned *stop)
 {
 	for (; quotes; quotes &= quotes - 1) {
-		unsigned k = low_bit(quotes), len = contraction(q + k, kind != AX_CUT_GPT2);
+		unsigned k = low_bit(quotes), len = contraction(q + k, !is_gpt2(kind));
 
-		if (kind == AX_CUT_GPT2 && k + 3 > end && k < *stop)
+		if (is_gpt2(kind) && k + 3 > end && k < *stop)
 			*stop = k;
 		if (!len)
 			continue;
-		if (kind == AX_CUT_GPT2) /* without one the letters begin a piece */
+		if (is_gpt2(kind)) /* without one the letters begin a piece */
 			b &= ~(UINT64_C(2) << k);
 		if (k + len < 64)
 			b |= l & UINT64_C(1) << (k + len);
@@ -315,9 +320,14 @@ ALWAYS uint64_t starts(const enum ax_cut_kind kind, const unsigned char *q, stru
 	*stop = end - 1;
 	if (m.s >> (end - 1) & 1) /* white space goes on behind the window */
 		*stop = gap ? 64 - (unsigned)__builtin_clzll(gap) : 0;
-	if (kind == AX_CUT_GPT2) {
-		b = ((first_l | (m.n & ~(m.n << 1))) & ~(m.space << 1)) | free_other;
-		b |= (m.s & ~(m.s << 1)) | (m.s & ~(m.s >> 1) & below(end - 1));
+	if (is_gpt2(kind)) {
+		uint64_t last = m.s & ~(m.s >> 1) & below(end - 1);
+
+		if (kind == AX_CUT_DIGITS) /* before a number the text ends */
+			b = (first_l & ~(m.space << 1)) | m.n | (last & ~(m.n >> 1));
+		else
+			b = ((first_l | (m.n & ~(m.n << 1))) & ~(m.space << 1)) | last;
+		b |= free_other | (m.s & ~(m.s << 1));
 		return cut_contractions(kind, q, b, m.quote & free_other & m.l >> 1, m.l, end, stop);
 	}
 	own = m.line & other << 1;
@@ -367,7 +377,7 @@ ALWAYS void put_bits(uint64_t b, size_t i, uint32_t *at)
 /* Does a window certainly end before this byte? */
 ALWAYS bool foreign(const enum ax_cut_kind kind, unsigned char c)
 {
-	if (kind != AX_CUT_GPT2 && kind != AX_CUT_LLAMA3 && kind != AX_CUT_QWEN2)
+	if (!is_gpt2(kind) && kind != AX_CUT_LLAMA3 && kind != AX_CUT_QWEN2)
 		return c >= 0x80;
 	return c >= 0x80 && c != 0xC3 && c != 0xC4 && c != 0xD0 && c != 0xD1 && (c < 0xE2 || c > 0xEF || c == 0xEE);
 }
@@ -393,7 +403,7 @@ ALWAYS size_t cut(const enum ax_cut_kind kind, struct ax_cutter *c, uint32_t *at
 		if (kind == AX_CUT_DSV3)
 			m.high |= m.control;
 		if (m.high & below(end)) {
-			if (kind == AX_CUT_GPT2 || kind == AX_CUT_LLAMA3 || kind == AX_CUT_QWEN2)
+			if (is_gpt2(kind) || kind == AX_CUT_LLAMA3 || kind == AX_CUT_QWEN2)
 				classify_more(q, &m);
 			if (m.high & below(end))
 				end = low_bit(m.high);
@@ -425,6 +435,7 @@ ALWAYS size_t cut(const enum ax_cut_kind kind, struct ax_cutter *c, uint32_t *at
 		return cut(AX_CUT_##kind, c, at, max);                                                                 \
 	}
 CUT(GPT2)
+CUT(DIGITS)
 CUT(LLAMA3)
 CUT(QWEN2)
 CUT(O200K)
@@ -434,5 +445,5 @@ CUT(DSV3)
 /* Of marks ASCII has none: QWEN35 is QWEN2 there. */
 const ax_cut_fn TABLE[AX_CUT_KINDS] = {
 	[AX_CUT_GPT2] = cut_GPT2,   [AX_CUT_LLAMA3] = cut_LLAMA3, [AX_CUT_QWEN2] = cut_QWEN2, [AX_CUT_QWEN35] = cut_QWEN2,
-	[AX_CUT_O200K] = cut_O200K, [AX_CUT_TEKKEN] = cut_TEKKEN, [AX_CUT_DSV3] = cut_DSV3,
+	[AX_CUT_O200K] = cut_O200K, [AX_CUT_TEKKEN] = cut_TEKKEN, [AX_CUT_DSV3] = cut_DSV3, [AX_CUT_DIGITS] = cut_DIGITS,
 };

@@ -358,6 +358,23 @@ size_t ax_split_dsv3(const unsigned char *p, size_t i, size_t n, size_t *border)
 	return i;
 }
 
+/* The first number from i on, as Rust sees it, which the pre-tokenizer Digits asks. */
+static size_t next_number(const unsigned char *p, size_t i, size_t n)
+{
+	size_t len;
+
+	for (; i < n && !(ax_uni(ax_utf8_get(p + i, &len)) & AX_UNI_RNUM); i += len)
+		;
+	return i;
+}
+
+size_t ax_split_digits_gpt2(const unsigned char *p, size_t i, size_t n, size_t *border)
+{
+	if (i >= *border)
+		*border = next_number(p, i, n);
+	return i == *border ? i + ax_utf8_len(p[i]) : ax_split_gpt2(p, i, *border);
+}
+
 bool ax_split_is_dsv3(ax_split_fn first, ax_split_fn second, ax_split_fn third)
 {
 	return first == split_digits3 && second == split_cjk && third == split_dsv3;

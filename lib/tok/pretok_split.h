@@ -29,6 +29,9 @@ size_t ax_split_tekken(const unsigned char *p, size_t i, size_t n);
  */
 size_t ax_split_dsv3(const unsigned char *p, size_t i, size_t n, size_t *border);
 
+/* The same for numbers, one by one, and GPT-2's pattern between them. */
+size_t ax_split_digits_gpt2(const unsigned char *p, size_t i, size_t n, size_t *border);
+
 bool ax_split_is_dsv3(ax_split_fn first, ax_split_fn second, ax_split_fn third);
 
 /* The i-th known pattern, for tests; NULL at the end. */

@@ -281,13 +281,15 @@ static int hash_parts(struct ax_tokenizer *t, const struct file *f, struct ax_er
 	return 0;
 }
 
-/* A pre-tokenizer that is one known pattern, or DeepSeek-V3's three, behind which bytes go to the model. */
+/* A pre-tokenizer that is one known pattern, Digits and one, or DeepSeek-V3's three, behind which bytes go to the model. */
 static enum ax_cut_kind known_cut(const struct ax_tokenizer *t)
 {
 	const struct ax_pre_stage *s = t->pre.stage, *last = s + t->pre.n - 1;
 
 	if (!t->model.bpe.byte_level || !t->pre.byte_level || last->prefix_space)
 		return AX_CUT_NONE;
+	if (t->pre.n == 2 && s->kind == AX_PRE_CLASS && s->flag == AX_UNI_RNUM && s->behavior == AX_PRE_ISOLATED && !s->invert)
+		return last->use_regex ? AX_CUT_DIGITS : AX_CUT_NONE;
 	for (const struct ax_pre_stage *x = s; x < last; x++)
 		if (x->kind != AX_PRE_SPLIT || x->behavior != AX_PRE_ISOLATED)
 			return AX_CUT_NONE;
