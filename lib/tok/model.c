@@ -8,7 +8,7 @@
 
 #define PIECE_BYTES 22
 #define PIECE_IDS   8
-#define PIECE_SLOTS 16384
+#define PIECE_SLOTS 65536
 
 /* A short piece, and the tokens that it gives where they lie side by side. */
 struct ax_piece {

@@ -54,11 +54,12 @@ struct run {
 	struct ax_err *e;
 };
 
-static int push(struct run *r, uint32_t id, size_t begin, size_t end)
+static inline int push(struct run *r, uint32_t id, size_t begin, size_t end)
 {
 	struct ax_ids *o = r->out;
 
-	AX_TRY(ax_ids_reserve(o, 1, r->offsets, r->e));
+	if (o->n >= o->cap || (r->offsets && o->n >= o->cap_off))
+		AX_TRY(ax_ids_reserve(o, 1, r->offsets, r->e));
 	if (r->offsets) {
 		o->begin[o->n] = r->base + (uint32_t)begin;
 		o->end[o->n] = r->base + (uint32_t)end;
@@ -85,8 +86,8 @@ static int push_unknown(struct run *r)
 	return 0;
 }
 
-/* Bytes of what a back pointer names, which ends before (or starts at) p. */
-static size_t node_bytes(const struct ax_unigram *m, uint32_t node)
+/* Bytes of the piece that a back pointer names. */
+static inline size_t node_bytes(const struct ax_unigram *m, uint32_t node)
 {
 	return m->vocab.str[m->trie.value[node]].n;
 }
@@ -143,13 +144,13 @@ static int extend(struct run *r, size_t to)
 		w->back = q;
 		w->cap = cap;
 	}
-	memset(w->back + (r->reach + 1 - r->lo), 0xFF, (to - r->reach) * sizeof(*w->back));
-	r->reach = to;
+	while (r->reach < to) /* few: a call of memset takes longer */
+		w->back[++r->reach - r->lo] = UNSET;
 	return 0;
 }
 
 /* Ways that end with the piece `node` at position `to`: is this one the best so far? */
-static int offer(struct run *r, size_t to, double score, uint32_t node, bool *taken)
+static inline int offer(struct run *r, size_t to, double score, uint32_t node, bool *taken)
 {
 	double *best = &r->w->score[to & r->w->mask];
 	uint32_t *back;

@@ -156,7 +156,7 @@ static void spm_folders(void **state)
 	for (size_t i = 0; i < spm->n; i++) {
 		const struct ax_val *x = spm->u.pair[i].val;
 		struct ax_buf file = AX_BUF_INIT, config = AX_BUF_INIT;
-		struct ax_effective *f, *again;
+		struct ax_effective *f = NULL, *again = NULL;
 		struct ax_tok_spec merged = { .model_dir = out };
 		struct ax_tokenizer *t;
 		char path[128];
