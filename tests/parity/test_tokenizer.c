@@ -146,8 +146,54 @@ static void check_family(const char *assets, const char *name, const struct ax_v
 	ax_buf_release(&b);
 }
 
+/* Every id of a SentencePiece model has the piece that the same model's tokenizer.json has; 0 differences. */
+static int same_pieces(const struct ax_tokenizer *a, const struct ax_tokenizer *b)
+{
+	int bad = ax_tokenizer_model_size(a) != ax_tokenizer_model_size(b);
+
+	for (uint32_t id = 0; id < ax_tokenizer_model_size(a); id++) {
+		size_t n = 0, k = 0;
+		const char *p = ax_tokenizer_piece(a, id, &n), *q = ax_tokenizer_piece(b, id, &k);
+
+		bad += !p || !q || n != k || memcmp(p, q, n);
+	}
+	return bad;
+}
+
+/* A SentencePiece model alone: it loads, takes every input, and where there is a tokenizer.json has its pieces. */
+static void check_spm(const char *assets, const char *name, const struct ax_val *inputs)
+{
+	struct ax_tokenizer *t = NULL, *j = NULL;
+	struct ax_tok_scratch *s = NULL;
+	struct ax_ids out = AX_IDS_INIT;
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_err e = { 0 };
+	char path[4096];
+	int bad = 1;
+
+	snprintf(path, sizeof(path), "%s/tokenizers/%s/tokenizer.model", assets, name);
+	if (!ax_tokenizer_open(&t, path, &e) && !ax_tok_scratch_new(&s, t, &e)) {
+		bad = 0;
+		for (size_t i = 0; !bad && i < inputs->n; i++) {
+			ax_ids_reset(&out);
+			bad = ax_tokenizer_encode(t, inputs->u.item[i]->u.s, inputs->u.item[i]->n, AX_TOK_OFFSETS, &out, s, &e) ||
+			      !offsets_ok(&out, inputs->u.item[i]->n) || (inputs->u.item[i]->n && strcmp(name, "mistral-v3") == 0 && !out.n);
+		}
+		if (strcmp(name, "llama-2") == 0 || strcmp(name, "mistral-v1") == 0)
+			bad |= read_json(assets, name, &b) || ax_tokenizer_parse(&j, b.p, b.n, &e) || same_pieces(t, j);
+	}
+	snprintf(path, sizeof(path), "%s, the SentencePiece model", name);
+	result(!bad, path, bad ? e.msg : "");
+	ax_tok_scratch_free(s);
+	ax_tokenizer_free(t);
+	ax_tokenizer_free(j);
+	ax_ids_release(&out);
+	ax_buf_release(&b);
+}
+
 int main(void)
 {
+	static const char *const spm[] = { "tiny-spm-unigram", "tiny-torchtune-spm", "llama-2", "mistral-v1", "mistral-v3" };
 	const char *assets = getenv("AX_ASSETS");
 	struct ax_err e = { 0 };
 	struct ax_arena a;
@@ -168,6 +214,8 @@ int main(void)
 	}
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		check_family(assets, families[i], inputs);
+	for (size_t i = 0; i < sizeof(spm) / sizeof(spm[0]); i++)
+		check_spm(assets, spm[i], inputs);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		struct ax_buf b = AX_BUF_INIT;
 		struct ax_tokenizer *t = NULL;
