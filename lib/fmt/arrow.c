@@ -10,6 +10,8 @@
 #define READ	 ((size_t)1 << 20)
 #define RELEASE	 ((uint64_t)16 << 20) /* bytes of rows between two ax_map_done of the file */
 
+#define BLOCK	 24 /* bytes of a message's place in the footer */
+
 enum { HEAD_SCHEMA = 1, HEAD_DICTIONARY, HEAD_BATCH };
 
 static int no_memory(const struct ax_arrow *a, struct ax_err *e)
@@ -177,7 +179,7 @@ static int batch(struct ax_arrow *a, struct message *m, struct ax_err *e)
 	return ar_batch(&l, m->header, a->root.child, a->root.n_child, false, a->column, &a->n_row, e);
 }
 
-/* What follows the end of a stream is read, so that damage in it is found, and passed over: the footer of a file. */
+/* What follows the end of a stream is read, so that damage in it is found, and passed over. */
 static int drain(struct ax_arrow *a, struct ax_err *e)
 {
 	size_t got = 1;
@@ -190,12 +192,63 @@ static int drain(struct ax_arrow *a, struct ax_err *e)
 	return 0;
 }
 
+/* --- the file --- */
+
+/*
+ * A file, unlike a stream, is read by its footer: schema and places of the messages. What lies in front of the first of them
+ * is not the same with all writers.
+ */
+static int read_footer(struct ax_arrow *a, struct ax_err *e)
+{
+	static const char damaged[] = "the footer is damaged";
+	const unsigned char *end = a->file.p + a->file.n;
+	uint32_t size = a->file.n >= 18 ? ax_get_u32(end - 10) : UINT32_MAX;
+	size_t root, schema;
+
+	a->at = a->file.n;
+	if (a->file.n < 18 || memcmp(end - 6, "ARROW1", 6))
+		return ar_fail(a, "the Arrow file is cut: it does not end with \"ARROW1\"", e);
+	if (size > a->file.n - 18)
+		return ar_fail(a, damaged, e);
+	a->file.n -= 10 + (size_t)size;
+	a->at = a->file.n;
+	a->footer = (struct ax_flat){.p = a->file.p + a->at, .n = size};
+	root = ax_flat_root(&a->footer);
+	schema = ax_flat_table(&a->footer, root, 1);
+	a->n_block[0] = ax_flat_vector(&a->footer, root, 2, BLOCK, &a->block[0]);
+	a->n_block[1] = ax_flat_vector(&a->footer, root, 3, BLOCK, &a->block[1]);
+	if (a->footer.bad || !schema)
+		return ar_fail(a, damaged, e);
+	return ar_schema(a, &a->footer, schema, e);
+}
+
+/* To the next message that the footer names, dictionaries first; *there is false behind the last. */
+static int next_block(struct ax_arrow *a, bool *there, struct ax_err *e)
+{
+	int list = a->n_block[0] ? 0 : 1;
+	uint64_t off;
+
+	*there = a->n_block[list] > 0;
+	if (!*there)
+		return 0;
+	off = ax_get_u64(a->footer.p + a->block[list]);
+	a->block[list] += BLOCK;
+	a->n_block[list]--;
+	if (off >= a->file.n)
+		return ar_fail(a, "the footer names a message that lies outside the file", e);
+	a->at = off;
+	return 0;
+}
+
 static int next_batch(struct ax_arrow *a, struct ax_err *e)
 {
 	struct message m;
-	bool there;
+	bool there = true;
 
-	AX_TRY(next_message(a, &m, &there, e));
+	if (a->is_file)
+		AX_TRY(next_block(a, &there, e));
+	if (there)
+		AX_TRY(next_message(a, &m, &there, e));
 	if (!there)
 		return drain(a, e);
 	if (m.type == HEAD_DICTIONARY)
@@ -203,48 +256,19 @@ static int next_batch(struct ax_arrow *a, struct ax_err *e)
 	return m.type == HEAD_BATCH ? batch(a, &m, e) : ar_fail(a, "a message that is no record batch", e);
 }
 
-/* --- the file --- */
-
-/* A file begins with its name and a stream, and ends with a footer, which tells nothing that the stream does not. */
-static int skip_magic(struct ax_arrow *a, struct ax_err *e)
-{
-	const unsigned char *end, *p;
-	uint32_t size;
-
-	if (a->z ? a->n_head < 8 || memcmp(a->head, "ARROW1", 6) : a->file.n < 8 || memcmp(a->file.p, "ARROW1", 6))
-		return 0;
-	if (!a->z) {
-		end = a->file.p + a->file.n;
-		size = a->file.n >= 18 ? ax_get_u32(end - 10) : UINT32_MAX;
-		if (a->file.n < 18 || memcmp(end - 6, "ARROW1", 6) || size > a->file.n - 18) {
-			a->at = a->file.n;
-			return ar_fail(a, "the Arrow file is cut: it does not end with \"ARROW1\"", e);
-		}
-		a->file.n -= 10 + (size_t)size;
-	}
-	return bytes(a, 8, &a->meta, &p, e);
-}
-
 static int begin(struct ax_arrow *a, struct ax_err *e)
 {
 	struct message m;
 	bool there;
 
-	AX_TRY(skip_magic(a, e));
+	a->is_file = !a->z && a->file.n >= 6 && !memcmp(a->file.p, "ARROW1", 6);
+	if (a->is_file)
+		return read_footer(a, e);
 	AX_TRY(next_message(a, &m, &there, e));
 	if (!there || m.type != HEAD_SCHEMA)
 		return ax_fail(e, AX_EDATA, "%s: no Arrow file", a->name);
 	AX_TRY(ar_schema(a, &m.meta, m.header, e));
-	while (m.body > 0) { /* a schema has no body */
-		const unsigned char *p;
-		uint64_t step = m.body < (int64_t)READ ? (uint64_t)m.body : READ;
-
-		AX_TRY(bytes(a, step, &a->meta, &p, e));
-		if (!p)
-			return ar_fail(a, "the file ends in the middle of a message", e);
-		m.body -= (int64_t)step;
-	}
-	return 0;
+	return m.body ? ar_fail(a, "the schema has a body", e) : 0;
 }
 
 static int open_new(struct ax_arrow **out, const struct ax_arrow *from, struct ax_err *e)

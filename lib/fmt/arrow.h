@@ -31,7 +31,7 @@ struct ax_arrow;
 
 /* The bytes of *file must stay until the end. */
 int ax_arrow_open(struct ax_arrow **a, const struct ax_table_file *file, struct ax_err *e);
-/* z, of which the n bytes at `head` have been read already, must stay until the end. */
+/* A stream, not a file: z, of which the n bytes at `head` have been read already; it must stay until the end. */
 int ax_arrow_stream(struct ax_arrow **a, struct ax_zin *z, const void *head, size_t n, size_t row_max,
 		    struct ax_err *e);
 /* The next row, appended to b; or *end. After an error only ax_arrow_close may follow. */

@@ -108,6 +108,9 @@ struct ax_arrow {
 	const char *name;
 	size_t row_max;
 	struct ax_table_file file; /* in memory */
+	bool is_file;		   /* with a footer, which names its messages: dictionaries, then batches */
+	struct ax_flat footer;
+	size_t block[2], n_block[2];
 	struct ax_zin *z;	   /* or a stream */
 	const unsigned char *head;
 	size_t n_head;

@@ -118,7 +118,7 @@ static int open_table(struct ax_source *s, bool parquet, struct ax_err *e)
 {
 	struct ax_table_file file = {.name = s->name, .mapped = true, .row_max = s->row_max};
 
-	if (!parquet && !ax_zin_plain(s->in))
+	if (!parquet && !ax_zin_plain(s->in) && !begins(s, "ARROW1", 6))
 		return ax_arrow_stream(&s->arrow, s->in, s->buf, s->end, s->row_max, e);
 	AX_TRY(ax_zin_map(s->in, s->buf, s->end, &s->map, e));
 	file.p = s->map.p;

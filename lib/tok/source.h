@@ -72,8 +72,8 @@ struct ax_source {
 };
 
 /*
- * `row_max`: longest record in bytes, 0 for AX_SOURCE_ROW_MAX; a longer one is AX_EMEM. A Parquet file that comes through a
- * pipe or is compressed as a whole goes through a temporary file. s is released on failure.
+ * `row_max`: longest record in bytes, 0 for AX_SOURCE_ROW_MAX; a longer one is AX_EMEM. A Parquet or Arrow file (not
+ * stream) that comes through a pipe or is compressed as a whole goes through a temporary file. s is released on failure.
  */
 int ax_source_open(struct ax_source *s, const char *path, enum ax_source_format format, size_t row_max,
 		   struct ax_err *e);

@@ -190,7 +190,7 @@ def plain(v, t):
         return {f.name: plain(v[f.name], f.type) for f in t}
     if pa.types.is_map(t):
         pairs = [(plain(k, t.key_type), plain(x, t.item_type)) for k, x in v]
-        return dict(pairs) if pa.types.is_string(t.key_type) else [list(p) for p in pairs]
+        return dict(pairs) if t.key_type in (pa.string(), pa.large_string(), pa.string_view()) else [list(p) for p in pairs]
     if isinstance(v, list):
         return [plain(x, t.value_type) for x in v]
     if isinstance(v, np.floating):

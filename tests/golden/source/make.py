@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the files of this folder (pyarrow 26, datasets 5.2) and, of the small ones, the fuzz corpora parquet and arrow.
+"""Makes the files of this folder (pyarrow 26, polars 2.1) and, of the small ones, the fuzz corpora parquet and arrow.
 
 Each NAME.parquet or NAME.arrow is told row by row in NAME.EXT.jsonl, as pyarrow reads it. Run in the root of the tree.
 What pyarrow does not write (lists of old writers, columns without annotation) is put together here, byte by byte.
@@ -206,6 +206,10 @@ def main_make():
     arrow("types-zstd.arrow", [types], compression="zstd")
     arrow("types-file.arrow", [types.slice(3, 20)], file=True)
     arrow("views.arrow", [views])
+    import polars  # what lies in front of its first batch is no message
+    frame = polars.DataFrame({"a": [1, None, 3], "t": ["x", None, "a text of more than twelve bytes"], "l": [["p"], [], None]})
+    frame.write_ipc(os.path.join(here, "polars.arrow"), compression="lz4")
+    tell("polars.arrow", pa.ipc.open_file(os.path.join(here, "polars.arrow")).read_all())
     delta = [pa.table({"d": pa.array(v).dictionary_encode()}) for v in (["a", "b"], ["a", "b", "c"], ["a", "b", "c", None, "a"])]
     arrow("delta.arrow", delta, emit_dictionary_deltas=True)
     arrow("replaced.arrow", [pa.table({"d": pa.array(v).dictionary_encode()}) for v in (["a", "b"], ["c", "b"])])
