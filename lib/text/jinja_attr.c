@@ -1,7 +1,7 @@
 /* Attributes, subscripts, iteration and length, with the sandbox's rules on what may be seen. */
 #include <string.h>
 
-#include "text/jinja_impl.h"
+#include "text/jinja_lib.h"
 
 /* Functions of a value that are found by name; the unsafe ones change a list or dict. */
 static int method(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out)
@@ -75,6 +75,19 @@ int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct 
 	if (v.t == AXJ_CYCLER && name->n == 7 && memcmp(name->p, "current", 7) == 0) {
 		*out = v.u.cycler->items->v[v.u.cycler->at];
 		return 0;
+	}
+	if (axj_is_num(v) || v.t == AXJ_RANGE) {
+		AX_TRY(axj_num_attr(r, v, name, out));
+		return out->t ? 0 : method(r, v, name, out);
+	}
+	if (v.t == AXJ_TUPLE && v.sub == AXJ_GROUP) {
+		struct axj_val key = {.t = AXJ_STR};
+
+		key.u.s = name;
+		if (axj_is_str(key, "grouper") || axj_is_str(key, "list")) {
+			*out = v.u.l->v[axj_is_str(key, "list")];
+			return 0;
+		}
 	}
 	if (v.t == AXJ_MACRO)
 		return macro_attr(r, v.u.macro, name, out);

@@ -82,7 +82,7 @@ struct axj_named *axj_keyword(struct axj_args *a, const char *name)
 	return NULL;
 }
 
-/* Position of a keyword among the parameters of a signature, or -1. */
+/* A name that begins with '/' takes no keyword. Position of a keyword among the parameters of a signature, or -1. */
 static int param_index(const char *sig, const struct axj_str *name)
 {
 	for (int i = 0; *sig; i++) {
@@ -128,6 +128,8 @@ int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val
 	for (size_t i = 0; i < args->n_kw; i++) {
 		int at = param_index(fn->sig, args->kw[i].name);
 
+		if (fn->sig[0] == '/' || !fn->sig[0])
+			return axj_raise(r, "TypeError", "%s.%s() takes no keyword arguments", axj_type_name(self), fn->name);
 		if (at < 0)
 			return axj_raise(r, "TypeError", "%s() got an unexpected keyword argument '%.80s'", fn->name, args->kw[i].name->p);
 		if (a[at].t)

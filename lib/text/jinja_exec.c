@@ -220,7 +220,7 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 	struct axj_frame *saved = r->frame, *scope;
 	struct axj_val loop;
 	struct axj_loop *l;
-	bool more;
+	bool more, completed = false; /* a turn that reached its end */
 	int rc = 0;
 
 	AX_TRY(loop_new(r, n, over, depth0, outer, &loop));
@@ -240,11 +240,12 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 		r->frame = saved;
 		if (rc < 0)
 			return rc;
+		completed = completed || rc == 0;
 		if (rc == AXJ_BREAK)
 			break;
 	}
 	r->frame = saved;
-	if (l->n_kept || !n->other.n)
+	if (completed || !n->other.n) /* as in jinja2, turns that all ended early leave the else branch to run */
 		return 0;
 	AX_TRY(axj_push_frame(r, outer));
 	rc = axj_exec(r, &n->other);
@@ -335,6 +336,8 @@ static int exec_block(struct axj *r, const struct axj_node *n)
 	AX_TRY(apply_filters(r, n->b, &v));
 	if (n->op == AXJ_SETBLOCK)
 		return axj_assign(r, n->a, v);
+	if (v.t != AXJ_STR) /* where the pieces of the output are joined */
+		return axj_raise(r, "TypeError", "sequence item 0: expected str instance, %s found", axj_type_name(v));
 	return axj_put_val(r, v);
 }
 

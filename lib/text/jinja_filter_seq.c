@@ -155,14 +155,22 @@ static int sorted(struct axj *r, struct axj_list *l, struct axj_val attr, struct
 	if (!k || !t)
 		return axj_oom(r);
 	for (size_t i = 0; i < l->n; i++) {
+		struct axj_val keys;
 		const char *comma = multi && attr.t == AXJ_STR ? memchr(attr.u.s->p, ',', attr.u.s->n) : NULL;
 
 		k[i].v = l->v[i];
 		if (!comma) {
 			AX_TRY(axj_key(r, l->v[i], attr, dflt, cased, &k[i].key));
+			if (!multi)
+				continue;
+		}
+		AX_TRY(axj_new_list(r, AXJ_LIST, 2, &keys)); /* lists: equal items need no order */
+		if (!comma) {
+			AX_TRY(axj_append(r, keys.u.l, k[i].key));
+			k[i].key = keys;
 			continue;
 		}
-		AX_TRY(axj_new_list(r, AXJ_LIST, 2, &k[i].key));
+		k[i].key = keys;
 		for (size_t from = 0; from <= attr.u.s->n;) {
 			size_t to;
 			struct axj_val part, key;
@@ -225,6 +233,7 @@ AXJ_BUILTIN(axj_f_groupby)
 			key = k;
 			AX_TRY(axj_new_list(r, AXJ_LIST, 0, &group));
 			AX_TRY(axj_new_list(r, AXJ_TUPLE, 2, &pair));
+			pair.sub = AXJ_GROUP;
 			AX_TRY(axj_path(r, all.u.l->v[i], a[0], a[1], &k));
 			AX_TRY(axj_append(r, pair.u.l, k));
 			AX_TRY(axj_append(r, pair.u.l, group));

@@ -168,6 +168,8 @@ AXJ_BUILTIN(axj_f_center)
 	struct axj_str *s;
 
 	AX_TRY(soft(r, self, &s));
+	if (a[0].t && !axj_is_int(a[0]))
+		return axj_raise(r, "TypeError", "'%s' object cannot be interpreted as an integer", axj_type_name(a[0]));
 	return axj_pad(r, s, axj_is_int(a[0]) ? axj_as_int(a[0]) : 80, NULL, 0, out);
 }
 
@@ -185,6 +187,11 @@ AXJ_BUILTIN(axj_f_truncate)
 	size_t cut;
 
 	AX_TRY(axj_strz(r, "...", &dots));
+	end = a[2].t == AXJ_STR ? a[2].u.s : dots.u.s;
+	if (length < (int64_t)axj_len_chars(end))
+		return axj_raise(r, "AssertionError", "expected length >= %zu, got %lld", axj_len_chars(end), (long long)length);
+	if (leeway < 0)
+		return axj_raise(r, "AssertionError", "expected leeway >= 0, got %lld", (long long)leeway);
 	if (!axj_len(r, self, &n))
 		return axj_raise(r, "TypeError", "object of type '%s' has no len()", axj_type_name(self));
 	if (n <= length + leeway) { /* short enough: anything that has a length stays what it is */
@@ -194,10 +201,7 @@ AXJ_BUILTIN(axj_f_truncate)
 	if (self.t != AXJ_STR)
 		return axj_raise(r, "AttributeError", "'%s' object has no attribute 'rsplit'", axj_type_name(self));
 	s = self.u.s;
-	end = a[2].t == AXJ_STR ? a[2].u.s : dots.u.s;
 	keep = length - (int64_t)axj_len_chars(end);
-	if (keep < 0 || leeway < 0)
-		return axj_raise(r, "AssertionError", "expected length >= %zu, got %lld", axj_len_chars(end), (long long)length);
 	cut = axj_char_off(s, (size_t)keep);
 	if (!axj_truth(a[1])) {
 		size_t space = cut;
@@ -323,24 +327,57 @@ AXJ_BUILTIN(axj_f_tojson)
 	return axj_capture_end(r, &c, out);
 }
 
-AXJ_BUILTIN(axj_f_urlencode)
+/* Quoted for a path, or for a query: there '/' is quoted too, and a blank is '+'. */
+static int put_quoted(struct axj *r, struct axj_val v, bool query)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	const struct ax_val *origin;
-	struct axj_capture c;
+	size_t begin = r->rope->b.n;
 	struct axj_str *s;
 
-	AX_TRY(soft(r, self, &s));
-	origin = axj_origin(r, self);
-	axj_capture_begin(r, &c);
+	AX_TRY(soft(r, v, &s));
 	for (size_t i = 0; i < s->n; i++) {
 		unsigned char ch = (unsigned char)s->p[i];
 		char t[3] = {'%', hex[ch >> 4], hex[ch & 15]};
 		bool plain = (ch | 32) >= 'a' && (ch | 32) <= 'z' && ch < 0x80;
 
-		plain = plain || (ch >= '0' && ch <= '9') || (ch && strchr("-._~/", ch));
-		AX_TRY(axj_put(r, plain ? s->p + i : t, plain ? 1 : 3));
+		plain = plain || (ch >= '0' && ch <= '9') || (ch && strchr("-._~/", ch) && !(query && ch == '/'));
+		if (query && ch == ' ')
+			AX_TRY(axj_put(r, "+", 1));
+		else
+			AX_TRY(axj_put(r, plain ? s->p + i : t, plain ? 1 : 3));
 	}
-	axj_mark(r, c.b, origin);
+	axj_mark(r, begin, axj_origin(r, v));
+	return 0;
+}
+
+AXJ_BUILTIN(axj_f_urlencode)
+{
+	struct axj_val from = self;
+	struct axj_list *l, *kv;
+	struct axj_capture c;
+
+	if (self.t == AXJ_STR || !axj_iterable(self)) {
+		axj_capture_begin(r, &c);
+		AX_TRY(put_quoted(r, self, false));
+		return axj_capture_end(r, &c, out);
+	}
+	if (self.t == AXJ_DICT) {
+		from.t = AXJ_VIEW;
+		from.sub = AXJ_ITEMS;
+	}
+	AX_TRY(axj_items(r, from, &l));
+	axj_capture_begin(r, &c);
+	for (size_t i = 0; i < l->n; i++) {
+		if (!axj_iterable(l->v[i]))
+			return axj_raise(r, "TypeError", "cannot unpack non-iterable %s object", axj_type_name(l->v[i]));
+		AX_TRY(axj_items(r, l->v[i], &kv));
+		if (kv->n != 2)
+			return axj_raise(r, "ValueError", "not enough or too many values to unpack (expected 2)");
+		if (i)
+			AX_TRY(axj_put(r, "&", 1));
+		AX_TRY(put_quoted(r, kv->v[0], true));
+		AX_TRY(axj_put(r, "=", 1));
+		AX_TRY(put_quoted(r, kv->v[1], true));
+	}
 	return axj_capture_end(r, &c, out);
 }

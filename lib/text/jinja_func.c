@@ -58,6 +58,8 @@ static int fn_dict(struct axj *r, struct axj_val self, const struct axj_val *a, 
 	AX_TRY(axj_new_dict(r, out));
 	if (args->n_pos > 1)
 		return axj_raise(r, "TypeError", "dict expected at most 1 argument, got %zu", args->n_pos);
+	if (args->n_pos && args->pos[0].t == AXJ_UNDEF)
+		return axj_raise_undef(r, args->pos[0]);
 	if (args->n_pos && args->pos[0].t == AXJ_DICT) {
 		struct axj_dict *d = args->pos[0].u.d;
 

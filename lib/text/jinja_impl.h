@@ -54,6 +54,8 @@ enum axj_type {
 
 enum axj_view { AXJ_KEYS, AXJ_VALUES, AXJ_ITEMS };
 
+#define AXJ_GROUP 1 /* sub of a tuple of groupby: its items are also the attributes grouper and list */
+
 struct axj_val {
 	uint8_t t, sub;
 	union {
@@ -249,7 +251,7 @@ struct axj_parser {
 	struct ax_err *e;
 	const char *const *end_stack[AX_JINJA_DEPTH]; /* tags that each open statement looks for */
 	const char *tag_stack[AX_JINJA_DEPTH];
-	int n_end, n_tag, n_loop, depth;
+	int n_end, n_tag, n_loop, n_for, depth; /* n_loop: loops that break leaves; n_for: also those around a macro */
 	bool saw_varargs, saw_kwargs, saw_caller;
 };
 
@@ -339,7 +341,7 @@ struct axj_args { /* evaluated */
 
 /*
  * A built-in. `sig` names the parameters after the value ("old new count=": '=' marks optional ones); a[] holds them in that
- * order, AXJ_ABSENT where not given. With sig NULL the function reads `args` itself.
+ * order, AXJ_ABSENT where not given; a parameter with '/' in front has no keyword. With sig NULL the function reads `args` itself.
  */
 struct axj_builtin {
 	const char *name;

@@ -77,6 +77,9 @@ size_t axj_line_end(const struct axj_str *s, size_t from, size_t *next);
 /* str.center, ljust, rjust: side -1 left, 0 centre, 1 right. */
 int axj_pad(struct axj *r, struct axj_str *s, int64_t width, const struct axj_str *fill, int side, struct axj_val *out);
 
+/* Attributes and methods of numbers and ranges; *out stays ABSENT, NULL if there is none of that name. */
+int axj_num_attr(struct axj *r, struct axj_val v, const struct axj_str *name, struct axj_val *out);
+const struct axj_builtin *axj_find_num_method(struct axj_val v, const struct axj_str *name);
 /* Methods of str by name; NULL if there is none. */
 const struct axj_builtin *axj_find_str_method(const struct axj_str *name);
 const struct axj_builtin *axj_find_str_test(const struct axj_str *name);

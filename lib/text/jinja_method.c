@@ -105,9 +105,27 @@ static const struct axj_builtin str_tests[] = {
 
 /* ---- lists ---- */
 
+/* A bound as slices take it. */
+static int bound(struct axj *r, struct axj_val v, int64_t dflt, int64_t n, int64_t *out)
+{
+	*out = dflt;
+	if (!v.t)
+		return 0;
+	if (v.t != AXJ_BIG && !axj_is_int(v))
+		return axj_raise(r, "TypeError", "slice indices must be integers or have an __index__ method");
+	*out = v.t == AXJ_BIG ? (v.u.big->neg ? 0 : n) : axj_as_int(v);
+	*out += *out < 0 ? n : 0;
+	*out = *out < 0 ? 0 : *out > n ? n : *out;
+	return 0;
+}
+
 static AXJ_BUILTIN(l_index)
 {
-	for (size_t i = 0; i < self.u.l->n; i++)
+	int64_t from, to;
+
+	AX_TRY(bound(r, a[1], 0, (int64_t)self.u.l->n, &from));
+	AX_TRY(bound(r, a[2], (int64_t)self.u.l->n, (int64_t)self.u.l->n, &to));
+	for (size_t i = (size_t)from; i < (size_t)to; i++)
 		if (axj_equal(r, self.u.l->v[i], a[0])) {
 			*out = axj_int((int64_t)i);
 			return 0;
@@ -227,10 +245,10 @@ static AXJ_BUILTIN(l_sort)
 	return 0;
 }
 
-static const struct axj_builtin list_read[] = {{"index", "value", l_index}, {"count", "value", l_count}, {"copy", "", l_copy}};
+static const struct axj_builtin list_read[] = {{"index", "/value /start= /stop=", l_index}, {"count", "/value", l_count}, {"copy", "", l_copy}};
 static const struct axj_builtin list_write[] = {
-	{"append", "object", l_append}, {"extend", "iterable", l_extend}, {"pop", "index=", l_pop},   {"insert", "index object", l_insert},
-	{"remove", "value", l_remove},  {"clear", "", l_clear},           {"reverse", "", l_reverse}, {"sort", "reverse=", l_sort},
+	{"append", "/object", l_append}, {"extend", "/iterable", l_extend}, {"pop", "/index=", l_pop},   {"insert", "/index /object", l_insert},
+	{"remove", "/value", l_remove},  {"clear", "", l_clear},           {"reverse", "", l_reverse}, {"sort", "reverse=", l_sort},
 };
 
 /* ---- dicts ---- */
@@ -275,6 +293,19 @@ static AXJ_BUILTIN(d_copy)
 		AX_TRY(axj_dict_set(r, out->u.d, self.u.d->kv[i].k, self.u.d->kv[i].v));
 	return 0;
 }
+
+static AXJ_BUILTIN(d_fromkeys)
+{
+	struct axj_list *l;
+
+	AX_TRY(axj_items(r, a[0], &l));
+	AX_TRY(axj_new_dict(r, out));
+	for (size_t i = 0; i < l->n; i++)
+		AX_TRY(axj_dict_set(r, out->u.d, l->v[i], a[1].t ? a[1] : axj_none));
+	return 0;
+}
+
+static const struct axj_builtin dict_class[] = {{"fromkeys", "/iterable /value=", d_fromkeys}};
 
 static AXJ_BUILTIN(d_pop)
 {
@@ -344,10 +375,12 @@ static AXJ_BUILTIN(d_popitem)
 }
 
 static const struct axj_builtin dict_read[] = {
-	{"keys", "", d_keys}, {"values", "", d_values}, {"items", "", d_items}, {"get", "key default=", d_get}, {"copy", "", d_copy},
+	{"fromkeys", "/iterable /value=", d_fromkeys},
+	
+	{"keys", "", d_keys}, {"values", "", d_values}, {"items", "", d_items}, {"get", "/key /default=", d_get}, {"copy", "", d_copy},
 };
 static const struct axj_builtin dict_write[] = {
-	{"pop", "key= default=", d_pop}, {"setdefault", "key default=", d_setdefault}, {"update", NULL, d_update},
+	{"pop", "/key= /default=", d_pop}, {"setdefault", "/key /default=", d_setdefault}, {"update", NULL, d_update},
 	{"clear", "", d_clear},          {"popitem", "", d_popitem},
 };
 
@@ -424,6 +457,14 @@ const struct axj_builtin *axj_find_method(const struct ax_jinja *t, struct axj_v
 		break;
 	case AXJ_LOOP:
 		return find(loop_methods, COUNT(loop_methods), name);
+	case AXJ_BOOL:
+	case AXJ_INT:
+	case AXJ_FLOAT:
+	case AXJ_RANGE:
+	case AXJ_BIG:
+		return axj_find_num_method(v, name);
+	case AXJ_FUNC:
+		return strcmp(axj_function_at(v.sub)->name, "dict") == 0 ? find(dict_class, COUNT(dict_class), name) : NULL;
 	case AXJ_CYCLER:
 		return find(cycler_methods, COUNT(cycler_methods), name);
 	default:

@@ -426,6 +426,40 @@ static AXJ_BUILTIN(m_format)
 	return axj_format(r, S, args, NULL, out);
 }
 
+static AXJ_BUILTIN(m_format_map)
+{
+	if (a[0].t != AXJ_DICT)
+		return axj_raise(r, "TypeError", "'%s' object is not subscriptable", axj_type_name(a[0]));
+	return axj_format(r, S, args, a[0].u.d, out);
+}
+
+/* Tabs become blanks up to the next column that is a multiple of the size. */
+static AXJ_BUILTIN(m_expandtabs)
+{
+	struct axj_capture c;
+	int64_t size, column = 0;
+	size_t len;
+
+	AX_TRY(int_arg(r, a[0], 8, &size));
+	axj_capture_begin(r, &c);
+	for (size_t i = 0; i < S->n; i += len) {
+		uint32_t ch = axj_get_char(S->p + i, S->n - i, &len);
+
+		if (ch != '\t') {
+			AX_TRY(axj_put_sub(r, S, i, i + len));
+			column = ch == '\n' || ch == '\r' ? 0 : column + 1;
+			continue;
+		}
+		if (size > (int64_t)AX_JINJA_OUTPUT)
+			return axj_limit(r, "too much text");
+		for (int64_t n = size > 0 ? size - column % size : 0; n > 0; n--, column++)
+			AX_TRY(axj_put(r, " ", 1));
+	}
+	AX_TRY(axj_capture_end(r, &c, out));
+	out->u.s->markup = S->markup;
+	return 0;
+}
+
 static int pad(struct axj *r, struct axj_val self, const struct axj_val *a, int side, struct axj_val *out)
 {
 	int64_t width;
@@ -472,30 +506,32 @@ static const struct axj_builtin methods[] = {
 	{"capitalize", "", axj_f_capitalize},
 	{"title", "", m_title},
 	{"swapcase", "", m_swapcase},
-	{"strip", "chars=", m_strip},
-	{"lstrip", "chars=", m_lstrip},
-	{"rstrip", "chars=", m_rstrip},
-	{"replace", "old new count=", m_replace},
+	{"strip", "/chars=", m_strip},
+	{"lstrip", "/chars=", m_lstrip},
+	{"rstrip", "/chars=", m_rstrip},
+	{"replace", "/old /new /count=", m_replace},
 	{"split", "sep= maxsplit=", m_split},
 	{"rsplit", "sep= maxsplit=", m_rsplit},
 	{"splitlines", "keepends=", m_splitlines},
-	{"partition", "sep", m_partition},
-	{"rpartition", "sep", m_rpartition},
-	{"startswith", "prefix start= end=", m_startswith},
-	{"endswith", "suffix start= end=", m_endswith},
-	{"removeprefix", "prefix", m_removeprefix},
-	{"removesuffix", "suffix", m_removesuffix},
-	{"find", "sub start= end=", m_find},
-	{"rfind", "sub start= end=", m_rfind},
-	{"index", "sub start= end=", m_index},
-	{"rindex", "sub start= end=", m_rindex},
-	{"count", "sub start= end=", m_count},
-	{"join", "iterable", m_join},
+	{"partition", "/sep", m_partition},
+	{"rpartition", "/sep", m_rpartition},
+	{"startswith", "/prefix /start= /end=", m_startswith},
+	{"endswith", "/suffix /start= /end=", m_endswith},
+	{"removeprefix", "/prefix", m_removeprefix},
+	{"removesuffix", "/suffix", m_removesuffix},
+	{"find", "/sub /start= /end=", m_find},
+	{"rfind", "/sub /start= /end=", m_rfind},
+	{"index", "/sub /start= /end=", m_index},
+	{"rindex", "/sub /start= /end=", m_rindex},
+	{"count", "/sub /start= /end=", m_count},
+	{"join", "/iterable", m_join},
 	{"format", NULL, m_format},
-	{"center", "width fillchar=", m_center},
-	{"ljust", "width fillchar=", m_ljust},
-	{"rjust", "width fillchar=", m_rjust},
-	{"zfill", "width", m_zfill},
+	{"format_map", "/mapping", m_format_map},
+	{"expandtabs", "tabsize=", m_expandtabs},
+	{"center", "/width /fillchar=", m_center},
+	{"ljust", "/width /fillchar=", m_ljust},
+	{"rjust", "/width /fillchar=", m_rjust},
+	{"zfill", "/width", m_zfill},
 };
 
 const struct axj_builtin *axj_find_str_method(const struct axj_str *name)

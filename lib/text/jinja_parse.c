@@ -73,6 +73,17 @@ static int adopt_body(struct axj_parser *p, struct axj_node *n, const struct axj
 	return 0;
 }
 
+/* Nowhere inside a for may its variable be assigned. */
+static int check_loop(struct axj_parser *p, const struct axj_node *target)
+{
+	if (target->op == AXJ_MAKE_TUPLE)
+		for (size_t i = 0; i < target->body.n; i++)
+			AX_TRY(check_loop(p, target->body.p[i]));
+	if (p->n_for && target->op == AXJ_NAME && target->sym == p->t->sym_loop)
+		return ax_fail(p->e, AX_EDATA, "line %u: TemplateAssertionError: Can't assign to special loop variable in for-loop target", target->line);
+	return 0;
+}
+
 static int parse_set(struct axj_parser *p, struct axj_node **out)
 {
 	static const char *const end[] = {"endset", NULL};
@@ -82,6 +93,7 @@ static int parse_set(struct axj_parser *p, struct axj_node **out)
 		return axj_no_memory(p);
 	*out = n;
 	AX_TRY(axj_parse_target(p, true, &n->a));
+	AX_TRY(check_loop(p, n->a));
 	if (axj_at(p, AXJ_T_ASSIGN)) {
 		p->tok++;
 		AX_TRY(axj_parse_tuple(p, true, false, &n->b));
@@ -104,7 +116,9 @@ static int parse_for(struct axj_parser *p, struct axj_node **out)
 	if (!n)
 		return axj_no_memory(p);
 	*out = n;
+	p->n_for++;
 	AX_TRY(axj_parse_target(p, false, &n->a));
+	AX_TRY(check_loop(p, n->a));
 	AX_TRY(axj_expect_name(p, "in"));
 	AX_TRY(axj_parse_tuple(p, false, false, &n->b));
 	if (axj_skip_name(p, "if"))
@@ -113,10 +127,13 @@ static int parse_for(struct axj_parser *p, struct axj_node **out)
 	p->n_loop++;
 	AX_TRY(parse_block(p, end, &n->body));
 	p->n_loop--;
-	if (axj_skip_name(p, "endfor"))
+	if (axj_skip_name(p, "endfor")) {
+		p->n_for--;
 		return adopt_body(p, n, &n->body);
+	}
 	p->tok++;
 	AX_TRY(parse_block1(p, end_else, &n->other));
+	p->n_for--;
 	AX_TRY(adopt_body(p, n, &n->other));
 	return adopt_body(p, n, &n->body);
 }
@@ -150,6 +167,9 @@ static int parse_if(struct axj_parser *p, struct axj_node **out)
 
 static int add_param(struct axj_parser *p, struct axj_params *q, uint32_t sym, struct axj_node *dflt)
 {
+	for (size_t i = 0; i < q->n; i++)
+		if (q->sym[i] == sym)
+			return axj_syntax(p, p->tok->line, "duplicate argument '%.80s' in function definition", p->t->sym[sym]->p);
 	if (q->n == q->cap) {
 		size_t cap = q->cap ? q->cap * 2 : 8;
 		uint32_t *s = ax_arena_calloc(&p->t->mem, cap, sizeof(*s));
@@ -319,6 +339,8 @@ static int parse_scope(struct axj_parser *p, bool block, struct axj_node **out)
 		axj_skip_name(p, "required");
 	} else {
 		AX_TRY(axj_parse_expr(p, &n->a));
+		if (n->a->op != AXJ_CONST || axj_truth(n->a->val))
+			return axj_syntax(p, n->line, "only autoescape false is supported");
 	}
 	AX_TRY(parse_block1(p, block ? end_block : end_auto, &n->body));
 	if (block && axj_at(p, AXJ_T_NAME) && p->tok->n == name->n && memcmp(p->tok->p, name->p, name->n) == 0)

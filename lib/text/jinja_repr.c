@@ -127,7 +127,7 @@ static int put_object(struct axj *r, struct axj_val v, int depth)
 			 axj_type_name(v.u.method->self));
 		return axj_putz(r, t);
 	default:
-		snprintf(t, sizeof(t), "<%s object at 0x7f0000000000>", axj_type_name(v));
+		snprintf(t, sizeof(t), "<%s at 0x7f0000000000>", axj_object_name(v));
 		return axj_putz(r, t);
 	}
 }

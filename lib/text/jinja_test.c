@@ -42,13 +42,22 @@ static AXJ_BUILTIN(t_undefined)
 	return yes(out, self.t == AXJ_UNDEF);
 }
 
+static int unhashable(struct axj *r, struct axj_val v)
+{
+	return axj_raise(r, "TypeError", "unhashable type: '%s'", axj_type_name(v));
+}
+
 static AXJ_BUILTIN(t_filter)
 {
+	if (!axj_hashable(self))
+		return unhashable(r, self);
 	return yes(out, self.t == AXJ_STR && axj_find_filter(self.u.s->p, self.u.s->n));
 }
 
 static AXJ_BUILTIN(t_test)
 {
+	if (!axj_hashable(self))
+		return unhashable(r, self);
 	return yes(out, self.t == AXJ_STR && axj_find_test(self.u.s->p, self.u.s->n));
 }
 

@@ -187,6 +187,9 @@ static void test_errors(void **state)
 	fails("ab\xff", AX_EDATA, "byte 2 of the template is not UTF-8", 0);
 	fails("{{ l.append(1) }}", AX_EDATA, "SecurityError: access to attribute 'append' of 'list' object is unsafe.", 1);
 	fails("{{ ''.__class__.__mro__ }}", AX_EDATA, "SecurityError", 1);
+	fails("{% macro m(a, a) %}{% endmacro %}", AX_EDATA, "duplicate argument 'a'", 0);
+	fails("{% autoescape true %}{% endautoescape %}", AX_EDATA, "only autoescape false", 0);
+	fails("{{ (-8) ** 0.5 }}", AX_EDATA, "complex number", 1);
 	fails("{{ (10 ** 5000)|string }}", AX_EDATA, "ValueError", 1);
 }
 
