@@ -443,7 +443,8 @@ static bool spells_bytes(const struct ax_tokenizer *t)
 bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf *b)
 {
 	size_t n;
-	const char *p = ax_tokenizer_piece(t, id, &n);
+	const char *p = ax_tokenizer_piece(t, id, &n), *prefix;
+	size_t skip;
 	int byte;
 
 	if (!p)
@@ -455,6 +456,11 @@ bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf
 	if (n == 6 && (byte = ax_model_byte(&t->model, id)) >= 0) {
 		ax_buf_addc(b, (char)byte);
 		return true;
+	}
+	prefix = ax_model_inside_prefix(&t->model, &skip);
+	if (skip && n > skip && !memcmp(p, prefix, skip)) { /* "##ing" */
+		p += skip;
+		n -= skip;
 	}
 	if (spells_bytes(t) && unspell(p, n, b))
 		return true;

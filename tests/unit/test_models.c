@@ -108,6 +108,25 @@ static void goldens(void **state)
 	}
 }
 
+/* Bytes of a continuing piece are without its prefix, and those of <0x41> are "A". */
+static void bytes_of_ids(void **state)
+{
+	struct ax_tokenizer *t = open_one("wordpiece-bert"), *u = open_one("unigram-bytes");
+	struct ax_buf b = AX_BUF_INIT;
+
+	(void)state;
+	assert_true(ax_tokenizer_bytes(t, ax_tokenizer_id(t, "##a", 3), &b));
+	assert_true(ax_tokenizer_bytes(t, ax_tokenizer_id(t, "#", 1), &b));
+	assert_true(ax_tokenizer_bytes(t, ax_tokenizer_id(t, "[CLS]", 5), &b));
+	assert_true(ax_tokenizer_bytes(u, ax_tokenizer_id(u, "<0x41>", 6), &b));
+	assert_true(ax_tokenizer_bytes(u, ax_tokenizer_id(u, "\xE2\x96\x81", 3), &b));
+	assert_int_equal(b.n, 9);
+	assert_memory_equal(b.p, "a#[CLS]A ", 9);
+	ax_buf_release(&b);
+	ax_tokenizer_free(t);
+	ax_tokenizer_free(u);
+}
+
 /* The text that transformers' folders were asked for: an input, and names that are pieces of one model or the other. */
 static void spm_ids(const char *name, const struct ax_tokenizer *t, const struct ax_val *want)
 {
@@ -340,7 +359,7 @@ static void bad_maps(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(goldens),	    cmocka_unit_test(spm_folders), cmocka_unit_test(spm_damage), cmocka_unit_test(spm_refusals),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(goldens),	    cmocka_unit_test(bytes_of_ids), cmocka_unit_test(spm_folders), cmocka_unit_test(spm_damage), cmocka_unit_test(spm_refusals),
 					    cmocka_unit_test(scores),	    cmocka_unit_test(one_letter),  cmocka_unit_test(clusters),   cmocka_unit_test(bad_maps) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
