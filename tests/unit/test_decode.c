@@ -71,7 +71,7 @@ static void test_goldens(void **state)
 
 				decode_list(t, lists->u.item[i], skip ? AX_DECODE_SKIP_SPECIAL : 0, &b);
 				if (b.n != w->n || (b.n && memcmp(b.p, w->u.s, b.n)))
-					fail_msg("case %zu, list %zu, skip %d: \"%s\", not \"%s\"", c, i, skip, b.n ? b.p : "", w->u.s);
+					fail_msg("case %zu, list %zu, skip %d: \"%s\", not \"%.*s\"", c, i, skip, b.n ? b.p : "", (int)w->n, w->u.s);
 			}
 		ax_tokenizer_free(t);
 	}
