@@ -14,7 +14,7 @@ skip() {
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 for name in gpt2 llama-2 llama-3.1 mistral-v1 mistral-v3 qwen3 gemma2 smollm phi-2 qwen2.5 gemma3 gpt-oss minimind deepseek-v3 roberta-base \
-	modernbert mistral-v1-legacy tiny-gemma-cropped tiny-hw-doc-summarizer tiny-sqlpilot tiny-torchtitan tiny-torchtune tiny-torchtune-bpe; do
+	modernbert bert-base-cased t5-small mistral-v1-legacy tiny-gemma-cropped tiny-hw-doc-summarizer tiny-sqlpilot tiny-torchtitan tiny-torchtune tiny-torchtune-bpe; do
 	from=$assets/tokenizers/$name/tokenizer.json
 	mkdir "$tmp/$name"
 	if [ -r "$from" ]; then

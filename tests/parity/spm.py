@@ -81,6 +81,8 @@ def main():
         models = {os.path.basename(os.path.dirname(p)): p for p in sys.argv[4:split]}
         models.update(trained(tmp, sys.argv[split + 1]))
         for model, path in sorted(models.items()):
+            spm = sentencepiece.SentencePieceProcessor(model_file=path)
+            vocab = [spm.id_to_piece(i).encode() for i in range(spm.get_piece_size())]
             for what, config, model_config in CONFIGS:
                 name, folder = "%s %s" % (model, what), os.path.join(tmp, "%s-%s" % (model, what))
                 os.mkdir(folder)
@@ -88,7 +90,7 @@ def main():
                 for file, value in (("tokenizer_config.json", config), ("config.json", model_config)):
                     if value is not None:
                         json.dump(value, open(os.path.join(folder, file), "w"))
-                batch = texts(sys.argv[split + 1:], size, random.Random("%d %s" % (seed, name)), ["<s>", "</s>", "<unk>", "<user>", "[C]", "<u1>", "qu", "[INST]", "<bos>", "<pad>"])
+                batch = texts(sys.argv[split + 1:], size, random.Random("%d %s" % (seed, name)), ["<s>", "</s>", "<unk>", "<user>", "[C]", "<u1>", "qu", "[INST]", "<bos>", "<pad>"], vocab, [])
                 bad = check(program, folder, name, batch)
                 number += 1
                 failed += bool(bad)
