@@ -187,10 +187,12 @@ size_t ax_bpe_byte_cut(const struct ax_bpe *m, const char *p, size_t i, size_t n
 size_t ax_bpe_byte_cuts(const struct ax_bpe *m, const char *p, size_t i, size_t n, uint32_t *at, size_t max, size_t *end);
 
 /*
- * With m->byte_joins: may a merge join character x, the a bytes before p[0], with y, the b bytes at p[0], while one or both
- * are not yet whole? False is certain.
+ * With m->byte_joins, for character x, the a bytes before p[0], and y, the b bytes at p[0], both with an entry and a token:
+ * is there a merge with a part of one of them before both are whole? Where there is none between any two characters of a
+ * piece, each becomes whole by its own merges. It says nothing of two characters of which one may be torn at its other
+ * side, so it is none of a cut's questions.
  */
-bool ax_bpe_joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b);
+bool ax_bpe_parts_due(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b);
 
 /* Room for n more entries. */
 int ax_ids_reserve(struct ax_ids *ids, size_t n, bool offsets, struct ax_err *e);

@@ -176,32 +176,20 @@ int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 }
 
 /*
- * Below which rank, + 1, a merge with a part of x or of y can come to pass: above, both have become whole, as then their own
- * merges were due before.
+ * Is there a merge of a rank, + 1, up to `until` with a part of x or of y, as far as can be said at once? `until` is
+ * UINT32_MAX for any.
  */
-static inline uint32_t parts_until(const struct ax_bpe *m, uint32_t x, uint32_t y)
+static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y, uint32_t until)
 {
-	const struct ax_char *a = &m->by_char[x], *b = &m->by_char[y];
-
-	if ((x | y) >= AX_CHARS || !a->id || !b->id)
-		return UINT32_MAX;
-	return (a->late > b->late ? a->late : b->late) + 1;
-}
-
-/* Is there such a merge, as far as can be said at once? */
-static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y)
-{
-	uint32_t until = parts_until(m, x, y);
-
-	if (until == UINT32_MAX)
+	if ((x | y) >= AX_CHARS)
 		return true;
 	return m->by_char[x].left - 1 < until || m->by_char[y].right - 1 < until || has_bit(m->meets, (size_t)p[-1] << 8 | p[0]);
 }
 
 /* Where a side may be a part: the character before p[0], x of `a` bytes, or the one there, y of `b` bytes. */
-static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
+static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b, uint32_t until)
 {
-	uint32_t left[4], right[4], until = parts_until(m, x, y);
+	uint32_t left[4], right[4];
 	bool any = false;
 
 	left[0] = x;
@@ -216,9 +204,12 @@ static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t 
 	return any;
 }
 
-bool ax_bpe_joins_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
+bool ax_bpe_parts_due(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
 {
-	return may_join_parts(m, p, x, y) && parts_join(m, p, x, a, y, b);
+	const struct ax_char *s = &m->by_char[x], *t = &m->by_char[y];
+	uint32_t until = (s->late > t->late ? s->late : t->late) + 1;
+
+	return may_join_parts(m, p, x, y, until) && parts_join(m, p, x, a, y, b, until);
 }
 
 /* May a merge join x and y at p[0]? */
@@ -226,8 +217,8 @@ static inline bool joins(const struct ax_bpe *m, const unsigned char *p, uint32_
 {
 	bool join = (x < 128 && y < 128) | has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
 
-	if (may_join_parts(m, p, x, y)) /* hardly ever */
-		join = join || parts_join(m, p, x, a, y, b);
+	if (may_join_parts(m, p, x, y, UINT32_MAX)) /* seldom */
+		join = join || parts_join(m, p, x, a, y, b, UINT32_MAX);
 	return join;
 }
 

@@ -184,7 +184,7 @@ static inline void set_first_pair(const struct ax_bpe *m, struct word *w, unsign
 }
 
 /*
- * Characters that are one token each, where no merge joins parts of them: it is these that are merged, as long as each is
+ * Characters that are one token each, where no merge tears any of them: it is these that are merged, as long as each is
  * whole before the turn of its first merge.
  */
 static bool chars_begin(const struct ax_bpe *m, struct word *w, const unsigned char *p, size_t n)
@@ -195,7 +195,7 @@ static bool chars_begin(const struct ax_bpe *m, struct word *w, const unsigned c
 
 	for (size_t i = 0; i < n; i += b, a = b, x = y, k++) {
 		y = ax_utf8_get(p + i, &b);
-		if (y >= AX_CHARS || !m->by_char[y].id || (k && ax_bpe_joins_parts(m, p + i, x, a, y, b)))
+		if (y >= AX_CHARS || !m->by_char[y].id || (k && ax_bpe_parts_due(m, p + i, x, a, y, b)))
 			return false;
 		w->id[k] = m->by_char[y].id - 1;
 		w->late[k] = m->by_char[y].late;

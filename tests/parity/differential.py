@@ -11,6 +11,7 @@ import random
 import struct
 import subprocess
 import sys
+import unicodedata
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import tokenizers  # noqa: E402
@@ -66,9 +67,21 @@ def spelled(vocab, torn, rng):
     return rng.choice(["", "", " "]).join(out)
 
 
+def scripts(rng):
+    """Runs of characters of each block of 128, mixed with blanks: scripts that no file here is written in."""
+    out = []
+    for a in list(range(0x80, 0xD800, 128)) + list(range(0xE000, 0x20000, 128)):
+        block = [c for c in map(chr, range(a, a + 128)) if unicodedata.category(c)[0] in "LMNPS"]
+        for _ in range(6 if block else 0):
+            some = rng.sample(block, min(len(block), rng.choice([2, 5, 20, 128])))
+            out.append("".join(rng.choice(some) if rng.random() < 0.9 else " " for _ in range(rng.choice([8, 40, 150]))))
+    return "\n".join(out)
+
+
 def texts(files, size, rng, added, vocab, torn):
     """Mixed texts of about `size` bytes in all, a quarter of them made of the vocabulary's pieces."""
     data = [open(f, encoding="utf-8", errors="ignore").read() for f in files]
+    data += [scripts(rng)] * ((len(data) + 3) // 4)
     out, total = [], 0
     while total < size:
         if rng.random() < 0.25:

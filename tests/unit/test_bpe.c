@@ -21,6 +21,7 @@
 
 #define MAX_TOKENS 700
 #define MAX_TEXT   3000
+#define HIGH_ROUNDS 300
 
 struct model {
 	bool bytes, whole; /* byte-level; ignore_merges */
@@ -51,8 +52,13 @@ static void add_char(struct model *m, uint32_t c)
 	s[ax_utf8_put(c, s)] = '\0';
 }
 
-/* First symbols, then merges of tokens that come up often enough to meet in texts; with `letters` of a and b alone. */
-static void make_model(struct model *m, bool bytes, bool whole, bool letters)
+enum alphabet { MIXED, LETTERS, HIGH };
+
+/*
+ * First symbols, then merges of tokens that come up often enough to meet in texts; with LETTERS of a and b alone, with HIGH of
+ * the bytes of a few characters, which merges then tear apart in all ways.
+ */
+static void make_model(struct model *m, bool bytes, bool whole, enum alphabet alphabet)
 {
 	static const char *const chars = "ab.1 \xC3\xA9\xE2\x96\x81\xE4\xB8\xAD\xE4\xB8\xAE\xE5\xB8\xAD";
 	size_t first, len;
@@ -68,17 +74,18 @@ static void make_model(struct model *m, bool bytes, bool whole, bool letters)
 	first = m->n;
 	for (const unsigned char *p = (const unsigned char *)chars; !bytes && *p; p += len)
 		add_char(m, ax_utf8_get(p, &len));
-	while (m->n_merge < 150 + draw(150) && m->n < MAX_TOKENS - 1) {
+	while (m->n_merge < (alphabet == HIGH ? 20 + draw(100) : 150 + draw(150)) && m->n < MAX_TOKENS - 1) {
 		static const unsigned char often[] = "ab.1 \xC3\xA9\xE4\xE5\xB8\xAD\xAE";
+		const size_t skip = alphabet == HIGH ? 5 : 0;
 		uint32_t x[2];
 		char made[130];
 		uint32_t id;
 
 		for (int k = 0; k < 2; k++)
 			x[k] = draw(3) && m->n > first ? (uint32_t)(first + draw(m->n - first))
-			       : bytes		       ? often[draw(sizeof(often) - 1)]
+			       : bytes		       ? often[skip + draw(sizeof(often) - 1 - skip)]
 						       : (uint32_t)(first + draw(8));
-		for (int k = 0; k < 2 && letters; k++) /* of a and b alone */
+		for (int k = 0; k < 2 && alphabet == LETTERS; k++) /* of a and b alone */
 			x[k] = draw(3) && m->n_merge ? m->made[draw(m->n_merge)] : (bytes ? 'a' : (uint32_t)first) + (uint32_t)draw(2);
 		snprintf(made, sizeof(made), "%s%s", m->str[x[0]], m->str[x[1]]);
 		if (strlen(made) > 40)
@@ -213,6 +220,15 @@ static size_t by_the_book(const struct model *m, const struct ax_buf *text, uint
 	return n;
 }
 
+static void high_text(struct ax_buf *b, size_t n)
+{
+	static const char *const bits[] = {"\xC3\xA9", "\xE4\xB8\xAD", "\xE4\xB8\xAE", "\xE5\xB8\xAD", "\xE5\xB8\xAE", " "};
+
+	ax_buf_reset(b);
+	while (b->n < n)
+		ax_buf_adds(b, bits[draw(draw(8) ? 5 : 6)]);
+}
+
 static void make_text(struct ax_buf *b, size_t n)
 {
 	static const char *const bits[] = {"a", "b", "ab", "abab", ".", "1", " ", " ", "\xC3\xA9", "\xE2\x96\x81", "\xE4\xB8\xAD", "\xE4\xB8\xAE",
@@ -259,15 +275,19 @@ static void merges_by_the_book(void **state)
 	struct model *m = malloc(sizeof(*m));
 	struct ax_buf text = AX_BUF_INIT;
 
-	for (int round = 0; round < 48; round++) {
+	for (int round = 0; round < 48 + HIGH_ROUNDS; round++) {
+		bool high = round >= 48;
 		struct ax_tok_scratch *s = NULL;
 		struct ax_tokenizer *t;
 
-		make_model(m, round % 3 > 0, round % 3 == 2, round & 1);
+		make_model(m, high || round % 3 > 0, !high && round % 3 == 2, high ? HIGH : round & 1 ? LETTERS : MIXED);
 		t = load(m);
 		assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
 		for (size_t k = 0; k < 40; k++) {
-			make_text(&text, k % 8 ? 1 + draw(120) : 1 + draw(700));
+			if (high)
+				high_text(&text, 1 + draw(100));
+			else
+				make_text(&text, k % 8 ? 1 + draw(120) : 1 + draw(700));
 			check(m, t, s, &text, 0);
 			check(m, t, s, &text, AX_TOK_OFFSETS);
 		}
@@ -278,9 +298,54 @@ static void merges_by_the_book(void **state)
 	free(m);
 }
 
+static void merge(struct model *m, const char *left, const char *right)
+{
+	size_t id = m->n++;
+
+	m->left[m->n_merge] = find(m, left);
+	m->right[m->n_merge] = find(m, right);
+	assert_true(m->left[m->n_merge] != AX_TOK_NONE && m->right[m->n_merge] != AX_TOK_NONE);
+	snprintf(m->str[id], sizeof(m->str[id]), "%s%s", left, right);
+	m->made[m->n_merge++] = (uint32_t)id;
+}
+
+/*
+ * é takes the first byte of the character behind it, and what is left of that joins the next one at a rank at which both
+ * would have been whole: between these two there is no cut.
+ */
+static void torn_characters(void **state)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	struct ax_buf text = AX_BUF_INIT;
+	struct ax_tok_scratch *s = NULL;
+	struct ax_tokenizer *t;
+
+	m->bytes = true;
+	for (unsigned b = 0; b < 256; b++)
+		add_char(m, ax_char_of_byte((unsigned char)b));
+	merge(m, "\xC3\x83", "\xC2\xA9");				    /* C3 A9: é */
+	merge(m, "\xC3\x83\xC2\xA9", "\xC3\xA4");			    /* and E4 */
+	merge(m, "\xC3\xA4", "\xC2\xB8");				    /* E4 B8 */
+	merge(m, "\xC3\xA4\xC2\xB8", "\xC5\x83");			    /* AD: U+4E2D */
+	merge(m, "\xC2\xB8", "\xC5\x83");				    /* B8 AD */
+	merge(m, "\xC3\xA5", "\xC2\xB8");				    /* E5 B8 */
+	merge(m, "\xC3\xA5\xC2\xB8", "\xC5\x83");			    /* AD: U+5E2D */
+	merge(m, "\xC2\xB8\xC5\x83", "\xC3\xA5\xC2\xB8\xC5\x83"); /* B8 AD, U+5E2D */
+	t = load(m);
+	assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
+	ax_buf_adds(&text, "\xC3\xA9\xE4\xB8\xAD\xE5\xB8\xAD");
+	check(m, t, s, &text, AX_TOK_OFFSETS);
+	ax_buf_adds(&text, " \xE4\xB8\xAD\xE5\xB8\xAD\xE4\xB8\xAD\xC3\xA9\xC3\xA9\xE4\xB8\xAD\xE5\xB8\xAD");
+	check(m, t, s, &text, AX_TOK_OFFSETS);
+	ax_tok_scratch_free(s);
+	ax_tokenizer_free(t);
+	ax_buf_release(&text);
+	free(m);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(merges_by_the_book)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(merges_by_the_book), cmocka_unit_test(torn_characters)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
