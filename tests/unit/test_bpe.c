@@ -52,6 +52,20 @@ static void add_char(struct model *m, uint32_t c)
 	s[ax_utf8_put(c, s)] = '\0';
 }
 
+/* Two neighbours within a character, the first two or the last. */
+static void whole_char(const struct model *m, uint32_t x[2])
+{
+	static const unsigned char chars[][3] = {{0xC3, 0xA9, 0}, {0xE4, 0xB8, 0xAD}, {0xE4, 0xB8, 0xAE}, {0xE5, 0xB8, 0xAD}, {0xE5, 0xB8, 0xAE}};
+	const unsigned char *c = chars[draw(5)];
+	char two[9];
+	uint32_t id;
+
+	snprintf(two, sizeof(two), "%s%s", m->str[c[0]], m->str[c[1]]);
+	id = find(m, two);
+	x[0] = id == AX_TOK_NONE || !c[2] ? c[0] : id;
+	x[1] = id == AX_TOK_NONE || !c[2] ? c[1] : c[2];
+}
+
 enum alphabet { MIXED, LETTERS, HIGH };
 
 /*
@@ -85,6 +99,8 @@ static void make_model(struct model *m, bool bytes, bool whole, enum alphabet al
 			x[k] = draw(3) && m->n > first ? (uint32_t)(first + draw(m->n - first))
 			       : bytes		       ? often[skip + draw(sizeof(often) - 1 - skip)]
 						       : (uint32_t)(first + draw(8));
+		if (alphabet == HIGH && draw(2)) /* of one of the characters, so that some become whole */
+			whole_char(m, x);
 		for (int k = 0; k < 2 && alphabet == LETTERS; k++) /* of a and b alone */
 			x[k] = draw(3) && m->n_merge ? m->made[draw(m->n_merge)] : (bytes ? 'a' : (uint32_t)first) + (uint32_t)draw(2);
 		snprintf(made, sizeof(made), "%s%s", m->str[x[0]], m->str[x[1]]);
@@ -327,9 +343,9 @@ static void torn_characters(void **state)
 	merge(m, "\xC3\x83\xC2\xA9", "\xC3\xA4");			    /* and E4 */
 	merge(m, "\xC3\xA4", "\xC2\xB8");				    /* E4 B8 */
 	merge(m, "\xC3\xA4\xC2\xB8", "\xC5\x83");			    /* AD: U+4E2D */
-	merge(m, "\xC2\xB8", "\xC5\x83");				    /* B8 AD */
 	merge(m, "\xC3\xA5", "\xC2\xB8");				    /* E5 B8 */
 	merge(m, "\xC3\xA5\xC2\xB8", "\xC5\x83");			    /* AD: U+5E2D */
+	merge(m, "\xC2\xB8", "\xC5\x83");				    /* B8 AD */
 	merge(m, "\xC2\xB8\xC5\x83", "\xC3\xA5\xC2\xB8\xC5\x83"); /* B8 AD, U+5E2D */
 	t = load(m);
 	assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
