@@ -345,10 +345,8 @@ size_t ax_split_dsv3(const unsigned char *p, size_t i, size_t n, size_t *border)
 
 	if (cls(p, i, n, &len) & C_N)
 		return digits(p, i, n, 3);
-	if (is_cjk(p + i))
-		return split_cjk(p, i, n);
-	if (i >= *border)
-		*border = dsv3_border(p, i, n);
+	if (i >= *border) /* the third pattern cuts the second one's pieces too: there are signs among them */
+		*border = is_cjk(p + i) ? split_cjk(p, i, n) : dsv3_border(p, i, n);
 	to = split_dsv3(p, i, *border);
 	if (to > i)
 		return to;

@@ -93,8 +93,8 @@ static void same_pieces(void **state)
 /* DeepSeek-V3's patterns one after the other, by hand: numbers, then CJK, then the rest; gaps stay together. */
 static void dsv3_stages(void **state)
 {
-	static const char text[] = "ab 1234  5\x01\x02\x03 x  \xE4\xB8\xAD\xE4\xB8\xAD  y";
-	static const uint32_t want[] = {0, 2, 3, 6, 7, 9, 10, 13, 15, 17, 23, 24};
+	static const char text[] = "ab 1234  5\x01\x02\x03 x  \xE4\xB8\xAD\xE4\xB8\xAD  y\xE4\xB8\xAD\xE3\x83\xBB\xE3\x82\xA0\xE4\xB8\xAD";
+	static const uint32_t want[] = {0, 2, 3, 6, 7, 9, 10, 13, 15, 17, 23, 24, 26, 29, 35};
 	struct ax_cutter c = {(const unsigned char *)text, sizeof(text) - 1, 0, 0, AX_CUT_DSV3};
 	uint32_t at[64 + AX_CUT_SPARE];
 	size_t n = ax_cut_fn_of(AX_CUT_DSV3, AX_CUT_SCALAR)(&c, at, 64);
