@@ -56,7 +56,7 @@ static int macro_attr(struct axj *r, const struct axj_macro *m, const struct axj
 int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out)
 {
 	memset(out, 0, sizeof(*out));
-	if (v.t == AXJ_UNDEF)
+	if (v.t == AXJ_UNDEF && !(name->n == 9 && memcmp(name->p, "__class__", 9) == 0))
 		return axj_raise_undef(r, v);
 	if (v.t == AXJ_NS) {
 		size_t at = axj_dict_find_str(r, v.u.d, name->p, name->n);

@@ -219,22 +219,32 @@ static int round_int(struct axj *r, struct axj_val v, int64_t digits, struct axj
 	return c > 0 || (c == 0 && axj_truth(rest)) ? axj_binary(r, AXJ_ADD, *out, ten, out) : 0;
 }
 
+/* math.ceil(v * 10 ** n) / 10 ** n: the upper part is an integer, so that there is no -0.0. */
+static int round_up_down(struct axj *r, struct axj_val v, int64_t digits, bool up, struct axj_val *out)
+{
+	struct axj_val p;
+
+	AX_TRY(axj_binary(r, AXJ_POW, axj_int(10), axj_int(digits), &p));
+	AX_TRY(axj_binary(r, AXJ_MUL, v, p, &v));
+	if (v.t == AXJ_FLOAT && !isfinite(v.u.f))
+		return axj_raise(r, isnan(v.u.f) ? "ValueError" : "OverflowError", "cannot convert float %s to integer", isnan(v.u.f) ? "NaN" : "infinity");
+	if (v.t == AXJ_FLOAT)
+		AX_TRY(axj_big_truncate(r, up ? ceil(v.u.f) : floor(v.u.f), &v));
+	return axj_binary(r, AXJ_DIV, v, p, out);
+}
+
 static AXJ_BUILTIN(f_round)
 {
 	int64_t digits = axj_is_int(a[0]) ? axj_as_int(a[0]) : 0;
 	bool ceiling = a[1].t && axj_is_str(a[1], "ceil"), floored = a[1].t && axj_is_str(a[1], "floor");
-	double p, x;
-
 	if (a[1].t && !ceiling && !floored && !axj_is_str(a[1], "common"))
 		return axj_raise(r, "FilterArgumentError", "method must be common, ceil or floor");
 	if (!axj_is_num(self))
 		return axj_raise(r, "TypeError", "type %s doesn't define __round__ method", axj_type_name(self));
-	x = axj_as_float(self);
-	if (ceiling || floored) {
-		p = pow(10, (double)digits);
-		*out = axj_float((ceiling ? ceil(x * p) : floor(x * p)) / p);
-	} else if (self.t == AXJ_FLOAT) {
-		*out = axj_float(round_to(x, digits));
+	if (ceiling || floored)
+		return round_up_down(r, self, digits, ceiling, out);
+	if (self.t == AXJ_FLOAT) {
+		*out = axj_float(round_to(self.u.f, digits));
 	} else {
 		return round_int(r, self, digits, out);
 	}
@@ -256,7 +266,7 @@ static AXJ_BUILTIN(f_filesize)
 		return axj_raise(r, "ValueError", "could not convert string to float: %s", axj_repr_text(r, self));
 	if (bytes == 1)
 		return axj_made_from(r, "1 Byte", 6, self, out);
-	for (; i < 7 && bytes >= div * base; i++)
+	for (; i < 7 && !(bytes < div * base); i++)
 		div *= base;
 	if (bytes < base)
 		snprintf(t, sizeof(t), "%.0f Bytes", trunc(bytes));
@@ -285,7 +295,7 @@ static const struct axj_builtin filters[] = {
 	{"filesizeformat", "binary=", f_filesize},
 	{"first", "", axj_f_first},
 	{"float", "default=", f_float},
-	{"forceescape", "", axj_f_escape},
+	{"forceescape", "", axj_f_forceescape},
 	{"format", NULL, axj_f_format},
 	{"groupby", "attribute default= case_sensitive=", axj_f_groupby},
 	{"indent", "width= first= blank=", axj_f_indent},

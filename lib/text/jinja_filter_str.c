@@ -252,6 +252,18 @@ AXJ_BUILTIN(axj_f_escape)
 	return 0;
 }
 
+/* Markup is escaped again. */
+AXJ_BUILTIN(axj_f_forceescape)
+{
+	struct axj_val text;
+	struct axj_str *s;
+
+	AX_TRY(soft(r, self, &s));
+	AX_TRY(axj_cut(r, s, 0, s->n, &text));
+	text.u.s->markup = false;
+	return axj_f_escape(r, text, a, args, out);
+}
+
 AXJ_BUILTIN(axj_f_safe)
 {
 	struct axj_str *s;

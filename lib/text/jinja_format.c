@@ -187,6 +187,7 @@ static int percent_one(struct axj *r, struct percent *p)
 	struct spec f = {.prec = -1};
 	struct axj_val v = {0};
 	bool mapped = false;
+	size_t first = p->at;
 
 	if (p->at < p->s->n && p->s->p[p->at] == '(') {
 		AX_TRY(mapped_arg(r, p, &v));
@@ -216,7 +217,7 @@ static int percent_one(struct axj *r, struct percent *p)
 	if (p->at == p->s->n)
 		return axj_raise(r, "ValueError", "incomplete format");
 	f.type = p->s->p[p->at++];
-	if (f.type == '%')
+	if (f.type == '%' && p->at == first + 1)
 		return axj_put(r, "%", 1);
 	if (!f.type || !strchr("sracdiuxXoeEfFgG", f.type))
 		return axj_raise(r, "ValueError", "unsupported format character '%c' (0x%x) at index %zu", f.type, (unsigned)(unsigned char)f.type,

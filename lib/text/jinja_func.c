@@ -188,7 +188,13 @@ static int fn_strftime(struct axj *r, struct axj_val self, const struct axj_val 
 	return axj_capture_end(r, &c, out);
 }
 
+static int fn_lipsum(struct axj *r, struct axj_val self, const struct axj_val *a, struct axj_args *args, struct axj_val *out)
+{
+	return axj_raise(r, "TemplateRuntimeError", "lipsum is not available in chat templates");
+}
+
 static const struct axj_builtin functions[] = {
+	{"lipsum", NULL, fn_lipsum},
 	{"range", NULL, fn_range},
 	{"dict", NULL, fn_dict},
 	{"namespace", NULL, fn_namespace},

@@ -327,6 +327,8 @@ static int unescape(struct lexer *x, const char **p, const char *end, char **o)
 		*p = q + 1;
 		return 0;
 	}
+	if (*q == 'N')
+		return fail_at(x, "\\N{...} in a string is not supported");
 	hit = *q ? strchr(from, *q) : NULL;
 	if (hit) {
 		*(*o)++ = to[hit - from];

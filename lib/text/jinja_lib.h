@@ -19,6 +19,7 @@ AXJ_BUILTIN(axj_f_center);
 AXJ_BUILTIN(axj_f_truncate);
 AXJ_BUILTIN(axj_f_wordcount);
 AXJ_BUILTIN(axj_f_escape);
+AXJ_BUILTIN(axj_f_forceescape);
 AXJ_BUILTIN(axj_f_safe);
 AXJ_BUILTIN(axj_f_string);
 AXJ_BUILTIN(axj_f_format);

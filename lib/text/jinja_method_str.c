@@ -410,6 +410,15 @@ static AXJ_BUILTIN(m_join)
 	AX_TRY(axj_items(r, a[0], &l));
 	axj_capture_begin(r, &c);
 	for (size_t i = 0; i < l->n; i++) {
+		struct axj_val escaped;
+
+		if (S->markup) { /* takes anything, and escapes it */
+			if (i)
+				AX_TRY(axj_put_str(r, S));
+			AX_TRY(axj_f_escape(r, l->v[i], NULL, NULL, &escaped));
+			AX_TRY(axj_put_str(r, escaped.u.s));
+			continue;
+		}
 		if (l->v[i].t != AXJ_STR)
 			return axj_raise(r, "TypeError", "sequence item %zu: expected str instance, %s found", i, axj_type_name(l->v[i]));
 		if (i)

@@ -392,8 +392,8 @@ class Program:
 
     def fresh(self, t):
         self.n += 1
-        n = self.r.choice(["v%d" % self.n, self.r.choice("abcxyz") + "1"]) if self.p(0.85) else self.name(t)
-        return n
+        # not a name of the context: jinja2 hides it in blocks before a set of the same level
+        return self.r.choice(["v%d" % self.n, self.r.choice("abcxyz") + "1"])
 
     def scoped(self, f):
         keep = {t: list(v) for t, v in self.vars.items()}, list(self.macros), self.loops

@@ -189,6 +189,7 @@ static void test_errors(void **state)
 	fails("{{ ''.__class__.__mro__ }}", AX_EDATA, "SecurityError", 1);
 	fails("{% macro m(a, a) %}{% endmacro %}", AX_EDATA, "duplicate argument 'a'", 0);
 	fails("{% autoescape true %}{% endautoescape %}", AX_EDATA, "only autoescape false", 0);
+	fails("{{ '\\N{BULLET}' }}", AX_EDATA, "not supported", 0);
 	fails("{{ (-8) ** 0.5 }}", AX_EDATA, "complex number", 1);
 	fails("{{ (10 ** 5000)|string }}", AX_EDATA, "ValueError", 1);
 }
