@@ -23,7 +23,8 @@
  * str.encode, translate and maketrans, int.to_bytes and from_bytes, float.fromhex, \N{...} in strings, autoescape true, `self`, complex
  * numbers, integers beyond a million bits. Silently otherwise: addresses in the text of objects; what jinja2's folding of constants does
  * (a slice of a constant number is undefined, an infinity a NameError, a negative constant below ** binds otherwise); a name of the
- * context that a block uses before the same level sets it is undefined there; varargs in {% generation %} are its own. isalpha and its kin know Unicode 14 (Python 3.11).
+ * context that a block uses before the same level sets it is undefined there; varargs in {% generation %} are its own.
+ * isalpha and its kin know Unicode 14 (Python 3.11).
  *
  * A template has no access to files, environment, network or clock (strftime_now sees opt.now), and is bounded: depth of
  * nesting, macro calls, steps, bytes of output and of memory.
