@@ -78,12 +78,20 @@ void ax_rope_release(struct ax_rope *r)
 	ax_rope_init(r);
 }
 
+/* Of the first error alone: others may come of it. */
+static void note_place(struct axj *r)
+{
+	if (r->rope->line)
+		return;
+	r->rope->line = (uint32_t)(r->line >> 32);
+	r->rope->column = (uint32_t)r->line;
+}
+
 int axj_raise(struct axj *r, const char *cls, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (r->rope->line == 0)
-		r->rope->line = r->line;
+	note_place(r);
 	va_start(ap, fmt);
 	ax_vfail(r->e, AX_EDATA, fmt, ap);
 	va_end(ap);
@@ -93,8 +101,7 @@ int axj_raise(struct axj *r, const char *cls, const char *fmt, ...)
 
 int axj_limit(struct axj *r, const char *what)
 {
-	if (r->rope->line == 0)
-		r->rope->line = r->line;
+	note_place(r);
 	return ax_fail(r->e, AX_EMEM, "template limit: %s", what);
 }
 
@@ -141,7 +148,7 @@ int ax_jinja_render(const struct ax_jinja *t, const struct ax_val *context, cons
 	r.e = e;
 	ax_buf_reset(&rope->b);
 	rope->n_span = 0;
-	rope->line = 0;
+	rope->line = rope->column = 0;
 	ax_arena_clear(&rope->mem);
 	rc = bind_context(&r, context);
 	if (!rc)

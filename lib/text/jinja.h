@@ -52,7 +52,7 @@ enum ax_jinja_flags {
 	AX_JINJA_MUTABLE = 1 << 3       /* lists and dicts may be changed: append, pop, update, ... */
 };
 
-/* Compile n bytes of UTF-8. AX_EDATA "line L: TemplateSyntaxError: what". The source is copied. */
+/* Compile n bytes of UTF-8. AX_EDATA "line L, column C: TemplateSyntaxError: what". The source is copied. */
 int ax_jinja_compile(struct ax_jinja **t, const char *src, size_t n, unsigned flags, struct ax_err *e);
 void ax_jinja_free(struct ax_jinja *t);
 
@@ -76,7 +76,7 @@ struct ax_rope {
 	struct ax_buf b; /* the text, valid UTF-8 */
 	struct ax_span *span;
 	size_t n_span, cap_span;
-	uint32_t line;       /* template line that a failed render stopped at */
+	uint32_t line, column; /* of the template, where a failed render stopped; line 0: nowhere in it */
 	struct ax_arena mem; /* values of the render, kept for the next one */
 };
 
@@ -86,7 +86,7 @@ void ax_rope_release(struct ax_rope *r);
 /*
  * Render with the map `context` as the template's variables; replaces what r held. Spans point into `context`.
  * AX_EDATA with the exception as Python names it ("TypeError: ...", "UndefinedError: ...", "TemplateError: <what
- * raise_exception was given>"; r->line is where); AX_EMEM when a limit was reached. r is empty then.
+ * raise_exception was given>"; r->line and r->column are where); AX_EMEM when a limit was reached. r is empty then.
  */
 int ax_jinja_render(const struct ax_jinja *t, const struct ax_val *context, const struct ax_jinja_opt *opt,
 		    struct ax_rope *r, struct ax_err *e);

@@ -84,7 +84,8 @@ static int eval_cond(struct axj *r, const struct axj_node *n, struct axj_val *ou
 	if (n->c)
 		return axj_eval(r, n->c, out);
 	return axj_undef_hint(r, "UndefinedError", out,
-			      "the inline if-expression on line %u evaluated to false and no else section was defined.", n->line);
+			      "the inline if-expression on line %u evaluated to false and no else section was defined.",
+			      (unsigned)(n->line >> 32));
 }
 
 static int eval_slice(struct axj *r, const struct axj_node *n, struct axj_val v, struct axj_val *out)

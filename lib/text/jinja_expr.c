@@ -5,7 +5,7 @@
 
 static int parse_or(struct axj_parser *p, struct axj_node **out);
 
-int axj_operator(struct axj_parser *p, enum axj_op op, uint32_t line, struct axj_node *a, struct axj_node *b, struct axj_node **out)
+int axj_operator(struct axj_parser *p, enum axj_op op, axj_place line, struct axj_node *a, struct axj_node *b, struct axj_node **out)
 {
 	struct axj_node *n = axj_node(p, op, line);
 
@@ -45,7 +45,7 @@ static int math_op(const struct axj_parser *p, int level)
 
 static int parse_math(struct axj_parser *p, int level, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	struct axj_node *right;
 	int op;
 
@@ -109,7 +109,7 @@ static int comparison(struct axj_parser *p)
 static int parse_compare(struct axj_parser *p, struct axj_node **out)
 {
 	struct axj_node *n, *link;
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	int op;
 
 	AX_TRY(parse_math(p, 0, out));
@@ -136,7 +136,8 @@ static int parse_compare(struct axj_parser *p, struct axj_node **out)
 
 static int parse_not(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line, n = 0;
+	axj_place line = p->tok->line;
+	uint32_t n = 0;
 
 	while (axj_at_name(p, "not")) {
 		p->tok++;
@@ -150,7 +151,7 @@ static int parse_not(struct axj_parser *p, struct axj_node **out)
 
 static int parse_and(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	struct axj_node *right;
 
 	AX_TRY(parse_not(p, out));
@@ -163,7 +164,7 @@ static int parse_and(struct axj_parser *p, struct axj_node **out)
 
 static int parse_or(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	struct axj_node *right;
 
 	AX_TRY(parse_and(p, out));
@@ -176,7 +177,7 @@ static int parse_or(struct axj_parser *p, struct axj_node **out)
 
 int axj_parse_expr(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 
 	if (p->depth >= 2 * AX_JINJA_DEPTH)
 		return axj_syntax(p, line, "nested too deeply");

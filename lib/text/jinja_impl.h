@@ -177,6 +177,12 @@ struct axj_kwarg {
 	struct axj_node *v;
 };
 
+/* Where something stands in the template: line << 32 | column, both from 1; columns count characters. */
+typedef uint64_t axj_place;
+
+#define AXJ_PLACE     "line %u, column %u: "
+#define AXJ_AT(place) (unsigned)((place) >> 32), (unsigned)(place)
+
 struct axj_argexpr { /* arguments as written */
 	struct axj_body pos;
 	struct axj_kwarg *kw;
@@ -188,7 +194,7 @@ struct axj_node {
 	uint8_t op;
 	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
 	uint16_t depth; /* levels below, for the limit */
-	uint32_t line;
+	axj_place line;
 	uint32_t sym;
 	struct axj_node *a, *b, *c;
 	struct axj_body body, other; /* items, statements; else branch, targets */
@@ -228,7 +234,7 @@ enum axj_tok {
 struct axj_token {
 	uint8_t t;
 	uint8_t base; /* of an integer beyond 64 bits, whose digits are at p; else 0 */
-	uint32_t line;
+	axj_place line;
 	const char *p; /* name, string, data; in the template's arena */
 	size_t n;
 	int64_t i;
@@ -265,14 +271,14 @@ int axj_parse_target(struct axj_parser *p, bool with_ns, struct axj_node **out);
 int axj_parse_unary(struct axj_parser *p, bool with_filter, struct axj_node **out);
 int axj_parse_primary(struct axj_parser *p, struct axj_node **out);
 int axj_parse_name(struct axj_parser *p, struct axj_node **out);
-int axj_operator(struct axj_parser *p, enum axj_op op, uint32_t line, struct axj_node *a, struct axj_node *b, struct axj_node **out);
+int axj_operator(struct axj_parser *p, enum axj_op op, axj_place line, struct axj_node *a, struct axj_node *b, struct axj_node **out);
 struct axj_str *axj_text(struct axj_parser *p, const char *s, size_t n);
 int axj_parse_filter(struct axj_parser *p, struct axj_node *in, bool inline_start, struct axj_node **out);
-struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, uint32_t line);
+struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, axj_place line);
 int axj_push(struct axj_parser *p, struct axj_body *b, struct axj_node *n);
 /* Note that `child` hangs below `n`; an error when the tree grows too deep. */
 int axj_adopt(struct axj_parser *p, struct axj_node *n, const struct axj_node *child);
-int axj_syntax(struct axj_parser *p, uint32_t line, const char *fmt, ...) AX_PRINTF(3, 4);
+int axj_syntax(struct axj_parser *p, axj_place line, const char *fmt, ...) AX_PRINTF(3, 4);
 int axj_no_memory(struct axj_parser *p);
 bool axj_at(const struct axj_parser *p, int t);
 bool axj_at_name(const struct axj_parser *p, const char *name);
@@ -305,7 +311,7 @@ struct axj {
 	size_t span_floor; /* spans below belong to text outside the innermost capture */
 	uint64_t steps;
 	int depth, calls, gen;
-	uint32_t line;
+	axj_place line;
 };
 
 struct axj_loop {

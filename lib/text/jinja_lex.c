@@ -7,7 +7,7 @@
 struct lexer {
 	struct ax_jinja *t;
 	const char *begin, *p, *end; /* p moves over the normalised source */
-	uint32_t line;
+	axj_place line;
 	bool line_start; /* the last thing consumed ended in a newline, or nothing was */
 	struct axj_tokens *out;
 	char stack[AX_JINJA_DEPTH]; /* closing brackets that are due */
@@ -41,7 +41,7 @@ const char *axj_token_name(int t)
 
 static int fail_at(struct lexer *x, const char *what)
 {
-	return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: %s", x->line, what);
+	return ax_fail(x->e, AX_EDATA, AXJ_PLACE "TemplateSyntaxError: %s", AXJ_AT(x->line), what);
 }
 
 static int bad_char(struct lexer *x)
@@ -52,8 +52,8 @@ static int bad_char(struct lexer *x)
 	axj_get_char(x->p, (size_t)(x->end - x->p), &len);
 	for (const char *p = x->begin; p < x->p; p++)
 		at += ((unsigned char)*p & 0xc0) != 0x80;
-	return ax_fail(x->e, AX_EDATA, "line %u: TemplateSyntaxError: unexpected char %c%.*s%c at %zu", x->line, quote, (int)len, x->p,
-		       quote, at);
+	return ax_fail(x->e, AX_EDATA, AXJ_PLACE "TemplateSyntaxError: unexpected char %c%.*s%c at %zu", AXJ_AT(x->line), quote,
+		       (int)len, x->p, quote, at);
 }
 
 static int no_memory(struct lexer *x)
@@ -69,11 +69,11 @@ static int emit(struct lexer *x, struct axj_token tok)
 	return 0;
 }
 
-/* Move to `to`, counting lines. */
+/* Move to `to`, counting lines and columns. */
 static void advance(struct lexer *x, const char *to)
 {
 	for (; x->p < to; x->p++)
-		x->line += *x->p == '\n';
+		x->line = *x->p == '\n' ? ((x->line >> 32) + 1) << 32 | 1 : x->line + (((unsigned char)*x->p & 0xC0) != 0x80);
 	x->line_start = to[-1] == '\n';
 }
 
@@ -518,7 +518,7 @@ int axj_lex(struct ax_jinja *t, const char *src, size_t n, struct axj_tokens *ou
 	x.t = t;
 	x.e = e;
 	x.out = out;
-	x.line = 1;
+	x.line = (axj_place)1 << 32 | 1;
 	x.line_start = true;
 	x.begin = x.p = normalise(t, src, n, &len);
 	if (!x.p)

@@ -17,7 +17,7 @@ static void list_tags(char *out, size_t size, const char *const *end)
 }
 
 /* An unknown tag (NULL: the end of the template) where statements were looked for. */
-static int stray(struct axj_parser *p, const char *name, size_t n, uint32_t line)
+static int stray(struct axj_parser *p, const char *name, size_t n, axj_place line)
 {
 	char what[128], tags[128] = "", inner[128] = "";
 	bool expected = false;
@@ -80,7 +80,8 @@ static int check_loop(struct axj_parser *p, const struct axj_node *target)
 		for (size_t i = 0; i < target->body.n; i++)
 			AX_TRY(check_loop(p, target->body.p[i]));
 	if (p->n_for && target->op == AXJ_NAME && target->sym == p->t->sym_loop)
-		return ax_fail(p->e, AX_EDATA, "line %u: TemplateAssertionError: Can't assign to special loop variable in for-loop target", target->line);
+		return ax_fail(p->e, AX_EDATA, AXJ_PLACE "TemplateAssertionError: Can't assign to special loop variable in for-loop target",
+			       AXJ_AT(target->line));
 	return 0;
 }
 
@@ -373,7 +374,7 @@ static int parse_jump(struct axj_parser *p, bool is_break, struct axj_node **out
 		return axj_no_memory(p);
 	if (p->n_loop)
 		return 0;
-	return ax_fail(p->e, AX_EDATA, "line %u: SyntaxError: %s", p->tok->line,
+	return ax_fail(p->e, AX_EDATA, AXJ_PLACE "SyntaxError: %s", AXJ_AT(p->tok->line),
 		       is_break ? "'break' outside loop" : "'continue' not properly in loop");
 }
 

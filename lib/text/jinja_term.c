@@ -20,7 +20,7 @@ struct axj_str *axj_text(struct axj_parser *p, const char *s, size_t n)
 	return t;
 }
 
-static int constant(struct axj_parser *p, struct axj_val v, uint32_t line, struct axj_node **out)
+static int constant(struct axj_parser *p, struct axj_val v, axj_place line, struct axj_node **out)
 {
 	*out = axj_node(p, AXJ_CONST, line);
 	if (!*out)
@@ -40,7 +40,7 @@ static int constant_big(struct axj_parser *p, const struct axj_token *t, struct 
 	return constant(p, v, t->line, out);
 }
 
-static int constant_text(struct axj_parser *p, const char *s, size_t n, uint32_t line, struct axj_node **out)
+static int constant_text(struct axj_parser *p, const char *s, size_t n, axj_place line, struct axj_node **out)
 {
 	struct axj_val v = {.t = AXJ_STR};
 
@@ -54,7 +54,7 @@ static int constant_text(struct axj_parser *p, const char *s, size_t n, uint32_t
 static int parse_strings(struct axj_parser *p, struct axj_node **out)
 {
 	struct ax_buf b = AX_BUF_INIT;
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	int rc;
 
 	for (; axj_at(p, AXJ_T_STRING); p->tok++)
@@ -163,7 +163,7 @@ int axj_parse_primary(struct axj_parser *p, struct axj_node **out)
 static int parse_subscribed(struct axj_parser *p, struct axj_node **out)
 {
 	struct axj_node *n, *part[3] = {NULL, NULL, NULL};
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 
 	if (!axj_at(p, AXJ_T_COLON)) {
 		AX_TRY(axj_parse_expr(p, &part[0]));
@@ -190,7 +190,7 @@ static int parse_subscribed(struct axj_parser *p, struct axj_node **out)
 
 static int parse_dot(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	struct axj_node *arg = NULL;
 	enum axj_op op = AXJ_GETITEM;
 
@@ -209,7 +209,7 @@ static int parse_dot(struct axj_parser *p, struct axj_node **out)
 
 static int parse_subscript(struct axj_parser *p, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	struct axj_node *tuple, *x;
 
 	if (axj_at(p, AXJ_T_DOT))
@@ -228,7 +228,7 @@ static int parse_subscript(struct axj_parser *p, struct axj_node **out)
 	p->tok++;
 	for (size_t i = 0; tuple->body.n > 1 && i < tuple->body.n; i++)
 		if (tuple->body.p[i]->op == AXJ_SLICE) /* x[:, 1]: what jinja2 makes of it, Python refuses */
-			return ax_fail(p->e, AX_EDATA, "line %u: SyntaxError: invalid syntax", line);
+			return ax_fail(p->e, AX_EDATA, AXJ_PLACE "SyntaxError: invalid syntax", AXJ_AT(line));
 	return axj_operator(p, AXJ_GETITEM, line, *out, tuple->body.n == 1 ? tuple->body.p[0] : tuple, out);
 }
 
@@ -252,7 +252,7 @@ static int add_kwarg(struct axj_parser *p, struct axj_argexpr *a, struct axj_str
 }
 
 /* One argument; sets *v to its expression. */
-static int parse_arg(struct axj_parser *p, struct axj_argexpr *a, uint32_t line, struct axj_node **v)
+static int parse_arg(struct axj_parser *p, struct axj_argexpr *a, axj_place line, struct axj_node **v)
 {
 	static const char bad[] = "invalid syntax for function call expression";
 	const struct axj_token *t = p->tok;
@@ -283,7 +283,7 @@ static int parse_arg(struct axj_parser *p, struct axj_argexpr *a, uint32_t line,
 static int parse_args(struct axj_parser *p, struct axj_node *n)
 {
 	struct axj_argexpr *a = ax_arena_calloc(&p->t->mem, 1, sizeof(*a));
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 	bool comma = false;
 
 	if (!a)
@@ -423,7 +423,7 @@ static int parse_test(struct axj_parser *p, struct axj_node **out)
 
 int axj_parse_unary(struct axj_parser *p, bool with_filter, struct axj_node **out)
 {
-	uint32_t line = p->tok->line;
+	axj_place line = p->tok->line;
 
 	if (p->depth >= 2 * AX_JINJA_DEPTH)
 		return axj_syntax(p, line, "nested too deeply");

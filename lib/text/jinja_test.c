@@ -267,7 +267,7 @@ static int check_node(struct axj_parser *p, const struct axj_node *n, bool soft)
 	if (!n)
 		return 0;
 	if ((n->op == AXJ_FILTER || n->op == AXJ_TEST) && !n->fn && !soft)
-		return ax_fail(p->e, AX_EDATA, "line %u: TemplateAssertionError: No %s named '%.80s'.", n->line,
+		return ax_fail(p->e, AX_EDATA, AXJ_PLACE "TemplateAssertionError: No %s named '%.80s'.", AXJ_AT(n->line),
 			       n->op == AXJ_FILTER ? "filter" : "test", n->val.u.s->p);
 	if (n->op == AXJ_IF || n->op == AXJ_COND)
 		soft = true;

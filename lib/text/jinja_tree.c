@@ -3,14 +3,14 @@
 
 #include "text/jinja_impl.h"
 
-int axj_syntax(struct axj_parser *p, uint32_t line, const char *fmt, ...)
+int axj_syntax(struct axj_parser *p, axj_place line, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	ax_vfail(p->e, AX_EDATA, fmt, ap);
 	va_end(ap);
-	ax_err_prefix(p->e, "line %u: TemplateSyntaxError: ", line);
+	ax_err_prefix(p->e, AXJ_PLACE "TemplateSyntaxError: ", AXJ_AT(line));
 	return AX_EDATA;
 }
 
@@ -19,7 +19,7 @@ int axj_no_memory(struct axj_parser *p)
 	return ax_fail(p->e, AX_EMEM, "out of memory while compiling a template");
 }
 
-struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, uint32_t line)
+struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, axj_place line)
 {
 	struct axj_node *n = ax_arena_calloc(&p->t->mem, 1, sizeof(*n));
 

@@ -56,6 +56,7 @@ int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, con
 {
 	struct ax_val *ctx = ax_val_map(a), *null = ax_val_null(a);
 	bool ok = ctx && null;
+	int rc;
 
 	ok = ok && add_all(a, ctx, m->vars) && ax_val_set(a, ctx, "messages", (struct ax_val *)(uintptr_t)messages);
 	ok = ok && ax_val_set(a, ctx, "tools", tools ? (struct ax_val *)(uintptr_t)tools : null);
@@ -66,7 +67,10 @@ int ax_mask_render(const struct ax_masker *m, const struct ax_val *messages, con
 	ok = ok && add_all(a, ctx, m->kwargs);
 	if (!ok)
 		return no_memory(e);
-	return ax_jinja_render(m->tmpl, ctx, &m->opt, out, e);
+	rc = ax_jinja_render(m->tmpl, ctx, &m->opt, out, e);
+	if (rc && out->line)
+		ax_err_prefix(e, "template line %u, column %u: ", out->line, out->column);
+	return rc;
 }
 
 static struct ax_val *message(struct ax_arena *a, const char *role, const char *content)

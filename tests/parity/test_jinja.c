@@ -89,12 +89,12 @@ static void render(struct run *x, const char *src, size_t n, unsigned flags, con
 	ax_jinja_free(t);
 }
 
-/* "line 3: " in front of a compile error is ours. */
+/* "line 3, column 5: " in front of a compile error is ours. */
 static const char *message(const struct ax_err *e)
 {
 	const char *p = e->msg;
 
-	if (strncmp(p, "line ", 5) == 0 && (p = strchr(p, ' ')) && (p = strchr(p + 1, ' ')))
+	if (strncmp(p, "line ", 5) == 0 && (p = strstr(p, ": ")) && (p = strchr(p, ' ')))
 		return p + 1;
 	return e->msg;
 }

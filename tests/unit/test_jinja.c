@@ -183,7 +183,9 @@ static void test_errors(void **state)
 {
 	fails("a\n{{ 1/0 }}", AX_EDATA, "ZeroDivisionError: division by zero", 2);
 	fails("a\n\n{% if 1 %}\n{{ raise_exception('no ' ~ l) }}{% endif %}", AX_EDATA, "TemplateError: no [1, 2]", 4);
-	fails("a\n{% if %}", AX_EDATA, "line 2: TemplateSyntaxError: Expected an expression, got 'end of statement block'", 0);
+	fails("\xC3\xA9 {{ 'a\nb' }}\xC3\xA9{{ x.y.z }}", AX_EDATA, "UndefinedError: 'x' is undefined", 2);
+	fails("{# \xC3\xA9\n#} {{ (1 + 2] }}", AX_EDATA, "line 2, column 13: TemplateSyntaxError: unexpected ']', expected ')'", 0);
+	fails("a\n{% if %}", AX_EDATA, "line 2, column 7: TemplateSyntaxError: Expected an expression, got 'end of statement block'", 0);
 	fails("ab\xff", AX_EDATA, "byte 2 of the template is not UTF-8", 0);
 	fails("{{ l.append(1) }}", AX_EDATA, "SecurityError: access to attribute 'append' of 'list' object is unsafe.", 1);
 	fails("{{ ''.__class__.__mro__ }}", AX_EDATA, "SecurityError", 1);

@@ -196,7 +196,7 @@ static void test_chat(void **state)
 	      TURN("user") "Hi" END "\\n" TURN("assistant") END "\\n!2");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"chatml\"}",
 	      "{\"messages\":[{\"role\":\"user\"}," M("assistant", "x") "]}",
-	      "!UndefinedError: 'dict object' has no attribute 'content'");
+	      "!template line 2, column 7: UndefinedError: 'dict object' has no attribute 'content'");
 }
 
 static void test_reasoning_and_calls(void **state)
@@ -253,7 +253,7 @@ static void test_templates(void **state)
 	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\"}", row,
 	      "!chat_template: jinja needs chat_template_jinja");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{% if %}\"}", row,
-	      "!chat_template: line 1: TemplateSyntaxError: Expected an expression, got 'end of statement block'");
+	      "!chat_template: line 1, column 7: TemplateSyntaxError: Expected an expression, got 'end of statement block'");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"jinja\",\"chat_template_jinja\":\"{{ bos_token }}{{ "
 	      "bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}\"}",
 	      row, "<s><s>Hi<|im_end|>[[Yo<|im_end|>]]!4");
@@ -261,7 +261,7 @@ static void test_templates(void **state)
 	      "%}{{ m.content }};{% endfor %}\"}",
 	      row, "Hi;[[Yo]];!1");
 	check("{\"type\":\"chat_template\",\"chat_template\":\"gemma\"}", "{\"messages\":[" M("system", "x") "]}",
-	      "!TemplateError: System role not supported");
+	      "!template line 4, column 24: TemplateError: System role not supported");
 }
 
 /* Plain conversations come out alike; an answer loses what it shares with the placeholder. */

@@ -52,6 +52,7 @@ static int render_one(struct renderer *x, const struct ax_record *r, struct ax_e
 
 	ax_arena_clear(&x->arena);
 	ax_buf_reset(&x->line);
+	x->rope.line = 0;
 	rc = ax_json_parse(&x->arena, r->p, r->n, &ctx, &why);
 	if (!rc && ctx->type != AX_MAP)
 		rc = ax_fail(&why, AX_EDATA, "expected a JSON object");
@@ -61,6 +62,8 @@ static int render_one(struct renderer *x, const struct ax_record *r, struct ax_e
 		x->n_failed++;
 		ax_buf_adds(&x->line, "{\"error\": ");
 		ax_json_write_str(&x->line, why.msg, strlen(why.msg), 0);
+		if (x->rope.line)
+			ax_buf_addf(&x->line, ", \"line\": %u, \"column\": %u", x->rope.line, x->rope.column);
 		ax_buf_adds(&x->line, "}\n");
 	} else {
 		ax_json_write_str(&x->line, x->rope.b.p ? x->rope.b.p : "", x->rope.b.n, 0);
