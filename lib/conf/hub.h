@@ -14,7 +14,7 @@
 
 /*
  * Files of a data set entry (path, name, split, data_files, revision), sorted within each pattern. `path` is a file; a
- * folder, or a data set in the Hub cache; or json, csv, text, parquet or arrow with data_files relative to the working
+ * pattern of files, as in data_files; a folder, or a data set in the Hub cache; or json, csv, text, parquet or arrow with data_files relative to the working
  * directory. In a folder these are taken: data_files (* and ? match inside a part, ** across parts); else, in one that
  * `datasets` saved, the files that state.json names, in its order, of the split's folder where there is a
  * dataset_dict.json; else what its README.md declares for the configuration `name` and the split; else the files whose

@@ -468,6 +468,10 @@ static int find_files(struct finder *f, const struct ax_val *entry)
 
 	if (is_builder(f->shown) && !ax_val_is_null(files) && !ax_path_exists(f->shown))
 		return add_patterns(f, files);
+	if (is_pattern(f->shown) && !ax_path_exists(f->shown)) {
+		AX_TRY(add_loose(f, f->shown));
+		return f->n_out ? 0 : ax_fail(f->e, AX_EIO, "no file matches %s", f->shown);
+	}
 	AX_TRY(ax_hub_find(f->c, "datasets", f->shown, revision, &at, f->e));
 	if (!ax_path_is_dir(at))
 		return add(f, NULL, at);

@@ -40,7 +40,7 @@ const struct ax_key ax_keys_data[] = {
 };
 
 const struct ax_key ax_keys_entry[] = {
-	H("datasets[].path", STR, NULL, NULL, TOK, "file, folder, or a Hub name in the local cache"),
+	H("datasets[].path", STR, NULL, NULL, TOK, "file, pattern of files, folder, or a Hub name in the local cache"),
 	H("datasets[].type", STR | MAP, NULL, NULL, TOK, "kind of row, such as alpaca, chat_template, completion"),
 	H("datasets[].type.system_prompt", STR, NULL, NULL, TOK, "own kind: system text"),
 	H("datasets[].type.system_format", STR, NULL, NULL, TOK, "own kind: format with {system}"),
