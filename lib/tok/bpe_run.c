@@ -296,8 +296,11 @@ static bool pass(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w,
 	return ok;
 }
 
-/* As long as one rank has a good part of all pairs: what repeats is short after a few passes. */
-static void merge_passes(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w)
+/*
+ * As long as one rank has a good part of all pairs: what repeats is short after a few passes. Returns true if no pair is
+ * left to merge.
+ */
+static bool merge_passes(const struct ax_bpe *m, struct ax_ranks *r, struct ax_words *w)
 {
 	uint32_t low;
 	size_t count;
@@ -307,10 +310,13 @@ static void merge_passes(const struct ax_bpe *m, struct ax_ranks *r, struct ax_w
 		r->rank[i] = rank_of(m, r, w->id[i], w->id[i + 1]);
 	while (ok && w->n > 1) {
 		low = lowest(r, w->n, &count);
-		if (low == NONE || count * FEW < w->n)
+		if (low == NONE)
+			return true;
+		if (count * FEW < w->n)
 			break;
 		ok = pass(m, r, w, low);
 	}
+	return w->n < 2;
 }
 
 bool ax_bpe_merge_run(const struct ax_bpe *m, struct ax_words *w)
@@ -323,7 +329,8 @@ bool ax_bpe_merge_run(const struct ax_bpe *m, struct ax_words *w)
 		return false;
 	r->n_sort = 0;
 	memset(r->memo, 0xFF, sizeof(r->memo));
-	merge_passes(m, r, w);
+	if (merge_passes(m, r, w))
+		return true;
 	n = w->n;
 	for (size_t i = 0; i < n; i++) {
 		w->next[i] = i + 1 < n ? (uint32_t)(i + 1) : NONE;

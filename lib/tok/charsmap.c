@@ -76,8 +76,16 @@ int ax_charsmap_new(struct ax_charsmap **out, const char *p, size_t n, struct ax
 		m->unit[i] = ax_get_u32(p + 4 + 4 * i);
 	m->n_unit = units;
 	m->n = n - 4 - 4 * units;
-	for (int c = 0; c < 128; c++)
-		m->plain[c] = c != '\r' && !find(m, &(char){(char)c}, 1, &from, &to);
+	for (int c = 0; c < 128; c++) {
+		int rc = find(m, &(char){(char)c}, 1, &from, &to);
+
+		m->plain[c] = c != '\r' && !rc;
+		if (c == '\r' || rc <= 0)
+			continue;
+		m->simple[c] = true;
+		m->from[c] = from;
+		m->to[c] = to;
+	}
 	*out = m;
 	return 0;
 }
@@ -165,6 +173,16 @@ static void copy(struct run *r, size_t at)
 	ax_nbuf_copy(r->b, r->t, r->done + len, at);
 }
 
+/* text[from..to) instead of bytes [at, end), which nothing was put for yet. */
+static void put(struct run *r, size_t at, size_t end, size_t from, size_t to)
+{
+	if (r->done < at)
+		copy(r, at);
+	write(r, at, end, from, to);
+	r->done = end;
+	r->changed = true;
+}
+
 /* Look bytes [at, end) up and replace them: 1, 0 or -1 as find(). */
 static int replace(struct run *r, size_t at, size_t end)
 {
@@ -173,10 +191,7 @@ static int replace(struct run *r, size_t at, size_t end)
 
 	if (rc <= 0)
 		return rc;
-	copy(r, at);
-	write(r, at, end, from, to);
-	r->done = end;
-	r->changed = true;
+	put(r, at, end, from, to);
 	return 1;
 }
 
@@ -201,7 +216,9 @@ int ax_charsmap_run(const struct ax_charsmap *m, struct ax_nbuf *b, const struct
 	size_t at = 0, end;
 
 	while (at < t->n) {
-		if (p[at] < 128 && m->plain[p[at]] && (at + 1 == t->n || p[at + 1] < 128)) {
+		if (p[at] < 128 && (m->plain[p[at]] || m->simple[p[at]]) && (at + 1 == t->n || p[at + 1] < 128)) {
+			if (m->simple[p[at]])
+				put(&r, at, at + 1, m->from[p[at]], m->to[p[at]]);
 			at++;
 			continue;
 		}

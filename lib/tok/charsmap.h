@@ -22,6 +22,8 @@ struct ax_charsmap {
 	char *text; /* checked UTF-8 */
 	size_t n;
 	uint8_t plain[128]; /* ASCII characters that are clusters of their own and have no replacement */
+	bool simple[128];   /* those that have one: text[from..to) */
+	size_t from[128], to[128];
 };
 
 /* From bytes, or from the base64 of a tokenizer.json. AX_EDATA: malformed. */

@@ -5,18 +5,7 @@
 #include "tok/bpe.h"
 #include "tok/charsmap.h"
 
-struct ax_ntext ax_ntext_slice(struct ax_ntext t, size_t from, size_t to)
-{
-	t.p += from;
-	t.n = to - from;
-	if (t.begin) {
-		t.begin += from;
-		t.end += from;
-	} else {
-		t.base += (uint32_t)from;
-	}
-	return t;
-}
+#define SMALL 8 /* bytes */
 
 void ax_ntext_range(const struct ax_ntext *t, size_t from, size_t to, uint32_t *begin, uint32_t *end)
 {
@@ -66,13 +55,28 @@ static bool reserve(struct ax_nbuf *b, size_t n)
 	return true;
 }
 
+/* Mostly a few bytes for which there is room: then a call or two would take longer than the copy. */
+static inline void add_bytes(struct ax_nbuf *b, const char *p, size_t n)
+{
+	struct ax_buf *t = &b->text;
+
+	if (n > SMALL || t->oom || t->cap - t->n <= n) {
+		ax_buf_add(t, p, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		t->p[t->n + i] = p[i];
+	t->n += n;
+	t->p[t->n] = '\0';
+}
+
 void ax_nbuf_add(struct ax_nbuf *b, const char *p, size_t n, uint32_t begin, uint32_t end)
 {
 	size_t at = b->text.n;
 
 	if (!reserve(b, n))
 		b->text.oom = true;
-	ax_buf_add(&b->text, p, n);
+	add_bytes(b, p, n);
 	if (!b->track || b->text.oom)
 		return;
 	for (size_t i = 0; i < n; i++) {
@@ -87,7 +91,7 @@ void ax_nbuf_copy(struct ax_nbuf *b, const struct ax_ntext *t, size_t from, size
 
 	if (!reserve(b, n))
 		b->text.oom = true;
-	ax_buf_add(&b->text, t->p + from, n);
+	add_bytes(b, t->p + from, n);
 	if (!b->track || b->text.oom || !n)
 		return;
 	if (t->begin) {
@@ -181,7 +185,8 @@ static const char *find_bytes(const char *p, size_t n, const char *from, size_t 
 {
 	const char *q, *end = p + n;
 
-	while ((size_t)(end - p) >= k && (q = memchr(p, from[0], (size_t)(end - p) - k + 1))) {
+	while ((size_t)(end - p) >= k &&
+	       (q = *p == from[0] ? p : memchr(p, from[0], (size_t)(end - p) - k + 1))) {
 		if (!memcmp(q, from, k))
 			return q;
 		p = q + 1;
@@ -198,7 +203,8 @@ static void run_replace(struct ax_nbuf *b, const struct ax_normalizer *s, const 
 		size_t at = (size_t)(q - t->p);
 		uint32_t begin, end;
 
-		ax_nbuf_copy(b, t, done, at);
+		if (done < at)
+			ax_nbuf_copy(b, t, done, at);
 		ax_ntext_range(t, at, at + s->from_n, &begin, &end);
 		ax_nbuf_add(b, s->to, s->to_n, begin, end);
 		done = at + s->from_n;
@@ -291,10 +297,56 @@ static void run_char(struct ax_nbuf *b, enum ax_norm_kind kind, const struct ax_
 	}
 }
 
+/* Does a step that works character by character change this one? */
+static bool is_touched(enum ax_norm_kind kind, uint32_t c)
+{
+	switch (kind) {
+	case AX_NORM_ACCENTS:
+		return ax_uni(c) & AX_UNI_MARK;
+	case AX_NORM_BERT_MARKS:
+		return ax_uni(c) & AX_UNI_BMARK;
+	case AX_NORM_BERT_CLEAN:
+		return c != ' ' && ax_uni(c) & (AX_UNI_CDROP | AX_UNI_CSPACE);
+	case AX_NORM_BERT_CJK:
+		return ax_uni(c) & AX_UNI_CJK;
+	case AX_NORM_LOWER:
+		return ax_uni(c) & AX_UNI_LOWER;
+	case AX_NORM_NMT:
+		return nmt_class(c) != 0;
+	default:
+		return true;
+	}
+}
+
+/* A step that works character by character; what it leaves alone is copied in one go. Returns false if that is all. */
+static bool run_chars(struct ax_nbuf *b, enum ax_norm_kind kind, const struct ax_ntext *t)
+{
+	const unsigned char *p = (const unsigned char *)t->p;
+	size_t done = 0, len;
+	bool ascii[128], any = false;
+
+	for (uint32_t c = 0; c < 128; c++)
+		ascii[c] = is_touched(kind, c);
+	for (size_t i = 0; i < t->n; i += len) {
+		uint32_t c = ax_utf8_get(p + i, &len);
+
+		if (c < 128 ? !ascii[c] : !is_touched(kind, c))
+			continue;
+		if (done < i)
+			ax_nbuf_copy(b, t, done, i);
+		run_char(b, kind, t, i, len, c);
+		done = i + len;
+		any = true;
+	}
+	if (any)
+		ax_nbuf_copy(b, t, done, t->n);
+	return any;
+}
+
 static int run_step(const struct ax_normalizer *s, struct ax_norm_work *w, struct ax_nbuf *b, struct ax_regex_work *rw,
 		    struct ax_ntext *t, struct ax_err *e)
 {
-	size_t len, pos = 0, end;
+	size_t pos = 0, end;
 	uint32_t at = t->n && t->begin ? t->begin[0] : t->base;
 	bool changed;
 
@@ -326,11 +378,8 @@ static int run_step(const struct ax_normalizer *s, struct ax_norm_work *w, struc
 		ax_nbuf_copy(b, t, 0, t->n);
 		break;
 	default:
-		for (size_t i = 0; i < t->n; i += len) {
-			uint32_t c = ax_utf8_get((const unsigned char *)t->p + i, &len);
-
-			run_char(b, s->kind, t, i, len, c);
-		}
+		if (!run_chars(b, s->kind, t))
+			return 0;
 	}
 	if (b->text.oom)
 		return ax_fail(e, AX_EMEM, "out of memory in a normalizer");

@@ -23,7 +23,20 @@ struct ax_ntext {
 	uint32_t base;
 };
 
-struct ax_ntext ax_ntext_slice(struct ax_ntext t, size_t from, size_t to);
+/* Bytes [from, to) of t. */
+static inline struct ax_ntext ax_ntext_slice(struct ax_ntext t, size_t from, size_t to)
+{
+	t.p += from;
+	t.n = to - from;
+	if (t.begin) {
+		t.begin += from;
+		t.end += from;
+	} else {
+		t.base += (uint32_t)from;
+	}
+	return t;
+}
+
 /* The input range of bytes [from, to) of t; an empty range lies where it would be. */
 void ax_ntext_range(const struct ax_ntext *t, size_t from, size_t to, uint32_t *begin, uint32_t *end);
 

@@ -65,18 +65,10 @@ static size_t match_at(const struct walk *w, size_t i)
 {
 	const unsigned char *p = (const unsigned char *)w->p;
 	size_t len;
-	uint32_t c;
 
 	switch (w->s->kind) {
 	case AX_PRE_SPLIT:
 		return w->s->fn(p, i, w->n);
-	case AX_PRE_LITERAL:
-	case AX_PRE_CHAR:
-	case AX_PRE_METASPACE:
-		return w->n - i >= w->s->text_n && !memcmp(p + i, w->s->text, w->s->text_n) ? i + w->s->text_n : i;
-	case AX_PRE_CLASS:
-		c = ax_utf8_get(p + i, &len);
-		return ax_uni(c) & w->s->flag ? i + len : i;
 	case AX_PRE_WORDS:
 		for (uint32_t kind = 0; i < w->n; i += len) {
 			uint32_t f = ax_uni(ax_utf8_get(p + i, &len)), now = f & AX_UNI_RWORD	 ? 1
@@ -97,15 +89,52 @@ static size_t match_at(const struct walk *w, size_t i)
 	}
 }
 
+/* Where a text of whole characters occurs in p[i..n) first; n: nowhere. */
+static size_t find_text(const char *p, size_t i, size_t n, const char *text, size_t text_n)
+{
+	const char *q;
+
+	for (; text_n && n - i >= text_n; i = (size_t)(q - p) + 1) {
+		q = p + i;
+		if (*q != text[0] && !(q = memchr(q, text[0], n - i - text_n + 1)))
+			return n;
+		if (!memcmp(q, text, text_n))
+			return (size_t)(q - p);
+	}
+	return n;
+}
+
+/* The first character of a class in p[i..n), and its bytes; n: none. */
+static size_t find_class(const unsigned char *p, size_t i, size_t n, uint32_t flag, size_t *len)
+{
+	for (; i < n; i += *len)
+		if (ax_uni(ax_utf8_get(p + i, len)) & flag)
+			return i;
+	return n;
+}
+
 /* The next match from w->pos on into begin and end; false: none. */
 static int find_match(struct walk *w, struct ax_err *e)
 {
-	size_t i, to;
+	const struct ax_pre_stage *s = w->s;
+	size_t i, to, len = 0;
 	int rc;
 
-	if (w->s->kind == AX_PRE_REGEX) {
-		rc = ax_regex_find(w->s->regex, w->regex, w->p, w->n, &w->it, &w->begin, &w->end);
+	switch (s->kind) {
+	case AX_PRE_REGEX:
+		rc = ax_regex_find(s->regex, w->regex, w->p, w->n, &w->it, &w->begin, &w->end);
 		return rc < 0 ? ax_fail(e, AX_EMEM, "a pre-tokenizer's regex needs too many steps on this text") : rc;
+	case AX_PRE_CLASS:
+		w->begin = find_class((const unsigned char *)w->p, w->pos, w->n, s->flag, &len);
+		w->end = w->begin + len;
+		return w->begin < w->n;
+	case AX_PRE_LITERAL:
+	case AX_PRE_CHAR:
+		w->begin = find_text(w->p, w->pos, w->n, s->text, s->text_n);
+		w->end = w->begin + s->text_n;
+		return w->begin < w->n;
+	default:
+		break;
 	}
 	for (i = w->pos; i < w->n; i += ax_utf8_len((unsigned char)w->p[i])) {
 		to = match_at(w, i);
@@ -222,6 +251,20 @@ static bool starts_with(const struct ax_ntext *t, const char *s, size_t n)
 	return t->n >= n && !memcmp(t->p, s, n);
 }
 
+/* Metaspace's cut: before each mark. */
+static int cut_marks(const struct run *r, size_t k, const struct ax_ntext *t)
+{
+	const struct ax_pre_stage *s = &r->s->stage[k];
+	size_t to = find_text(t->p, 0, t->n, s->text, s->text_n);
+
+	AX_TRY(child(r, k, t, 0, to));
+	for (size_t from = to; from < t->n; from = to) {
+		to = find_text(t->p, from + s->text_n, t->n, s->text, s->text_n);
+		AX_TRY(child(r, k, t, from, to));
+	}
+	return 0;
+}
+
 static int metaspace(const struct run *r, size_t k, const struct ax_ntext *t)
 {
 	const struct ax_pre_stage *s = &r->s->stage[k];
@@ -235,11 +278,12 @@ static int metaspace(const struct run *r, size_t k, const struct ax_ntext *t)
 	if (!(t->p[0] == ' ' || starts_with(t, s->text, s->text_n)) &&
 	    (s->prepend == AX_PRE_ALWAYS || (s->prepend == AX_PRE_FIRST && start == 0)))
 		ax_nbuf_add(b, s->text, s->text_n, start, start);
-	while ((q = memchr(t->p + done, ' ', t->n - done))) {
+	while (done < t->n && (q = t->p[done] == ' ' ? t->p + done : memchr(t->p + done, ' ', t->n - done))) {
 		size_t at = (size_t)(q - t->p);
 		uint32_t begin, end;
 
-		ax_nbuf_copy(b, t, done, at);
+		if (done < at)
+			ax_nbuf_copy(b, t, done, at);
 		ax_ntext_range(t, at, at + 1, &begin, &end);
 		ax_nbuf_add(b, s->text, s->text_n, begin, end);
 		done = at + 1;
@@ -248,7 +292,7 @@ static int metaspace(const struct run *r, size_t k, const struct ax_ntext *t)
 	if (b->text.oom)
 		return ax_fail(r->e, AX_EMEM, "out of memory in a pre-tokenizer");
 	m = ax_nbuf_text(b);
-	return s->split ? cut(r, k, &m) : child(r, k, &m, 0, m.n);
+	return s->split ? cut_marks(r, k, &m) : child(r, k, &m, 0, m.n);
 }
 
 /* A final piece of ByteLevel: as it is, or spelled for what follows. */
