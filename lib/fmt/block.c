@@ -17,10 +17,11 @@ const char *ax_split_name(int split)
 
 uint32_t ax_row_trained(const struct ax_row *r)
 {
+	const uint8_t *mask = r->mask;
 	uint32_t n = 0;
 
-	for (uint32_t i = 1; i < r->n; i++)
-		n += r->mask[i];
+	for (size_t i = 1; i < r->n; i++)
+		n += mask[i];
 	return n;
 }
 

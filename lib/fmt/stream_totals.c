@@ -36,12 +36,15 @@ void ax_totals_truncated(struct ax_totals *t, int split, const char *why, uint64
 void ax_totals_row(struct ax_totals *t, const struct ax_row *r)
 {
 	struct ax_split_totals *s = &t->split[r->split];
+	const uint32_t *id = r->id;
+	uint32_t top = t->max_id, n = r->n;
 
 	s->rows++;
-	s->tokens += r->n;
+	s->tokens += n;
 	s->trained += ax_row_trained(r);
-	for (uint32_t i = 0; i < r->n; i++)
-		t->max_id = r->id[i] > t->max_id ? r->id[i] : t->max_id;
+	for (uint32_t i = 0; i < n; i++)
+		top = id[i] > top ? id[i] : top;
+	t->max_id = top;
 	ax_row_sum(&t->sum, r);
 }
 

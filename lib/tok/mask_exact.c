@@ -7,6 +7,9 @@
 #include "tok/chat_text.h"
 #include "tok/mask_trace.h"
 
+#define NEAR 8  /* tokens that are looked at one by one */
+#define MANY 32 /* tokens that are marked together */
+
 /* Which turn a value belongs to, by the value's address. */
 struct owner {
 	const struct ax_val *val;
@@ -30,6 +33,7 @@ struct exact {
 	size_t text_n;
 	int64_t last_eot, last_eos;
 	uint32_t last_eot_turn, last_eos_turn;
+	size_t token;	   /* the last one that was looked for */
 	uint32_t turn;	   /* what is marked now: whose, */
 	enum ax_rule rule; /* and why */
 };
@@ -123,11 +127,19 @@ static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
 	return 0;
 }
 
-/* First token that ends behind byte `at`. */
-static size_t token_at(const struct ax_ids *ids, size_t at)
+/* First token that ends behind byte `at`; mostly one that follows the last one looked for. */
+static size_t token_at(struct exact *x, size_t at)
 {
-	size_t lo = 0, hi = ids->n;
+	const struct ax_ids *ids = &x->w->ids;
+	size_t lo = x->token, hi = ids->n;
 
+	for (size_t i = 0; i < NEAR && lo && ids->end[lo - 1] > at; i++)
+		lo--;
+	if (lo && ids->end[lo - 1] > at)
+		lo = 0;
+	for (size_t near = hi - lo < NEAR ? hi : lo + NEAR; lo < near; lo++)
+		if (ids->end[lo] > at)
+			return x->token = lo;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -136,19 +148,41 @@ static size_t token_at(const struct ax_ids *ids, size_t at)
 		else
 			hi = mid;
 	}
-	return lo;
+	return x->token = lo;
+}
+
+/* How many of the tokens from i on are trained for sure: they begin before `end` and end behind `begin`; a multiple of MANY. */
+static size_t mark_many(const struct exact *x, size_t i, uint32_t begin, uint32_t end)
+{
+	const uint32_t *b = x->w->ids.begin + i, *e = x->w->ids.end + i;
+	size_t n = x->w->ids.n - i, k = 0;
+
+	for (; n - k >= MANY; k += MANY) {
+		uint32_t all = UINT32_MAX;
+
+		for (size_t j = 0; j < MANY; j++)
+			all &= -(uint32_t)(b[k + j] < end) & -(uint32_t)(e[k + j] > begin);
+		if (!all)
+			break;
+		memset(x->w->mask + i + k, 1, MANY);
+	}
+	return k;
 }
 
 /* Set the mask of every token that holds a byte of [begin, end). */
 static void mark(struct exact *x, size_t begin, size_t end)
 {
 	const struct ax_ids *ids = &x->w->ids;
+	size_t i = token_at(x, begin);
 
-	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+	if (!x->w->trace && ids->n - i >= MANY)
+		i += mark_many(x, i, (uint32_t)begin, (uint32_t)end);
+	for (; i < ids->n && ids->begin[i] < end; i++)
 		if (ids->end[i] > begin) {
 			x->w->mask[i] = 1;
 			ax_trace_set(x->w, i, x->turn, x->rule);
 		}
+	x->token = i;
 }
 
 static bool is_space(char c)
@@ -169,7 +203,7 @@ static void unmark(struct exact *x, size_t begin, size_t end)
 		b++;
 	while (e > b && is_space(x->text[e - 1]))
 		e--;
-	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+	for (size_t i = token_at(x, begin); i < ids->n && ids->begin[i] < end; i++)
 		if ((ids->begin[i] < e && ids->end[i] > b) || (ids->begin[i] >= begin && ids->end[i] <= end))
 			x->w->mask[i] = 0;
 }
@@ -183,11 +217,11 @@ static bool is_eot(const struct ax_masker *m, uint32_t id)
 }
 
 /* The first end token within bytes [begin, end), or -1. */
-static int64_t find_end(const struct exact *x, size_t begin, size_t end, bool eot)
+static int64_t find_end(struct exact *x, size_t begin, size_t end, bool eot)
 {
 	const struct ax_ids *ids = &x->w->ids;
 
-	for (size_t i = token_at(ids, begin); i < ids->n && ids->begin[i] < end; i++)
+	for (size_t i = token_at(x, begin); i < ids->n && ids->begin[i] < end; i++)
 		if (ids->begin[i] >= begin && (eot ? is_eot(x->m, ids->id[i]) : ids->id[i] == x->m->eos_id))
 			return (int64_t)i;
 	return -1;
