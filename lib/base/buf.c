@@ -16,7 +16,7 @@ void ax_buf_reserve(struct ax_buf *b, size_t n)
 	size_t want, cap;
 	char *q;
 
-	if (b->oom)
+	if (b->oom || b->cap - b->n > n)
 		return;
 	if (!ax_add_size(b->n, n, &want) || !ax_add_size(want, 1, &want)) {
 		b->oom = true;

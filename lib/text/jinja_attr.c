@@ -29,6 +29,14 @@ static bool dunder(const struct axj_str *s)
 	return s->n > 4 && memcmp(s->p, "__", 2) == 0 && memcmp(s->p + s->n - 2, "__", 2) == 0;
 }
 
+void axj_attr_about(struct axj_node *n)
+{
+	const struct axj_str *name = n->b->val.u.s;
+
+	n->fn = axj_find_str_method(name);
+	n->sym = axj_loop_attr_find(name) | (dunder(name) || axj_is_dict_method(name) ? AXJ_NOT_ITEM : 0);
+}
+
 static int macro_attr(struct axj *r, const struct axj_macro *m, const struct axj_str *name, struct axj_val *out)
 {
 	struct axj_val key = {.t = AXJ_STR}, s = {.t = AXJ_STR};
@@ -69,7 +77,7 @@ int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct 
 		return axj_undef_hint(r, "SecurityError", out, "access to attribute '%.*s' of '%s' object is unsafe.",
 				      (int)(name->n < 80 ? name->n : 80), name->p, axj_type_name(v));
 	if (v.t == AXJ_LOOP) {
-		AX_TRY(axj_loop_attr(r, v.u.loop, name, out));
+		AX_TRY(axj_loop_attr(r, v.u.loop, axj_loop_attr_find(name), out));
 		return out->t ? 0 : method(r, v, name, out);
 	}
 	if (v.t == AXJ_CYCLER && name->n == 7 && memcmp(name->p, "current", 7) == 0) {

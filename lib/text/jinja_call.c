@@ -43,24 +43,30 @@ static int eval_dstar(struct axj *r, const struct axj_node *dstar, struct axj_ar
 	return 0;
 }
 
+static int eval_positional(struct axj *r, const struct axj_argexpr *x, struct axj_args *out)
+{
+	struct axj_list list = {.cap = x->pos.n};
+	size_t bytes;
+
+	list.v = ax_mul_size(x->pos.n, sizeof(*list.v), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
+	if (!list.v)
+		return axj_oom(r);
+	for (; list.n < x->pos.n; list.n++)
+		AX_TRY(axj_eval(r, x->pos.p[list.n], &list.v[list.n]));
+	if (x->star)
+		AX_TRY(eval_star(r, x->star, &list));
+	out->pos = list.v;
+	out->n_pos = list.n;
+	return axj_step(r, x->pos.n);
+}
+
 int axj_eval_args(struct axj *r, const struct axj_argexpr *x, struct axj_args *out)
 {
-	struct axj_val list;
-
 	memset(out, 0, sizeof(*out));
 	if (!x)
 		return 0;
-	AX_TRY(axj_new_list(r, AXJ_LIST, x->pos.n, &list));
-	for (size_t i = 0; i < x->pos.n; i++) {
-		struct axj_val v;
-
-		AX_TRY(axj_eval(r, x->pos.p[i], &v));
-		AX_TRY(axj_append(r, list.u.l, v));
-	}
-	if (x->star)
-		AX_TRY(eval_star(r, x->star, list.u.l));
-	out->pos = list.u.l->v;
-	out->n_pos = list.u.l->n;
+	if (x->pos.n || x->star)
+		AX_TRY(eval_positional(r, x, out));
 	if (x->n_kw) {
 		out->kw = ax_arena_calloc(r->mem, x->n_kw, sizeof(*out->kw));
 		if (!out->kw)
@@ -96,18 +102,16 @@ static int param_index(const char *sig, const struct axj_str *name)
 	return -1;
 }
 
-/* Number of parameters, and of those that must be given. */
+/* Number of parameters, and of those that must be given: the first ones. */
 static int param_count(const char *sig, int *required)
 {
-	int n = 0;
+	int n = *sig != '\0', optional = 0;
 
-	*required = 0;
-	for (; *sig; n++) {
-		sig += strcspn(sig, " =");
-		*required += *sig != '=';
-		sig += *sig == '=';
-		sig += *sig == ' ';
+	for (; *sig; sig++) {
+		n += *sig == ' ';
+		optional += *sig == '=';
 	}
+	*required = n - optional;
 	return n;
 }
 

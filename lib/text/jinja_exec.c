@@ -127,22 +127,22 @@ static int loop_length(struct axj *r, struct axj_loop *l, int64_t *n)
 	return 0;
 }
 
-enum loop_attr { L_INDEX, L_INDEX0, L_FIRST, L_LAST, L_LENGTH, L_REVINDEX, L_REVINDEX0, L_PREV, L_NEXT, L_DEPTH, L_DEPTH0, L_NONE };
+enum loop_attr { L_NONE, L_INDEX, L_INDEX0, L_FIRST, L_LAST, L_LENGTH, L_REVINDEX, L_REVINDEX0, L_PREV, L_NEXT, L_DEPTH, L_DEPTH0 };
 
-static enum loop_attr loop_attr(const struct axj_str *name)
+uint32_t axj_loop_attr_find(const struct axj_str *name)
 {
 	static const char *const names[] = {"index",    "index0",    "first",    "last",     "length", "revindex",
 					    "revindex0", "previtem", "nextitem", "depth", "depth0"};
 
-	for (int i = 0; i < L_NONE; i++)
+	for (uint32_t i = 0; i < L_DEPTH0; i++)
 		if (strlen(names[i]) == name->n && memcmp(names[i], name->p, name->n) == 0)
-			return (enum loop_attr)i;
+			return i + 1;
 	return L_NONE;
 }
 
-int axj_loop_attr(struct axj *r, struct axj_loop *l, const struct axj_str *name, struct axj_val *out)
+int axj_loop_attr(struct axj *r, struct axj_loop *l, uint32_t which, struct axj_val *out)
 {
-	enum loop_attr what = loop_attr(name);
+	enum loop_attr what = (enum loop_attr)which;
 	int64_t n = 0;
 	bool more;
 
@@ -259,15 +259,11 @@ static int exec_output(struct axj *r, const struct axj_node *n)
 {
 	for (size_t i = 0; i < n->body.n; i++) {
 		const struct axj_node *x = n->body.p[i];
-		struct axj_val v;
 
-		if (x->op == AXJ_CONST && x->val.t == AXJ_STR) {
+		if (x->op == AXJ_CONST && x->val.t == AXJ_STR)
 			AX_TRY(axj_put(r, x->val.u.s->p, x->val.u.s->n));
-			continue;
-		}
-		AX_TRY(axj_eval(r, x, &v));
-		r->line = x->line;
-		AX_TRY(axj_put_val(r, v));
+		else
+			AX_TRY(axj_eval_put(r, x));
 	}
 	return 0;
 }

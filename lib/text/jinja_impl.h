@@ -195,14 +195,17 @@ struct axj_node {
 	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
 	uint16_t depth; /* levels below, for the limit */
 	axj_place line;
-	uint32_t sym;
+	uint32_t sym;  /* AXJ_GETATTR: enum axj_about of the name */
 	struct axj_node *a, *b, *c;
 	struct axj_body body, other; /* items, statements; else branch, targets */
 	struct axj_argexpr *args;
 	struct axj_val val;
-	const struct axj_builtin *fn; /* filter or test; NULL if there is none of that name */
+	const struct axj_builtin *fn; /* filter or test; AXJ_GETATTR: method of str; NULL if there is none of that name */
 	struct axj_params *params;
 };
+
+/* What is known of an attribute's name before it is looked up; the low bits: which attribute of a loop it is. */
+enum axj_about { AXJ_OF_LOOP = 15, AXJ_NOT_ITEM = 16 /* a dict has it as a method, or the sandbox forbids it */ };
 
 struct axj_params { /* of a macro or call block */
 	uint32_t *sym;
@@ -362,16 +365,34 @@ int axj_step(struct axj *r, uint64_t n);
 
 /* jinja_value.c */
 extern const struct axj_val axj_none;
-struct axj_val axj_bool(bool b);
-struct axj_val axj_int(int64_t i);
-struct axj_val axj_float(double f);
+static inline struct axj_val axj_bool(bool b)
+{
+	return (struct axj_val){.t = AXJ_BOOL, .u.b = b};
+}
+static inline struct axj_val axj_int(int64_t i)
+{
+	return (struct axj_val){.t = AXJ_INT, .u.i = i};
+}
+static inline struct axj_val axj_float(double f)
+{
+	return (struct axj_val){.t = AXJ_FLOAT, .u.f = f};
+}
 const char *axj_type_name(struct axj_val v);
 /* As object_type_repr: "dict object", "None". */
 const char *axj_object_name(struct axj_val v);
 bool axj_truth(struct axj_val v);
-bool axj_is_int(struct axj_val v); /* int within 64 bits, or bool */
-int64_t axj_as_int(struct axj_val v);
-bool axj_is_num(struct axj_val v);
+static inline bool axj_is_int(struct axj_val v) /* int within 64 bits, or bool */
+{
+	return v.t == AXJ_INT || v.t == AXJ_BOOL;
+}
+static inline int64_t axj_as_int(struct axj_val v)
+{
+	return v.t == AXJ_BOOL ? v.u.b : v.u.i;
+}
+static inline bool axj_is_num(struct axj_val v)
+{
+	return axj_is_int(v) || v.t == AXJ_FLOAT || v.t == AXJ_BIG;
+}
 double axj_as_float(struct axj_val v);
 bool axj_equal(struct axj *r, struct axj_val x, struct axj_val y);
 /* x < y and so on; TypeError for what Python cannot order. */
@@ -476,6 +497,8 @@ int axj_compare(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val
 int axj_slice(struct axj *r, struct axj_val v, struct axj_val from, struct axj_val to, struct axj_val step, struct axj_val *out);
 int axj_getattr(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out);
 int axj_getitem(struct axj *r, struct axj_val v, struct axj_val key, struct axj_val *out);
+/* Note in an AXJ_GETATTR what its name says. */
+void axj_attr_about(struct axj_node *n);
 /* The attribute itself, without falling back on items; *out is AXJ_ABSENT if there is none. */
 int axj_attribute(struct axj *r, struct axj_val v, struct axj_str *name, struct axj_val *out);
 /* All elements as list(v) gives them. A shared list must not be changed. */
@@ -486,6 +509,8 @@ bool axj_len(struct axj *r, struct axj_val v, int64_t *n); /* false: has no len(
 /* jinja_exec.c, jinja_eval.c, jinja_call.c */
 int axj_exec(struct axj *r, const struct axj_body *b);
 int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out);
+/* Evaluate and append to the output. */
+int axj_eval_put(struct axj *r, const struct axj_node *n);
 int axj_eval_args(struct axj *r, const struct axj_argexpr *x, struct axj_args *out);
 int axj_call(struct axj *r, struct axj_val fn, struct axj_args *args, struct axj_val *out);
 int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val self, struct axj_args *args, struct axj_val *out);
@@ -495,7 +520,9 @@ int axj_bind(struct axj *r, uint32_t sym, struct axj_val v);
 int axj_assign(struct axj *r, const struct axj_node *target, struct axj_val v);
 int axj_push_frame(struct axj *r, struct axj_frame *up);
 int axj_loop_next(struct axj *r, struct axj_loop *l, size_t index, bool *is);
-int axj_loop_attr(struct axj *r, struct axj_loop *l, const struct axj_str *name, struct axj_val *out);
+/* Which attribute of a loop the name is, from 1; 0 if it is none. */
+uint32_t axj_loop_attr_find(const struct axj_str *name);
+int axj_loop_attr(struct axj *r, struct axj_loop *l, uint32_t which, struct axj_val *out);
 int axj_call_macro(struct axj *r, const struct axj_macro *m, struct axj_args *args, struct axj_val *out);
 bool axj_function(const struct axj_str *name, struct axj_val *out);
 const struct axj_builtin *axj_function_at(uint8_t i);
@@ -504,6 +531,7 @@ struct axj_named *axj_keyword(struct axj_args *a, const char *name);
 /* The library: NULL if there is none of that name. */
 const struct axj_builtin *axj_find_filter(const char *s, size_t n);
 const struct axj_builtin *axj_find_test(const char *s, size_t n);
+bool axj_is_dict_method(const struct axj_str *name);
 const struct axj_builtin *axj_find_method(const struct ax_jinja *t, struct axj_val v, const struct axj_str *name, bool *unsafe);
 
 #endif

@@ -438,6 +438,11 @@ const struct axj_builtin *axj_find_str_test(const struct axj_str *name)
 	return find(str_tests, COUNT(str_tests), name);
 }
 
+bool axj_is_dict_method(const struct axj_str *name)
+{
+	return find(dict_read, COUNT(dict_read), name) || find(dict_write, COUNT(dict_write), name);
+}
+
 const struct axj_builtin *axj_find_method(const struct ax_jinja *t, struct axj_val v, const struct axj_str *name, bool *unsafe)
 {
 	const struct axj_builtin *read = NULL, *write = NULL;

@@ -283,8 +283,14 @@ static AXJ_BUILTIN(m_rpartition)
 /* Byte range of the character range [a, b) that find, count and startswith take, as slices do. */
 static int range_arg(struct axj *r, const struct axj_str *s, struct axj_val a, struct axj_val b, size_t *from, size_t *to, bool *valid)
 {
-	int64_t n = (int64_t)axj_len_chars((struct axj_str *)(uintptr_t)s), lo, hi;
+	int64_t n, lo, hi;
 
+	*from = 0;
+	*to = s->n;
+	*valid = true;
+	if (!a.t && !b.t)
+		return 0;
+	n = (int64_t)axj_len_chars((struct axj_str *)(uintptr_t)s);
 	AX_TRY(int_arg(r, a.t == AXJ_NONE ? (struct axj_val){0} : a, 0, &lo));
 	AX_TRY(int_arg(r, b.t == AXJ_NONE ? (struct axj_val){0} : b, n, &hi));
 	lo = lo < 0 ? (lo + n < 0 ? 0 : lo + n) : lo;

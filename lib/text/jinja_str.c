@@ -5,6 +5,7 @@
 #include "text/jinja_impl.h"
 
 #define ORIGIN_DEPTH 8
+#define QUICK_TRIES 8 /* hits of a first byte before a search is done by memmem */
 
 bool axj_is_space(uint32_t c)
 {
@@ -54,16 +55,12 @@ size_t axj_put_char(uint32_t c, char out[4])
 
 int axj_str(struct axj *r, const char *p, size_t n, struct axj_val *out)
 {
-	struct axj_str *s = ax_arena_calloc(r->mem, 1, sizeof(*s));
+	struct axj_str *s = ax_arena_alloc(r->mem, sizeof(*s));
 
-	memset(out, 0, sizeof(*out));
-	out->t = AXJ_STR;
-	out->u.s = s;
+	*out = (struct axj_val){.t = AXJ_STR, .u.s = s};
 	if (!s)
 		return axj_oom(r);
-	s->p = p;
-	s->n = n;
-	s->n_char = AXJ_UNKNOWN;
+	*s = (struct axj_str){.p = p, .n = n, .n_char = AXJ_UNKNOWN};
 	return 0;
 }
 
@@ -116,6 +113,17 @@ size_t axj_find(const struct axj_str *s, const struct axj_str *what, size_t from
 		return AXJ_UNKNOWN;
 	if (what->n == 0)
 		return from;
+	/* The first byte is rare as a rule: "<" of a tag. Where it is not, memmem, whose time is linear. */
+	for (int i = 0; i < QUICK_TRIES; i++) {
+		hit = memchr(s->p + from, what->p[0], s->n - from - what->n + 1);
+		if (!hit)
+			return AXJ_UNKNOWN;
+		from = (size_t)(hit - s->p);
+		if (memcmp(hit, what->p, what->n) == 0)
+			return from;
+		if (what->n > s->n - ++from)
+			return AXJ_UNKNOWN;
+	}
 	hit = memmem(s->p + from, s->n - from, what->p, what->n);
 	return hit ? (size_t)(hit - s->p) : AXJ_UNKNOWN;
 }
@@ -266,7 +274,12 @@ int axj_put_str(struct axj *r, const struct axj_str *s)
 {
 	if (!s->span)
 		return axj_put_span(r, s->p, s->n, s->src, s->off, s->flags);
-	return axj_put_sub(r, s, 0, s->n);
+	for (size_t i = 0; i < s->n_span; i++) {
+		const struct ax_span *x = &s->span[i];
+
+		AX_TRY(axj_put_span(r, s->p + x->begin, x->end - x->begin, x->origin, x->off, x->flags));
+	}
+	return 0;
 }
 
 void axj_mark(struct axj *r, size_t begin, const struct ax_val *src)

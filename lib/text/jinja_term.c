@@ -204,7 +204,10 @@ static int parse_dot(struct axj_parser *p, struct axj_node **out)
 		return axj_syntax(p, p->tok->line, "expected name or number");
 	}
 	p->tok++;
-	return axj_operator(p, op, line, *out, arg, out);
+	AX_TRY(axj_operator(p, op, line, *out, arg, out));
+	if (op == AXJ_GETATTR)
+		axj_attr_about(*out);
+	return 0;
 }
 
 static int parse_subscript(struct axj_parser *p, struct axj_node **out)

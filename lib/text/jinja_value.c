@@ -10,30 +10,6 @@
 
 const struct axj_val axj_none = {.t = AXJ_NONE};
 
-struct axj_val axj_bool(bool b)
-{
-	struct axj_val v = {.t = AXJ_BOOL};
-
-	v.u.b = b;
-	return v;
-}
-
-struct axj_val axj_int(int64_t i)
-{
-	struct axj_val v = {.t = AXJ_INT};
-
-	v.u.i = i;
-	return v;
-}
-
-struct axj_val axj_float(double f)
-{
-	struct axj_val v = {.t = AXJ_FLOAT};
-
-	v.u.f = f;
-	return v;
-}
-
 const char *axj_type_name(struct axj_val v)
 {
 	static const char *const views[] = {"dict_keys", "dict_values", "dict_items"};
@@ -132,21 +108,6 @@ const char *axj_object_name(struct axj_val v)
 	return "jinja2.runtime.Undefined object";
 }
 
-bool axj_is_int(struct axj_val v)
-{
-	return v.t == AXJ_INT || v.t == AXJ_BOOL;
-}
-
-int64_t axj_as_int(struct axj_val v)
-{
-	return v.t == AXJ_BOOL ? v.u.b : v.u.i;
-}
-
-bool axj_is_num(struct axj_val v)
-{
-	return axj_is_int(v) || v.t == AXJ_FLOAT || v.t == AXJ_BIG;
-}
-
 double axj_as_float(struct axj_val v)
 {
 	return v.t == AXJ_FLOAT ? v.u.f : v.t == AXJ_BIG ? axj_big_float(v) : (double)axj_as_int(v);
@@ -223,13 +184,10 @@ int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 			out->src = v;
 			return 0;
 		}
-		s = ax_arena_calloc(r->mem, 1, sizeof(*s));
+		s = ax_arena_alloc(r->mem, sizeof(*s));
 		if (!s)
 			return axj_oom(r);
-		s->p = v->u.s;
-		s->n = v->n;
-		s->n_char = AXJ_UNKNOWN;
-		s->src = v;
+		*s = (struct axj_str){.p = v->u.s, .n = v->n, .n_char = AXJ_UNKNOWN, .src = v};
 		out->t = AXJ_STR;
 		out->u.s = s;
 		return 0;
@@ -323,17 +281,23 @@ static int reserve_pairs(struct axj *r, struct axj_dict *d, size_t n)
 
 int axj_fill_dict(struct axj *r, struct axj_dict *d)
 {
+	struct axj_str *key;
+	size_t bytes;
+
 	if (!d->src || d->filled)
 		return 0;
 	d->filled = true;
 	AX_TRY(reserve_pairs(r, d, d->src->n));
 	AX_TRY(axj_step(r, d->src->n));
-	for (size_t i = 0; i < d->src->n; i++) {
+	key = ax_mul_size(d->src->n, sizeof(*key), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
+	if (!key)
+		return axj_oom(r);
+	for (size_t i = 0; i < d->src->n; i++, key++) {
 		const struct ax_pair *p = &d->src->u.pair[i];
 
-		AX_TRY(axj_str(r, p->key, p->key_n, &d->kv[i].k));
-		d->kv[i].k.u.s->src = d->src; /* a key is data too; it is no value, so the map stands for it */
-		d->kv[i].k.u.s->flags = AX_SPAN_TRANSFORMED;
+		/* a key is data too; it is no value, so the map stands for it */
+		*key = (struct axj_str){.p = p->key, .n = p->key_n, .n_char = AXJ_UNKNOWN, .flags = AX_SPAN_TRANSFORMED, .src = d->src};
+		d->kv[i].k = (struct axj_val){.t = AXJ_STR, .u.s = key};
 		AX_TRY(axj_wrap(r, p->val, &d->kv[i].v));
 		d->n = i + 1;
 	}
@@ -402,9 +366,28 @@ static int make_index(struct axj *r, struct axj_dict *d)
 	return 0;
 }
 
+/* Position of a string among few keys, or d->n. */
+static size_t find_str(struct axj *r, const struct axj_dict *d, const char *s, size_t n)
+{
+	size_t at = 0;
+
+	for (; at < d->n; at++) {
+		struct axj_val k = d->kv[at].k;
+
+		if (k.t == AXJ_STR && k.u.s->n == n && memcmp(k.u.s->p, s, n) == 0)
+			break;
+	}
+	r->steps += at;
+	return at;
+}
+
 int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at)
 {
 	AX_TRY(axj_fill_dict(r, d));
+	if (k.t == AXJ_STR && d->n < INDEX_FROM) {
+		*at = find_str(r, d, k.u.s->p, k.u.s->n);
+		return 0;
+	}
 	if (!axj_hashable(k))
 		return axj_raise(r, "TypeError", "unhashable type: '%s'", axj_type_name(k));
 	if (d->n < INDEX_FROM) {
