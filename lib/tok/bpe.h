@@ -25,6 +25,7 @@ struct ax_vocab {
 	uint64_t *slot;    /* hash's high half << 32 | id + 1; 0: free */
 	size_t n_slot;     /* a power of two */
 	size_t n;          /* strings */
+	bool moved;        /* a string came with a second id: str[] of the first still names it */
 };
 
 int ax_vocab_init(struct ax_vocab *v, size_t expect, struct ax_err *e);

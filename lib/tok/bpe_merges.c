@@ -11,8 +11,9 @@
 
 struct batch {
 	struct item {
-		size_t off; /* in text: left, right, and what they make, one after the other */
+		size_t off[3]; /* in text: left, right, and what they make */
 		uint32_t n[3];
+		uint32_t made; /* AX_TOK_NONE: to be looked up */
 		uint64_t hash[3];
 	} item[BATCH];
 	size_t n;
@@ -21,7 +22,7 @@ struct batch {
 
 static const char *word(const struct batch *b, const struct item *x, int k)
 {
-	return b->text.p + x->off + (k > 0 ? x->n[0] : 0) + (k > 1 ? x->n[1] : 0);
+	return b->text.p + x->off[k];
 }
 
 static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const struct batch *b, const struct item *x,
@@ -30,7 +31,9 @@ static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const str
 	uint32_t id[3];
 
 	for (int k = 0; k < 3; k++) {
-		id[k] = ax_vocab_find_hashed(&m->vocab, word(b, x, k), x->n[k], x->hash[k]);
+		id[k] = k == 2 && x->made != AX_TOK_NONE
+				? x->made
+				: ax_vocab_find_hashed(&m->vocab, word(b, x, k), x->n[k], x->hash[k]);
 		if (id[k] == AX_TOK_NONE)
 			return ax_fail(e, AX_EDATA, "merge %zu: token \"%.*s\" is not in the vocabulary", raw->n + 1,
 				       (int)(x->n[k] < 80 ? x->n[k] : 80), word(b, x, k));
@@ -42,16 +45,41 @@ static int finish_item(const struct ax_bpe *m, struct ax_bpe_raw *raw, const str
 	return 0;
 }
 
+static bool is_token(const struct ax_vocab *v, uint32_t id, const char *p, size_t n)
+{
+	return id < v->id_end && v->str[id].n == n && !memcmp(v->text + v->str[id].off, p, n);
+}
+
+/* Merges mostly make tokens in the order of ids, some more than once: then no table needs to be asked. */
+static void guess_made(const struct ax_bpe *m, const struct ax_bpe_raw *raw, struct batch *b)
+{
+	uint32_t id = raw->n && !m->vocab.moved ? raw->merge[raw->n - 1].id : AX_TOK_NONE;
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *x = &b->item[i];
+		const char *p = word(b, x, 2);
+
+		x->made = AX_TOK_NONE;
+		if (id == AX_TOK_NONE)
+			continue;
+		if (is_token(&m->vocab, id, p, x->n[2]))
+			x->made = id;
+		else if (is_token(&m->vocab, id + 1, p, x->n[2]))
+			x->made = ++id;
+	}
+}
+
 static int flush(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, struct ax_err *e)
 {
 	if (b->text.oom)
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
+	guess_made(m, raw, b);
 	for (size_t i = 0; i < b->n; i++)
-		for (int k = 0; k < 3; k++)
+		for (int k = 0; k < 2 + (b->item[i].made == AX_TOK_NONE); k++)
 			b->item[i].hash[k] = ax_vocab_hash(word(b, &b->item[i], k), b->item[i].n[k]);
 	for (int step = 0; step < 3; step++)
 		for (size_t i = 0; i < b->n; i++)
-			for (int k = 0; k < 3; k++)
+			for (int k = 0; k < 2 + (b->item[i].made == AX_TOK_NONE); k++)
 				ax_vocab_touch(&m->vocab, b->item[i].hash[k], step);
 	for (size_t i = 0; i < b->n; i++)
 		AX_TRY(finish_item(m, raw, b, &b->item[i], e));
@@ -70,13 +98,17 @@ static int add(const struct ax_bpe *m, struct ax_bpe_raw *raw, struct batch *b, 
 	if (y.n < skip)
 		return ax_fail(e, AX_EDATA, "merge %zu: its right side is shorter than continuing_subword_prefix",
 			       raw->n + b->n);
-	if (x.n + y.n > UINT32_MAX)
+	if (x.n + y.n >= UINT32_MAX)
 		return ax_fail(e, AX_EDATA, "merge %zu: too long", raw->n + b->n);
-	*it = (struct item){b->text.n, {(uint32_t)x.n, (uint32_t)y.n, (uint32_t)(x.n + y.n - skip)}, {0}};
+	*it = (struct item){.off = {b->text.n, b->text.n + x.n, b->text.n},
+			    .n = {(uint32_t)x.n, (uint32_t)y.n, (uint32_t)(x.n + y.n - skip)}};
 	ax_buf_add(&b->text, x.p, x.n);
 	ax_buf_add(&b->text, y.p, y.n);
-	ax_buf_add(&b->text, x.p, x.n);
-	ax_buf_add(&b->text, y.p + skip, y.n - skip);
+	if (skip) { /* else both together are what they make */
+		it->off[2] = b->text.n;
+		ax_buf_add(&b->text, x.p, x.n);
+		ax_buf_add(&b->text, y.p + skip, y.n - skip);
+	}
 	return b->n == BATCH ? flush(m, raw, b, e) : 0;
 }
 

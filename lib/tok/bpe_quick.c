@@ -21,6 +21,7 @@ static inline size_t whole_slot(const struct ax_bpe *m, struct ax_key k)
 
 #define FILTER_BITS 16
 #define MAX_RAW	    1024
+#define LATER	    32
 
 /* The bytes that a string of the vocabulary stands for: how many; 0: none, or more than MAX_RAW. */
 static size_t raw_bytes(const struct ax_bpe *m, const struct ax_vocab_str *s, char *raw)
@@ -55,21 +56,18 @@ static uint64_t *filter_word(const struct ax_bpe *m, uint64_t h)
 	return &m->whole_long[(h >> 6) & ((1u << (FILTER_BITS - 6)) - 1)];
 }
 
-/* Is there a string with two ids, of which only the last counts? */
-static bool has_twins(const struct ax_vocab *v)
+/* Enter what waits for its slots. */
+static void add_wholes(struct ax_bpe *m, const struct ax_whole *w, size_t n)
 {
-	size_t n = 0;
-
-	for (uint32_t id = 0; id < v->id_end; id++)
-		n += v->str[id].n != UINT32_MAX;
-	return n != v->n;
+	for (size_t i = 0; i < n; i++)
+		add_whole(m, w[i].key, w[i].id);
 }
 
 static int build_whole(struct ax_bpe *m, struct ax_err *e)
 {
-	bool twins = has_twins(&m->vocab);
+	struct ax_whole later[LATER];
 	char raw[MAX_RAW + 16];
-	size_t slots = 64;
+	size_t slots = 64, n_later = 0;
 	unsigned bits = 6;
 
 	for (; slots < m->vocab.n * 2; slots *= 2)
@@ -85,10 +83,15 @@ static int build_whole(struct ax_bpe *m, struct ax_err *e)
 		size_t n = s->n == UINT32_MAX ? 0 : raw_bytes(m, s, raw);
 		uint64_t h;
 
-		if (s->n == UINT32_MAX || (twins && ax_vocab_find(&m->vocab, m->vocab.text + s->off, s->n) != id))
+		if (s->n == UINT32_MAX || (m->vocab.moved && ax_vocab_find(&m->vocab, m->vocab.text + s->off, s->n) != id))
 			continue;
 		if (n && n <= AX_KEY_BYTES) {
-			add_whole(m, ax_key_at_end(raw, n), id);
+			later[n_later] = (struct ax_whole){ax_key_at_end(raw, n), id};
+			ax_bpe_whole_touch(m, later[n_later].key);
+			if (++n_later == LATER) {
+				add_wholes(m, later, n_later);
+				n_later = 0;
+			}
 		} else if (n) {
 			h = ax_piece_hash(raw, n);
 			*filter_word(m, h) |= UINT64_C(1) << (h & 63);
@@ -96,6 +99,7 @@ static int build_whole(struct ax_bpe *m, struct ax_err *e)
 			memset(m->whole_long, 0xFF, ((size_t)1 << (FILTER_BITS - 6)) * sizeof(*m->whole_long));
 		}
 	}
+	add_wholes(m, later, n_later);
 	return 0;
 }
 

@@ -11,8 +11,12 @@ static int fail_at(const struct ax_scan *s, const char *what, struct ax_err *e)
 	return ax_fail(e, AX_EDATA, "byte %zu: %s", (size_t)(s->p - s->start), what);
 }
 
-char ax_scan_peek(struct ax_scan *s)
+char ax_scan_peek_far(struct ax_scan *s)
 {
+	if (s->p < s->end && *s->p == '\n')
+		s->p++;
+	while (s->end - s->p >= 4 && !memcmp(s->p, "    ", 4)) /* of lines set in */
+		s->p += 4;
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t' || *s->p == '\r'))
 		s->p++;
 	return s->p < s->end ? *s->p : '\0';

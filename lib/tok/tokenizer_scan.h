@@ -29,7 +29,11 @@ struct ax_slice {
 };
 
 /* The next character that is not white space, not consumed; 0 at the end. */
-char ax_scan_peek(struct ax_scan *s);
+char ax_scan_peek_far(struct ax_scan *s);
+static inline char ax_scan_peek(struct ax_scan *s)
+{
+	return s->p < s->end && (unsigned char)*s->p > ' ' ? *s->p : ax_scan_peek_far(s);
+}
 /* Consume '{' or '['; *more: it is not empty. */
 int ax_scan_open(struct ax_scan *s, char open, bool *more, struct ax_err *e);
 /* After a value: ',' gives more, `close` ends. */
