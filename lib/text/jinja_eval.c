@@ -269,8 +269,6 @@ static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 	struct axj_val v;
 
 	switch ((enum axj_op)n->op) {
-	case AXJ_NAME:
-		return eval_name(r, n, out);
 	case AXJ_MAKE_LIST:
 		return eval_list(r, n, AXJ_LIST, out);
 	case AXJ_MAKE_TUPLE:
@@ -316,11 +314,15 @@ int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 
 	if (++r->steps > AX_JINJA_STEPS)
 		return axj_limit(r, "too many steps");
-	if (n->op == AXJ_CONST) {
+	switch ((enum axj_op)n->op) { /* leaves, without the frame of all others */
+	case AXJ_CONST:
 		*out = n->val;
 		return 0;
+	case AXJ_NAME:
+		return eval_name(r, n, out);
+	default:
+		memset(out, 0, sizeof(*out));
 	}
-	memset(out, 0, sizeof(*out));
 	if (++r->depth > AXJ_EVAL_DEPTH)
 		return axj_limit(r, "nested too deeply");
 	rc = eval(r, n, out);

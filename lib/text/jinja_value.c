@@ -374,7 +374,7 @@ static size_t find_str(struct axj *r, const struct axj_dict *d, const char *s, s
 	for (; at < d->n; at++) {
 		struct axj_val k = d->kv[at].k;
 
-		if (k.t == AXJ_STR && k.u.s->n == n && memcmp(k.u.s->p, s, n) == 0)
+		if (k.t == AXJ_STR && k.u.s->n == n && (n == 0 || *k.u.s->p == *s) && memcmp(k.u.s->p, s, n) == 0)
 			break;
 	}
 	r->steps += at;
