@@ -4,6 +4,8 @@
 #include "text/unicode.h"
 #include "tok/bpe.h"
 
+#define AHEAD 16 /* merges whose strings are on their way from memory */
+
 /* GPT-2's spelling of bytes: printable Latin-1 stays, the other 68 follow from U+0100. */
 static bool byte_is_plain(unsigned b)
 {
@@ -74,6 +76,21 @@ static bool operands_are_text(const struct ax_bpe *m, const struct ax_bpe_raw *g
 	return ok;
 }
 
+/* Ask for the strings of merges to come. */
+static void touch_operands(const struct ax_bpe *m, const struct ax_bpe_raw *g, size_t i)
+{
+	const struct ax_vocab_str *str = m->vocab.str;
+
+	if (i + 2 * AHEAD < g->n) {
+		__builtin_prefetch(&str[g->merge[i + 2 * AHEAD].left]);
+		__builtin_prefetch(&str[g->merge[i + 2 * AHEAD].right]);
+	}
+	if (i + AHEAD < g->n) {
+		__builtin_prefetch(m->vocab.text + str[g->merge[i + AHEAD].left].off);
+		__builtin_prefetch(m->vocab.text + str[g->merge[i + AHEAD].right].off);
+	}
+}
+
 static int build_joins(struct ax_bpe *m, const struct ax_bpe_raw *g, struct ax_err *e)
 {
 	if (m->byte_level || m->prefix || m->suffix || m->ignore_merges || !m->no_unknown || !operands_are_text(m, g))
@@ -87,6 +104,7 @@ static int build_joins(struct ax_bpe *m, const struct ax_bpe_raw *g, struct ax_e
 		uint32_t x, y;
 		uint64_t h;
 
+		touch_operands(m, g, i);
 		if (!l->n || !r->n) { /* an empty side tells nothing about characters */
 			ax_free(m->joins);
 			m->joins = NULL;
@@ -162,7 +180,8 @@ static int build_lengths(struct ax_bpe *m, struct ax_err *e)
 		for (uint32_t i = 0; m->byte_level && i < t->n && t->n != UINT32_MAX; i++)
 			n -= ((unsigned char)v->text[t->off + i] & 0xC0) == 0x80; /* one character spells one byte */
 		for (uint32_t i = 0; m->spaces && i + 2 < t->n && t->n != UINT32_MAX; i++)
-			n -= memcmp(v->text + t->off + i, "\xE2\x96\x81", 3) ? 0 : 2;
+			if (v->text[t->off + i] == '\xE2' && !memcmp(v->text + t->off + i + 1, "\x96\x81", 2))
+				n -= 2;
 		m->len[id] = (uint16_t)(n < 65535 ? n : 65535);
 		if (n > m->longest)
 			m->longest = n;
