@@ -114,7 +114,23 @@ static void keep_fresh(const struct batch *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (b->w->fresh[i].count)
-			ax_brief_put(b->w, b->w->fresh_key[i], b->w->fresh[i].id, b->w->fresh[i].count);
+			ax_brief_put(b->m, b->w, b->w->fresh_key[i], b->w->fresh[i].id, b->w->fresh[i].count);
+}
+
+/* The ids of an entry at once. */
+typedef uint32_t ids __attribute__((vector_size(AX_BRIEF_IDS * sizeof(uint32_t))));
+
+static inline ids ids_of(const struct ax_brief *x)
+{
+	ids v;
+
+	memcpy(&v, x->id, sizeof(v));
+	return v;
+}
+
+static inline void store(uint32_t *to, ids v)
+{
+	memcpy(to, &v, sizeof(v));
 }
 
 /* Write the ids of the entries of pieces [i, end), as long as they have up to AX_BRIEF_IDS; returns where it stopped. */
@@ -125,15 +141,38 @@ static size_t put_entries(const struct batch *b, size_t i, size_t end)
 
 	for (; i < end; i++) {
 		const struct ax_brief *x = &w->brief[w->slot[i]];
-		uint32_t first = x->id[0];
 
-		if (first >> 24 > AX_BRIEF_IDS)
+		if (ax_brief_n(x) > AX_BRIEF_IDS)
 			break;
-		memcpy(to, x->id, sizeof(x->id));
-		to[0] = first & ID_MASK;
-		to += first >> 24;
+		store(to, ids_of(x) & ID_MASK);
+		to += ax_brief_n(x);
 	}
 	b->out->n = (size_t)(to - b->out->id);
+	return i;
+}
+
+/* The same with where they begin and end; `begin` gets one entry more than there is. */
+static size_t put_ranges(const struct batch *b, const uint32_t *at, size_t i, size_t end)
+{
+	const struct ax_bpe_work *w = b->w;
+	struct ax_ids *o = b->out;
+	size_t n = o->n;
+
+	for (; i < end; i++) {
+		const struct ax_brief *x = &w->brief[w->slot[i]];
+		uint32_t from = b->base + at[i];
+		ids stop;
+
+		if (ax_brief_n(x) > AX_BRIEF_IDS)
+			break;
+		stop = (ids_of(x) >> AX_BRIEF_END) + from;
+		store(o->id + n, ids_of(x) & ID_MASK);
+		store(o->end + n, stop);
+		store(o->begin + n + 1, stop);
+		o->begin[n] = from;
+		n += ax_brief_n(x);
+	}
+	o->n = n;
 	return i;
 }
 
@@ -151,12 +190,11 @@ static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct
 	uint32_t own[AX_BRIEF_IDS];
 	size_t n = 0;
 
-	if (x && x->id[0] >> 24 == AX_BRIEF_MANY) {
+	if (x && ax_brief_n(x) == AX_BRIEF_MANY) {
 		id = ax_brief_many(b->w, x, &n);
 	} else if (x) {
-		memcpy(own, x->id, sizeof(own));
-		own[0] &= ID_MASK;
-		n = x->id[0] >> 24;
+		store(own, ids_of(x) & ID_MASK);
+		n = ax_brief_n(x);
 		id = own;
 	}
 	return id ? ax_bpe_emit(b->m, id, n, b->offsets, b->base + at[i], b->out, e) : put_other(b, at, i, e);
@@ -166,13 +204,9 @@ static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct
 static int put_known(const struct batch *b, const uint32_t *at, size_t i, size_t end, uint32_t version, struct ax_err *e)
 {
 	while (i < end) {
-		size_t from = b->out->n, begin = i;
-
 		AX_TRY(ax_ids_reserve(b->out, (end - i + 1) * AX_BRIEF_IDS, b->offsets, e));
 		if (b->w->n_put == version)
-			i = put_entries(b, i, end);
-		if (b->offsets)
-			ax_bpe_put_offsets(b->m, b->out, from, b->base + at[begin]);
+			i = b->offsets ? put_ranges(b, at, i, end) : put_entries(b, i, end);
 		if (i < end)
 			AX_TRY(put_entry(b, at, i++, e));
 	}

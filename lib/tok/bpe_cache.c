@@ -54,9 +54,10 @@ static void put_entry(struct ax_bpe_work *w, const struct ax_brief *x)
 	at[0] = *x;
 }
 
-void ax_brief_put(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n)
+void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n)
 {
 	struct ax_brief x = {k, {0}};
+	uint32_t end = 0;
 
 	if (n > AX_BRIEF_IDS) {
 		if (!ax_long_keep(&w->lengthy, id, n, &x.id[1]))
@@ -64,7 +65,10 @@ void ax_brief_put(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, si
 		x.id[0] = (uint32_t)AX_BRIEF_MANY << 24 | (uint32_t)n;
 		x.id[2] = w->lengthy.emptied;
 	} else {
-		memcpy(x.id, id, n * sizeof(*id));
+		for (size_t i = 0; i < n; i++) {
+			end += m->len[id[i]];
+			x.id[i] = id[i] | end << AX_BRIEF_END;
+		}
 		x.id[0] |= (uint32_t)n << 24;
 	}
 	put_entry(w, &x);
@@ -184,11 +188,11 @@ static const uint32_t *look_up(const struct ax_bpe_work *w, struct ax_key k, uin
 
 	if (!x)
 		return NULL;
-	if (x->id[0] >> 24 == AX_BRIEF_MANY)
+	*n = ax_brief_n(x);
+	if (*n == AX_BRIEF_MANY)
 		return ax_brief_many(w, x, n);
-	*n = x->id[0] >> 24;
-	memcpy(out, x->id, sizeof(x->id));
-	out[0] &= ID_MASK;
+	for (size_t i = 0; i < AX_BRIEF_IDS; i++)
+		out[i] = x->id[i] & ID_MASK;
 	return out;
 }
 
@@ -208,7 +212,7 @@ static int encode_new(const struct ax_bpe *m, struct ax_bpe_work *w, const char 
 		count = w->words.n;
 	}
 	if (n <= AX_KEY_BYTES)
-		ax_brief_put(w, k, id, count);
+		ax_brief_put(m, w, k, id, count);
 	else
 		ax_long_put(&w->lengthy, p, n, id, count);
 	return ax_bpe_emit(m, id, count, offsets, base, out, e);
@@ -250,7 +254,7 @@ int ax_bpe_encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 	}
 	if (m->whole && (whole = ax_bpe_whole(m, &w->words, p, n, k)) != AX_TOK_NONE) {
 		if (n <= AX_KEY_BYTES)
-			ax_brief_put(w, k, &whole, 1);
+			ax_brief_put(m, w, k, &whole, 1);
 		return ax_bpe_emit(m, &whole, 1, offsets, base, out, e);
 	}
 	to = m->byte_joins ? ax_bpe_byte_cut(m, p, 0, n) : n;

@@ -118,8 +118,17 @@ void ax_long_release(struct ax_long *c);
 
 struct ax_brief {
 	struct ax_key key;
-	uint32_t id[AX_BRIEF_IDS]; /* in the first one's top byte how many */
+	/* with where each ends in the piece from bit AX_BRIEF_END on, and in the first one from bit 24 on how many */
+	uint32_t id[AX_BRIEF_IDS];
 };
+
+#define AX_BRIEF_END 28
+
+/* How many ids an entry has. */
+static inline uint32_t ax_brief_n(const struct ax_brief *x)
+{
+	return x->id[0] >> 24 & 15;
+}
 
 #define AX_BATCH 1024 /* pieces that are looked up together */
 
@@ -154,7 +163,7 @@ static inline const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, 
 	return ax_key_same(x->key, k) ? x : NULL;
 }
 
-void ax_brief_put(struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n);
+void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n);
 void ax_brief_grow(struct ax_bpe_work *w); /* make room as pieces come */
 /* Ids of an entry with AX_BRIEF_MANY; NULL: they are gone. */
 const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n);
