@@ -78,8 +78,8 @@ static void goldens(void **state)
 	const struct ax_val *inputs = ax_val_get(golden, "inputs"), *ids = ax_val_get(golden, "ids"), *ranges = ax_val_get(golden, "ranges");
 
 	(void)state;
-	assert_int_equal(ids->n, 5);
-	assert_int_equal(ranges->n, 3);
+	assert_int_equal(ids->n, 6);
+	assert_int_equal(ranges->n, 4);
 	for (size_t m = 0; m < ids->n; m++) {
 		const char *name = ids->u.pair[m].key;
 		struct ax_tokenizer *t = open_one(name);

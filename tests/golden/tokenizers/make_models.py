@@ -76,6 +76,8 @@ def files():
     words = {w: i for i, w in enumerate(["[UNK]", "<a>", "<b>"] + sorted(set(WORDS)))}
     post = {"type": "Sequence", "processors": [template(["T", "$A", "E", "U"], {"T": [1, 2], "E": [], "U": [2]}),
                                                {"type": "RobertaProcessing", "sep": ["s", 0], "cls": ["c", 2], "trim_offsets": False, "add_prefix_space": True}]}
+    marked = {w: i for i, w in enumerate(["[UNK]", "\u2581", "\u2581\u2581"] + ["\u2581" + w for w in sorted(set(WORDS))] + ["\u2581a", "a"])}
+    yield "wordlevel-meta", file({"type": "WordLevel", "vocab": marked, "unk_token": "[UNK]"}, None, meta)
     yield "wordlevel-scripts", file({"vocab": words, "unk_token": "[UNK]"}, None, {"type": "Sequence", "pretokenizers": [
         {"type": "WhitespaceSplit"}, {"type": "UnicodeScripts"}, {"type": "Punctuation", "behavior": "Isolated"}]}, post)
 
@@ -84,7 +86,8 @@ def inputs():
     rnd = random.Random(11)
     parts = WORDS + CLUSTERS * 3 + [" ", " ", "  ", "\u3000", "a" * 9, "abab", "\u30ab\u30bf\u30ab\u30ca\u30fc\u3068", "\u0416z", "1a2", "</s>", "<unk>", "[CLS]", "<pad>", "<0x41>", "\u0378", "\u2581"]
     out = ["", " ", "\r\n"] + CLUSTERS + TEXT[:8] + ["a" * 40, "aba" * 9]
-    return out + ["".join(rnd.choice(parts) + rnd.choice(["", "", " "]) for _ in range(rnd.randint(2, 14))) for _ in range(70)]
+    tail = ["a  a", "  a a ", "\u2581\u2581a \u2581 a", "a\u2581\u2581", " \u2581 ", "ABAB Ab\tA", "AAAA" * 5, "xA\rA\n\nA"]  # marks side by side; what the map makes of ASCII
+    return out + ["".join(rnd.choice(parts) + rnd.choice(["", "", " "]) for _ in range(rnd.randint(2, 14))) for _ in range(70)] + tail
 
 
 def spiece(kind, **more):
