@@ -295,6 +295,8 @@ int view_stream(struct view *v, const char *path, struct ax_err *e)
 	struct scan s = {.v = v, .rows = v->json ? ax_val_list(&v->arena) : NULL};
 	int rc;
 
+	if (v->json && !s.rows)
+		return ax_fail(e, AX_EMEM, "out of memory");
 	if (v->mode == VIEW_SUMMARY)
 		return view_summary(v, path, false, e);
 	AX_TRY(scan_open(&s, path, e));
@@ -332,6 +334,8 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 	struct ax_val *rows = v->json ? ax_val_list(&v->arena) : NULL;
 	int rc;
 
+	if (v->json && !rows)
+		return ax_fail(e, AX_EMEM, "out of memory");
 	if (v->check) {
 		AX_TRY(ax_shards_check(s, e));
 		if (!v->json)

@@ -65,10 +65,11 @@ int view_text_open(struct view *v, const struct ax_val *header, struct ax_err *e
 	rc = open_effective(v->conf, header, &eff, &why);
 	if (rc && v->mode != VIEW_ROWS)
 		return ax_fail(e, rc, "%s", why.msg);
-	v->text_tried = true;
 	if (rc)
 		ax_warn("%s; showing ids (--base-model DIR names the tokenizer)", why.msg);
-	return take(v, header, eff, e);
+	rc = take(v, header, eff, e);
+	v->text_tried = !rc; /* the next operand fails as this one */
+	return rc;
 }
 
 void view_text_close(struct view *v)
