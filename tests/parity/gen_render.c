@@ -11,24 +11,7 @@
 #include "text/jinja.h"
 #include "text/json.h"
 
-static bool spans_hold(const struct ax_rope *r)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < r->n_span; i++) {
-		const struct ax_span *s = &r->span[i];
-
-		if (s->begin != at || s->end <= s->begin)
-			return false;
-		at = s->end;
-		if (!s->origin || s->flags & AX_SPAN_TRANSFORMED)
-			continue;
-		if (s->origin->type != AX_STR || s->off + (s->end - s->begin) > s->origin->n ||
-		    memcmp(s->origin->u.s + s->off, r->b.p + s->begin, s->end - s->begin) != 0)
-			return false;
-	}
-	return at == r->b.n;
-}
+#include "spans.h"
 
 static size_t n_char(const char *p, size_t n)
 {

@@ -9,6 +9,8 @@
 #include "base/io.h"
 #include "text/jinja.h"
 #include "text/json.h"
+
+#include "spans.h"
 #include "tok/effective.h"
 
 #define LIMIT ((size_t)64 << 20)
@@ -45,26 +47,6 @@ static void show_difference(const char *got, size_t n, const struct ax_val *want
 	i = i > 30 ? i - 30 : 0;
 	printf("#   got  %zu: %.*s\n#   want %zu: %.*s\n", n, (int)(n - i < 90 ? n - i : 90), got + i, want->n,
 	       (int)(want->n - i < 90 ? want->n - i : 90), want->u.s + i);
-}
-
-/* Every span must say the truth: exact ones hold their origin's bytes, and together they tile the text. */
-static bool spans_hold(const struct ax_rope *r)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < r->n_span; i++) {
-		const struct ax_span *s = &r->span[i];
-
-		if (s->begin != at || s->end <= s->begin)
-			return false;
-		at = s->end;
-		if (!s->origin || s->flags & AX_SPAN_TRANSFORMED)
-			continue;
-		if (s->origin->type != AX_STR || s->off + (s->end - s->begin) > s->origin->n ||
-		    memcmp(s->origin->u.s + s->off, r->b.p + s->begin, s->end - s->begin) != 0)
-			return false;
-	}
-	return at == r->b.n;
 }
 
 /* Contexts that the built-in template of a name writes and Axolotl's refuses: it joins an object to a text. */
