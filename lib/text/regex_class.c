@@ -567,10 +567,8 @@ int ax_cset_parse_bracket(struct ax_cset *s, const char *p, size_t n, size_t *i,
 
 void ax_cset_write(const struct ax_cset *s, struct ax_buf *b)
 {
-	if (!s->n) {
-		ax_buf_adds(b, "(?!)");
-		return;
-	}
+	size_t start = b->n;
+
 	ax_buf_addc(b, '[');
 	for (size_t i = 0; i < s->n; i++) {
 		uint32_t x = s->r[2 * i], y = s->r[2 * i + 1];
@@ -586,5 +584,10 @@ void ax_cset_write(const struct ax_cset *s, struct ax_buf *b)
 		if (y > x)
 			ax_buf_addf(b, "-\\x{%x}", y);
 	}
-	ax_buf_addc(b, ']');
+	if (b->n > start + 1) {
+		ax_buf_addc(b, ']');
+	} else if (!b->oom) { /* an empty class, or one of surrogates: PCRE2 would take its ] for a member */
+		b->n = start;
+		ax_buf_adds(b, "(?!)");
+	}
 }

@@ -11,6 +11,8 @@
 #include "tok/spm.h"
 #include "tok/tokenizer_impl.h"
 
+#define PIECE_MAX 4096 /* bytes: all cuts of a piece are looked up */
+
 enum rules { RULES_PLAIN, RULES_LLAMA, RULES_GEMMA };
 
 struct job {
@@ -76,6 +78,9 @@ static int check(const struct job *j)
 	if (m->suffix_spaces || !m->escape_spaces)
 		return ax_fail(j->e, AX_EDATA, "a SentencePiece model %s is not supported",
 			       m->suffix_spaces ? "with treat_whitespace_as_suffix" : "without escape_whitespaces");
+	for (size_t i = 0; i < m->n; i++)
+		if (m->piece[i].text.n > PIECE_MAX)
+			return ax_fail(j->e, AX_EDATA, "a SentencePiece model with a piece of more than %d bytes", PIECE_MAX);
 	return 0;
 }
 
@@ -158,6 +163,15 @@ static void put_merges(struct job *j)
 	ax_buf_adds(j->out, "]");
 }
 
+/* The id of a special token that is no piece and has got one. */
+static uint32_t fresh_id(const struct job *j, struct ax_slice t)
+{
+	for (uint32_t i = 0; i < j->n_fresh; i++)
+		if (j->fresh[i].text.n == t.n && !memcmp(j->fresh[i].text.p, t.p, t.n))
+			return j->fresh[i].id;
+	return AX_TOK_NONE;
+}
+
 /* A named special token: what the config says, else the class's; an empty slice: none. *v: the config's value. */
 static struct ax_slice named(const struct job *j, const char *name, struct ax_slice fallback, const struct ax_val **v)
 {
@@ -228,7 +242,7 @@ static void put_added_tokens(struct job *j)
 			uint32_t id = id_of(j, t);
 			bool old = id != AX_TOK_NONE && (j->m->piece[id].type == AX_SPM_CONTROL);
 
-			if (!t.n || old || (id != AX_TOK_NONE) != (pass == 0))
+			if (!t.n || old || (id != AX_TOK_NONE) != (pass == 0) || (pass && fresh_id(j, t) != AX_TOK_NONE))
 				continue;
 			if (pass) {
 				id = (uint32_t)j->m->n + j->n_fresh;
@@ -263,14 +277,11 @@ static void put_sequence(struct job *j, struct ax_slice bos, struct ax_slice eos
 
 static void put_token(struct job *j, struct ax_slice t)
 {
-	uint32_t id = id_of(j, t);
+	uint32_t id = id_of(j, t) != AX_TOK_NONE ? id_of(j, t) : fresh_id(j, t);
 
 	put_text(j, t);
 	ax_buf_adds(j->out, ": {\"id\": ");
 	put_text(j, t);
-	for (uint32_t i = 0; i < j->n_fresh; i++)
-		if (j->fresh[i].text.n == t.n && !memcmp(j->fresh[i].text.p, t.p, t.n))
-			id = j->fresh[i].id;
 	ax_buf_addf(j->out, ", \"ids\": [%u], \"tokens\": [", id);
 	put_text(j, t);
 	ax_buf_adds(j->out, "]}");

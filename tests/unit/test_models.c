@@ -171,7 +171,7 @@ static void spm_folders(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(out, sizeof(out), "%s/out", dir);
 	assert_int_equal(ax_mkdirs(out, NULL), 0);
-	assert_int_equal(spm->n, 6);
+	assert_int_equal(spm->n, 8);
 	for (size_t i = 0; i < spm->n; i++) {
 		const struct ax_val *x = spm->u.pair[i].val;
 		struct ax_buf file = AX_BUF_INIT, config = AX_BUF_INIT;
@@ -256,6 +256,18 @@ static void spm_refusals(void **state)
 			fail_msg("\"%s\" is no message about %s", e.msg, list[i].why);
 		ax_spm_release(&m);
 		ax_buf_release(&json);
+	}
+	{ /* all cuts of a piece are looked up: a long one would take for ever */
+		char *text = calloc(1, 5000);
+		struct ax_spm m = { .model_type = 2, .escape_spaces = true, .n = 1 };
+		struct ax_buf json = AX_BUF_INIT;
+		struct ax_err e = { 0 };
+
+		m.piece = &(struct ax_spm_piece){ { memset(text, 'a', 5000), 5000 }, 0, AX_SPM_NORMAL };
+		assert_int_equal(ax_spm_json(&m, NULL, NULL, &json, &e), AX_EDATA);
+		assert_non_null(strstr(e.msg, "more than 4096 bytes"));
+		ax_buf_release(&json);
+		free(text);
 	}
 }
 

@@ -15,7 +15,7 @@ PATTERNS = [r"a+", r"a{2}?b", r"a{2}??b", r"a{2}?+a", r"(?:ab){2}+", r"a{,2}b", 
             r"[\w]+", r"\w+", r"[^\w\s]+", r"\W", r"[[:word:]]+", r"[[:punct:]]+", r"\p{punct}+", r"[[:alpha:]]+", r"[[:^alpha:]]+", r"[[:upper:][:digit:]]+", r"\p{lower}+", r"[[:graph:]]+", r"[[:print:]]+", r"[[:cntrl:]]",
             r"[[:blank:]]+", r"[[:xdigit:]]+", r"\h+", r"\H+", r"[[:ascii:]]+", r"[[:alnum:]]+", r"\p{^L}+", r"\P{^N}+", r"[\p{L}&&[^a-m]]+", r"[a-z&&[^aeiou]]+", r"\R", r"\N+", r"\O", r"(?m:.+)", r".+", r"^.", r".$",
             r"\A\w|\w\z", r"\w\Z", r"\b\w", r"\B\w", r"(?x: a b # c" "\n" r" c )", r"(?#note)a", r"(?<name>a)b", r"(?=b)|c", r"(?<=a)b", r"(?<!a)b", r"(?>a+)b", r"a++b", r"a*+a", r"a??b", r"(?:a+)*b", r"a**", r"(a|ab)(c|bcd)?",
-            r"\p{Han}+", r"\p{Hiragana}|\p{Katakana}", r"\p{Greek}+", r"\s+(?!\S)|\s+", r"[^\r\n\p{L}\p{N}]?+\p{L}+", r"\p{N}{1,3}", r"\d{1,3}(?=(?:\d{3})*\b)", r"\G\w", r"\u00e9|\x41|\t", r"[]a]+", r"[a\]-]+", r"\{|\}", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"]
+            r"\p{Han}+", r"\p{Hiragana}|\p{Katakana}", r"\p{Greek}+", r"\s+(?!\S)|\s+", r"[^\r\n\p{L}\p{N}]?+\p{L}+", r"\p{N}{1,3}", r"\d{1,3}(?=(?:\d{3})*\b)", r"\G\w", r"\u00e9|\x41|\t", r"[]a]+", r"[a\]-]+", r"\{|\}", r"\p{Cs}", r"[\p{Cs}]|b", r"\P{Cs}+", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"]
 REFUSED = [r"(?i:ss)", r"(?i:ß)", r"(?i:[ß])", r"(?i:s{2})", r"(?i:fi)", r"(?i:\p{L})", r"(?i)st", r"\1(a)", r"\k<x>", r"\K", r"\X", r"(?~a)", r"(?|a)", r"a{3,1}", r"*a", r"(", r")", r"[", r"[a", r"(?<=a+)b", r"\p{Nope}", r"[[:nope:]]",
            r"(?s:.)", "\\", r"\xe9", r"[\p{word}]", r"a{100000}"]
 

@@ -111,6 +111,8 @@ def main():
         with open(name + ".model", "wb") as out:
             out.write(data)
         for what, config in (("plain", {"add_eos_token": True}), ("llama", {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "pad_token": "<pad>"}),
+                             ("same names", {"tokenizer_class": "LlamaTokenizer", "bos_token": "<X>", "eos_token": "<X>", "cls_token": "x", "add_bos_token": True,
+                                             "add_eos_token": True}),
                              ("gemma", {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True})):
             with tempfile.TemporaryDirectory() as tmp:
                 with open(os.path.join(tmp, "tokenizer.model"), "wb") as out:
