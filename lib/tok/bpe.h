@@ -169,6 +169,24 @@ int ax_bpe_encode(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, 
 int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
 			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e);
 
+#define AX_LIST_MAX 1024
+
+/* A list of pieces for many calls in one; some of them are no text for the model but have their token. */
+struct ax_bpe_list {
+	const char *p;
+	size_t n;
+	const uint32_t *at; /* as above */
+	size_t k;
+	const struct ax_bpe_token {
+		uint32_t i, id; /* piece i is the token id */
+	} *token; /* ascending by i; only where m->byte_joins is NULL, and of up to AX_LIST_MAX pieces */
+	size_t n_token;
+	uint32_t base;
+};
+
+int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const struct ax_bpe_list *l, bool offsets,
+		       struct ax_ids *out, struct ax_err *e);
+
 /*
  * With m->joins: cut p[0..n) from *i, the begin of a piece, on into at least one and about max pieces [at[0], at[1]), ...,
  * [at[k - 1], at[k]); *i moves to the end of the last. Returns k, 0 only at the end. at has max + 16 entries.

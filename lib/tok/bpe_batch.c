@@ -27,6 +27,8 @@ struct batch {
 	bool offsets;
 	uint32_t base;
 	struct ax_ids *out;
+	const struct ax_bpe_token *token;
+	size_t n_token;
 };
 
 /* Keys and slots of up to AX_BATCH pieces. */
@@ -45,6 +47,19 @@ static void look_ahead(const struct batch *b, const uint32_t *at, size_t k)
 		w->key[i] = key;
 		w->slot[i] = ax_brief_slot(key, bits);
 		__builtin_prefetch(&w->brief[w->slot[i]]);
+	}
+}
+
+/* The keys of pieces that have their token. */
+static void name_tokens(const struct batch *b, const uint32_t *at)
+{
+	struct ax_bpe_work *w = b->w;
+
+	for (size_t j = 0; j < b->n_token; j++) {
+		size_t i = b->token[j].i;
+
+		w->key[i] = ax_key_of_token(b->token[j].id, at[i + 1] - at[i]);
+		w->slot[i] = ax_brief_slot(w->key[i], w->brief_bits);
 	}
 }
 
@@ -76,7 +91,7 @@ static size_t list_fresh(const struct batch *b, const uint32_t *at, size_t n_mis
 		size_t i = w->miss[j], len = at[i + 1] - at[i], h, f;
 
 		w->fresh_of[j] = NOT_FRESH;
-		if (len > AX_KEY_BYTES)
+		if (len > AX_KEY_BYTES || ax_key_is_token(w->key[i]))
 			continue;
 		h = (size_t)(ax_key_hash(w->key[i]) >> 32) % AX_BATCH;
 		f = w->seen[h];
@@ -110,8 +125,14 @@ static void merge_fresh(const struct batch *b, size_t n)
 	ax_bpe_quick_group(b->m, w->to_merge, k);
 }
 
-static void keep_fresh(const struct batch *b, size_t n)
+static void keep_fresh(const struct batch *b, const uint32_t *at, size_t n_miss, size_t n)
 {
+	for (size_t j = 0; j < n_miss && b->n_token; j++) {
+		size_t i = b->w->miss[j];
+
+		if (ax_key_is_token(b->w->key[i]) && at[i + 1] - at[i] <= AX_KEY_BYTES)
+			ax_brief_put_token(b->w, b->w->key[i]);
+	}
 	for (size_t i = 0; i < n; i++)
 		if (b->w->fresh[i].count)
 			ax_brief_put(b->m, b->w, b->w->fresh_key[i], b->w->fresh[i].id, b->w->fresh[i].count);
@@ -182,6 +203,19 @@ static int put_other(const struct batch *b, const uint32_t *at, size_t i, struct
 				   b->out, e);
 }
 
+static int put_token(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
+{
+	struct ax_ids *o = b->out;
+
+	AX_TRY(ax_ids_reserve(o, 1, b->offsets, e));
+	if (b->offsets) {
+		o->begin[o->n] = b->base + at[i];
+		o->end[o->n] = b->base + at[i + 1];
+	}
+	o->id[o->n++] = (uint32_t)b->w->key[i].a;
+	return 0;
+}
+
 /* A piece whose entry has many ids, or one whose entry may have moved. */
 static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
 {
@@ -190,6 +224,8 @@ static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct
 	uint32_t own[AX_BRIEF_IDS];
 	size_t n = 0;
 
+	if (ax_key_is_token(b->w->key[i]))
+		return put_token(b, at, i, e);
 	if (x && ax_brief_n(x) == AX_BRIEF_MANY) {
 		id = ax_brief_many(b->w, x, &n);
 	} else if (x) {
@@ -222,6 +258,7 @@ static int encode_some(const struct batch *b, const uint32_t *at, size_t k, stru
 	ax_brief_grow(w);
 	version = w->n_put;
 	look_ahead(b, at, k);
+	name_tokens(b, at);
 	n_miss = probe(w, k);
 	if (!n_miss)
 		return put_known(b, at, 0, k, version, e);
@@ -238,7 +275,7 @@ static int encode_some(const struct batch *b, const uint32_t *at, size_t k, stru
 			AX_TRY(put_entry(b, at, at_miss, e));
 	}
 	AX_TRY(put_known(b, at, i, k, version, e));
-	keep_fresh(b, n_fresh);
+	keep_fresh(b, at, n_miss, n_fresh);
 	return 0;
 }
 
@@ -283,13 +320,20 @@ static bool is_ascii(const char *p, size_t n)
 int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
 			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	struct batch b = {m, w, p, n, offsets, base, out};
+	return ax_bpe_encode_list(m, w, &(struct ax_bpe_list){p, n, at, k, NULL, 0, base}, offsets, out, e);
+}
+
+int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const struct ax_bpe_list *l, bool offsets,
+		       struct ax_ids *out, struct ax_err *e)
+{
+	struct batch b = {m, w, l->p, l->n, offsets, l->base, out, l->token, l->n_token};
+	const uint32_t *at = l->at;
 	uint32_t fine[AX_BATCH + 1], from;
 	size_t some, j;
 
-	for (size_t i = 0; i < k; i += some) {
+	for (size_t i = 0, k = l->k; i < k; i += some) {
 		some = k - i < AX_BATCH ? k - i : AX_BATCH;
-		if (!m->byte_joins || m->ignore_merges || is_ascii(p + at[i], at[i + some] - at[i])) {
+		if (!m->byte_joins || m->ignore_merges || is_ascii(l->p + at[i], at[i + some] - at[i])) {
 			AX_TRY(encode_some(&b, at + i, some, e));
 			continue;
 		}

@@ -7,11 +7,13 @@
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
 
-/* In a key, where no length reaches: the bytes are a part of a piece. */
+/* In a key, where no length reaches: the bytes are a part of a piece; there are none, it is a token. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define PART_KEY UINT64_C(0x80)
+#define PART_KEY  UINT64_C(0x80)
+#define TOKEN_KEY UINT64_C(0x20)
 #else
-#define PART_KEY (UINT64_C(0x80) << 56)
+#define PART_KEY  (UINT64_C(0x80) << 56)
+#define TOKEN_KEY (UINT64_C(0x20) << 56)
 #endif
 
 #define ID_MASK (AX_TOK_MAX_ID - 1)
@@ -72,6 +74,25 @@ void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k
 		x.id[0] |= (uint32_t)n << 24;
 	}
 	put_entry(w, &x);
+	w->n_brief++;
+	w->n_put++;
+}
+
+struct ax_key ax_key_of_token(uint32_t id, size_t n)
+{
+	return (struct ax_key){(uint64_t)n << 32 | id, TOKEN_KEY};
+}
+
+bool ax_key_is_token(struct ax_key k)
+{
+	return k.b == TOKEN_KEY;
+}
+
+void ax_brief_put_token(struct ax_bpe_work *w, struct ax_key k)
+{
+	uint32_t id = (uint32_t)k.a, n = (uint32_t)(k.a >> 32);
+
+	put_entry(w, &(struct ax_brief){k, {id | n << AX_BRIEF_END | 1u << 24}});
 	w->n_brief++;
 	w->n_put++;
 }

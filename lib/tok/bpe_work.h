@@ -130,7 +130,7 @@ static inline uint32_t ax_brief_n(const struct ax_brief *x)
 	return x->id[0] >> 24 & 15;
 }
 
-#define AX_BATCH 1024 /* pieces that are looked up together */
+#define AX_BATCH AX_LIST_MAX /* pieces that are looked up together */
 
 struct ax_bpe_work {
 	struct ax_brief *brief;
@@ -164,6 +164,10 @@ static inline const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, 
 }
 
 void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n);
+/* A piece that has its token, whatever its bytes are: a key that no bytes have. It can be put where n <= AX_KEY_BYTES. */
+struct ax_key ax_key_of_token(uint32_t id, size_t n);
+bool ax_key_is_token(struct ax_key k);
+void ax_brief_put_token(struct ax_bpe_work *w, struct ax_key k);
 void ax_brief_grow(struct ax_bpe_work *w); /* make room as pieces come */
 /* Ids of an entry with AX_BRIEF_MANY; NULL: they are gone. */
 const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n);

@@ -7,11 +7,21 @@
 #define CUT_MAX	    1000
 #define APART_DEPTH 64 /* a part is shorter than the guarded token whose cut it begins behind */
 
+_Static_assert(CUT_MAX <= AX_LIST_MAX, "a list at a time");
+
+/* Pieces of the input that wait for the model: of text, and added tokens. */
+struct pieces {
+	uint32_t at[CUT_MAX + AX_CUT_SPARE];
+	struct ax_bpe_token token[CUT_MAX];
+	size_t n, n_token;
+};
+
 struct ax_tok_scratch {
 	struct ax_norm_work norm;
 	struct ax_pre_work pre;
 	struct ax_model_work *model;
 	struct ax_buf marked;
+	struct pieces pieces;
 };
 
 void ax_ids_reset(struct ax_ids *ids)
@@ -67,7 +77,9 @@ struct job {
 	bool all;		  /* the whole text is data */
 	bool track;		  /* ranges are asked for, or ids depend on them */
 	bool apart;		  /* the model itself can form guarded tokens */
+	bool gather;		  /* pieces are gathered from text to text, so that the model has many to do at once */
 	struct ax_ids *out;
+	const struct ax_ntext *input;
 	const struct ax_ntext *text; /* what is searched for added tokens */
 };
 
@@ -231,6 +243,43 @@ static size_t strip_right(const struct ax_ntext *t, size_t end)
 	return end;
 }
 
+static int flush_pieces(struct job *j, struct ax_err *e)
+{
+	struct pieces *s = &j->s->pieces;
+	struct ax_bpe_list l = {j->input->p, j->input->n, s->at, s->n, s->token, s->n_token, 0};
+
+	s->n = s->n_token = 0;
+	return l.k ? ax_bpe_encode_list(&j->t->model.bpe, j->s->model->bpe, &l, j->track, j->out, e) : 0;
+}
+
+/* A text of the input, cut where no merge joins. */
+static int gather_text(struct job *j, const struct ax_ntext *t, struct ax_err *e)
+{
+	struct pieces *s = &j->s->pieces;
+	size_t i = t->base, end = t->base + t->n, k;
+
+	while ((k = ax_bpe_cut(&j->t->model.bpe, j->input->p, end, &i, s->at + s->n, CUT_MAX - s->n))) {
+		s->n += k;
+		if (s->n >= CUT_MAX)
+			AX_TRY(flush_pieces(j, e));
+	}
+	return 0;
+}
+
+static int push_added(struct job *j, const struct ax_ntext *t, uint32_t id, size_t begin, size_t end, struct ax_err *e)
+{
+	struct pieces *s = &j->s->pieces;
+	uint32_t b, q;
+
+	ax_ntext_range(t, begin, end, &b, &q);
+	if (!j->gather)
+		return push_id(j, id, b, q, e);
+	s->token[s->n_token++] = (struct ax_bpe_token){(uint32_t)s->n, id};
+	s->at[s->n++] = b;
+	s->at[s->n] = q;
+	return s->n >= CUT_MAX ? flush_pieces(j, e) : 0;
+}
+
 /* Cut t at the added tokens of a matcher: their ids go out, the text between them goes to `rest`. */
 static int split_added(struct job *j, const struct ax_trie *trie, const struct ax_ntext *t,
 		       int (*rest)(struct job *j, struct ax_ntext t, struct ax_err *e), struct ax_err *e)
@@ -241,7 +290,6 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &id, j->guards ? allowed : NULL, j)) {
 		const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
 		size_t begin = pos, stop = end;
-		uint32_t b, q;
 
 		pos = end;
 		if (tok->special && j->flags & AX_TOK_NO_SPLIT)
@@ -256,8 +304,7 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 			continue;
 		if (done < begin)
 			AX_TRY(rest(j, ax_ntext_slice(*t, done, begin), e));
-		ax_ntext_range(t, begin, stop, &b, &q);
-		AX_TRY(push_id(j, id, b, q, e));
+		AX_TRY(push_added(j, t, id, begin, stop, e));
 		done = stop;
 	}
 	return done < t->n ? rest(j, ax_ntext_slice(*t, done, t->n), e) : 0;
@@ -337,6 +384,8 @@ static int encode_spaces(struct job *j, const struct ax_ntext *t, struct ax_err 
 
 static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
+	if (j->gather)
+		return gather_text(j, &t, e);
 	if (j->t->model.bpe.spaces && !j->apart && !j->t->normalized.n_node)
 		return encode_spaces(j, &t, e);
 	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, j->track, e));
@@ -376,9 +425,13 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 	bad = ax_utf8_check(text, n);
 	if (bad != n)
 		return ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
+	j.input = &whole;
+	j.gather = t->model.bpe.spaces && t->as_spaces == AX_SPACES_ALONE && !j.apart && !t->normalized.n_node;
+	s->pieces.n = s->pieces.n_token = 0;
 	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_prefix; i++)
 		AX_TRY(push_id(&j, t->prefix[i], 0, 0, e));
 	AX_TRY(split_added(&j, &t->raw, &whole, normalize, e));
+	AX_TRY(flush_pieces(&j, e));
 	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_suffix; i++)
 		AX_TRY(push_id(&j, t->suffix[i], (uint32_t)n, (uint32_t)n, e));
 	return 0;
