@@ -87,7 +87,7 @@ static int take(struct ar_load *l, const struct ar_field *f, uint64_t need, stru
 	return b->n < need ? ar_fail_field(l->a, f, "a buffer is shorter than its values", e) : 0;
 }
 
-/* The next field's length; 2^50 values and more are none that a file holds, and their bytes can be counted safely. */
+/* The next field's length; 2^38 values and more are none that a batch holds, and the bytes of the widest can be counted. */
 static int take_node(struct ar_load *l, const struct ar_field *f, uint64_t *n, uint64_t *nulls, struct ax_err *e)
 {
 	if (l->n_node == 0)
@@ -96,7 +96,7 @@ static int take_node(struct ar_load *l, const struct ar_field *f, uint64_t *n, u
 	*nulls = ax_get_u64(l->meta.p + l->nodes + 8);
 	l->nodes += 16;
 	l->n_node--;
-	return *n >> 50 ? ar_fail_field(l->a, f, "its length is out of range", e) : 0;
+	return *n >> 38 ? ar_fail_field(l->a, f, "its length is out of range", e) : 0;
 }
 
 static int take_valid(struct ar_load *l, struct ar_array *x, uint64_t nulls, struct ax_err *e)

@@ -254,7 +254,7 @@ static int put_indexed(struct row *r, const struct ar_array *x, uint64_t i)
 static int put_there(struct row *r, const struct ar_array *x, uint64_t i)
 {
 	const struct ar_field *f = x->field;
-	int64_t v = f->width <= 8 && f->width && x->buf[0].p ? (int64_t)integer(&x->buf[0], i, f->width, true) : 0;
+	int64_t v = f->width == 4 || f->width == 8 ? (int64_t)integer(&x->buf[0], i, f->width, true) : 0;
 	uint64_t from, to;
 
 	switch (f->type) {

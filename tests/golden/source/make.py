@@ -166,6 +166,17 @@ def short_child(table, name):
     open(os.path.join(here, name), "wb").write(data)
 
 
+def too_many(name):
+    """Values of 2^24 bytes, said to be 2^40: their bytes are 2^64, which is 0 in 64 bits."""
+    table = pa.table({"t": pa.array([b"\xff" * (1 << 24)], pa.binary(1 << 24))})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as w:
+        w.write_table(table)
+    data, one = sink.getvalue().to_pybytes(), struct.pack("<q", 1)
+    assert data.count(one) == 2
+    open(os.path.join(here, name), "wb").write(data.replace(one, struct.pack("<q", 1 << 40)))
+
+
 def main_make():
     parquet("chat-snappy.parquet", chat, compression="snappy")
     parquet("chat-v2-zstd.parquet", chat, compression="zstd", data_page_version="2.0", row_group_size=2, write_page_checksum=True)
@@ -201,9 +212,12 @@ def main_make():
         [(1, ["s", "p"], None, [1, 1], ints(1, 2)), (1, ["s", "q"], None, [1, 0], ints(1))], 2)
     raw("more-values.parquet.bad", [node("schema", None, children=1), node("q", 1, 1)], [(1, ["q"], None, [1, 1], ints(1, 2))], 1)
     short_child(pa.table({"s": [{"q": i} for i in range(77)]}), "short-child.arrow.bad")
+    too_many("too-many.arrow.bad")
     arrow("chat-stream.arrow", [chat, chat])
     arrow("chat-file-lz4.arrow", [chat, chat], file=True, compression="lz4")
     arrow("types-zstd.arrow", [types], compression="zstd")
+    # values of 3 bytes at the end of memory
+    arrow("narrow-zstd.arrow", [pa.table({"b": pa.array([b"abc", b"def", b"ghi", b"jkl", b"mno"], pa.binary(3))})], compression="zstd")
     arrow("types-file.arrow", [types.slice(3, 20)], file=True)
     arrow("views.arrow", [views])
     import polars  # what lies in front of its first batch is no message
