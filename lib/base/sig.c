@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define LOST SIGRTMIN /* after a SIGBUS, to the waiting thread */
+
 struct temp {
 	struct temp *next;
 	int fd; /* locked, or -1 */
@@ -80,6 +82,8 @@ static void die(int sig)
 	for (struct temp *t = temps; t; t = t->next)
 		for (int tries = 0; tries < 3 && ax_remove_tree(t->path, NULL); tries++)
 			; /* another thread may have made a file in it meanwhile */
+	if (sig == LOST)
+		_exit(ax_exit_code(AX_EIO));
 	signal(sig, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, sig);
@@ -96,6 +100,8 @@ static void *wait_signals(void *arg)
 	for (;;) {
 		if (sigwait(set, &sig))
 			continue;
+		if (sig == LOST)
+			ax_log(AX_LOG_ERROR, "a file that is being read became shorter, or cannot be read");
 		if (sig == SIGUSR1)
 			ax_progress_poke();
 		else
@@ -104,20 +110,31 @@ static void *wait_signals(void *arg)
 	return NULL;
 }
 
+/* The thread that met it cannot go on; the one that waits for signals cleans up and ends the process. */
+static void on_bus(int sig)
+{
+	(void)sig;
+	kill(getpid(), LOST);
+	for (;;)
+		pause();
+}
+
 int ax_sig_start(struct ax_err *e)
 {
 	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 	static sigset_t set;
-	struct sigaction old;
+	struct sigaction old, bus = {.sa_handler = on_bus};
 	pthread_t thread;
 
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&set);
+	sigaddset(&set, LOST);
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		if (!sigaction(wanted[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaddset(&set, wanted[i]);
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL) || pthread_create(&thread, NULL, wait_signals, &set))
 		return ax_fail(e, AX_EMEM, "cannot start the signal thread");
+	sigaction(SIGBUS, &bus, NULL);
 	pthread_detach(thread);
 	return 0;
 }

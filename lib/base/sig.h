@@ -4,9 +4,10 @@
  *	ax_sig_start(e);              // first thing in main, before any thread
  *
  * Afterwards SIGINT, SIGTERM and SIGHUP remove what was registered with ax_temp_add and end the process by the same
- * signal; SIGUSR1 makes the next ax_progress_due() true; SIGPIPE kills, even if the parent ignored it. A signal that
- * was ignored at the start (nohup, a background job) stays ignored. A thread waits for the signals, so nothing here runs
- * inside a handler.
+ * signal; a SIGBUS, of a mapped file that became shorter or whose disk cannot be read, does the same and ends it with
+ * AX_EIO and a message; SIGUSR1 makes the next ax_progress_due() true; SIGPIPE kills, even if the parent ignored it. A signal that
+ * was ignored at the start (nohup, a background job) stays ignored. A thread waits for the signals, so nothing but
+ * waking it runs inside a handler.
  *
  * ax_out_open and ax_dir_begin register their temporary names, and take them off at commit or abort.
  */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/sig.h"
 
 static void test_err(void **state)
 {
@@ -172,11 +174,47 @@ static void test_sum(void **state)
 	assert_false(ax_sum_equal(&x, &y));
 }
 
+/* Reads a mapped file that has lost its end; exit status 99: nothing stopped it. */
+static void read_lost(const char *path, const char *temp)
+{
+	struct ax_map m;
+	int fd = open("build/tmp-base/said", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+	dup2(fd, STDERR_FILENO);
+	ax_temp_add(temp);
+	if (!ax_sig_start(NULL) && !ax_map_open(&m, path, NULL) && !truncate(path, 0))
+		_exit(*(const volatile unsigned char *)m.p ? 98 : 99);
+	_exit(97);
+}
+
+static void test_lost_map(void **state)
+{
+	static const char path[] = "build/tmp-base/mapped", temp[] = "build/tmp-base/unfinished";
+	struct ax_buf b = AX_BUF_INIT;
+	pid_t child;
+	int status;
+
+	assert_int_equal(ax_mkdirs("build/tmp-base", NULL), 0);
+	assert_int_equal(ax_write_file(path, "text", 4, NULL), 0);
+	assert_int_equal(ax_write_file(temp, "text", 4, NULL), 0);
+	child = fork();
+	if (child == 0)
+		read_lost(path, temp);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), ax_exit_code(AX_EIO));
+	assert_false(ax_path_exists(temp));
+	assert_int_equal(ax_read_file("build/tmp-base/said", 1000, &b, NULL), 0);
+	assert_non_null(strstr(b.p, "became shorter"));
+	ax_buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_err),  cmocka_unit_test(test_arena), cmocka_unit_test(test_files), cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_pool), cmocka_unit_test(test_rng),   cmocka_unit_test(test_sum),
+		cmocka_unit_test(test_lost_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
