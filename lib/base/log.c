@@ -27,6 +27,18 @@ enum ax_log_level ax_log_get_level(void)
 	return max_level;
 }
 
+/* Messages quote what files hold: nothing of it drives a terminal. */
+static void tame(char *s)
+{
+	for (unsigned char *p = (unsigned char *)s; *p; p++) {
+		if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			p[1] = '?';
+		else if ((*p >= 0x20 && *p != 0x7f) || *p == '\n' || *p == '\t')
+			continue;
+		*p = '?';
+	}
+}
+
 void ax_log(enum ax_log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = {"error: ", "warning: ", "", "debug: "};
@@ -44,6 +56,7 @@ void ax_log(enum ax_log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
+	tame(line + n);
 	n = strlen(line);
 	line[n++] = '\n';
 	fwrite(line, 1, n, stderr); /* one call: lines of several ranks do not mix */

@@ -32,8 +32,10 @@ static int jinja_text(struct ax_rows *r, const char *value, const char **text, s
 	if (!value || !*value)
 		return ax_fail(e, AX_EUSAGE, "chat_template: jinja needs chat_template_jinja");
 	*text = value;
-	if (strchr(value, '{') || !ax_path_exists(value))
+	if (strchr(value, '{'))
 		return 0;
+	if (!ax_path_exists(value))
+		return ax_fail(e, AX_EUSAGE, "chat_template_jinja: %.200s: neither a file nor a template", value);
 	AX_TRY(ax_read_file(value, TEMPLATE_MAX, &b, e));
 	*text = ax_arena_strndup(&r->arena, b.p ? b.p : "", b.n);
 	ax_buf_release(&b);
@@ -189,7 +191,7 @@ static int init_masker(struct ax_rows *r, const struct ax_val *entry, const char
 
 int ax_rows_chat_init(struct ax_rows *r, const struct ax_val *entry, struct ax_err *e)
 {
-	const char *text;
+	const char *text = NULL;
 	int rc;
 
 	if (!r->tok)

@@ -66,6 +66,11 @@ void ax_show_tokens(struct ax_buf *b, const struct ax_tokenizer *t, const uint32
 	ax_buf_release(&bytes);
 }
 
+void ax_show_line(struct ax_buf *b, const char *text, size_t n)
+{
+	add_escaped(b, (const unsigned char *)text, n, false);
+}
+
 void ax_show_text(struct ax_buf *b, const char *text, size_t n)
 {
 	add_escaped(b, (const unsigned char *)text, n, true);

@@ -18,6 +18,9 @@
 /* Append the text; an id without a token is <123>. Out of memory: b->oom. */
 void ax_show_tokens(struct ax_buf *b, const struct ax_tokenizer *t, const uint32_t *id, size_t n);
 
+/* A text on one line, with the same escapes. */
+void ax_show_line(struct ax_buf *b, const char *text, size_t n);
+
 /* A text of several lines: as it is, but for what could drive a terminal, which becomes \xNN. */
 void ax_show_text(struct ax_buf *b, const char *text, size_t n);
 

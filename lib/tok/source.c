@@ -304,6 +304,7 @@ int ax_source_next(struct ax_source *s, struct ax_record *r, bool *end, struct a
 		AX_TRY(ax_source_csv_next(s, r, end, e));
 	else
 		AX_TRY((s->array ? next_element : next_line)(s, r, end, e));
+	r->made = s->parquet || s->arrow || s->csv;
 	if (!*end)
 		r->number = ++s->number;
 	return 0;

@@ -50,6 +50,7 @@ struct ax_record {
 	size_t n;	 /* without the line's end */
 	uint64_t line;	 /* 1-based line on which the record begins; of Parquet and Arrow files its number */
 	uint64_t number; /* 1-based count of records in this file */
+	bool made;	 /* of a table: the text was written for the row, and places in it say nothing of the file */
 };
 
 struct ax_zin;

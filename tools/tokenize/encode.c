@@ -107,7 +107,7 @@ static int encode_file(struct encoder *x, const char *path, struct ax_err *e)
 		if (rc) {
 			char text[AX_ERR_MAX];
 
-			tk_place(s.name, r.line, e ? e->msg : "", text, sizeof(text));
+			tk_place(s.name, r.line, r.made, e ? e->msg : "", text, sizeof(text));
 			rc = ax_fail(e, rc, "%s", text);
 			break;
 		}

@@ -47,7 +47,7 @@ static int read_val_size(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 
 	if (v > 0 && ax_val_len(ax_conf_get(c, "test_datasets")))
 		return ax_fail(e, AX_EUSAGE, "val_set_size and test_datasets exclude each other");
-	if (v >= 1 && v != floor(v))
+	if (v >= 1 && (v != floor(v) || v > 1e15))
 		return ax_fail(e, AX_EUSAGE, "val_set_size: expected a share below 1 or a whole number of rows, got %g", v);
 	o->eval_share = v < 1 ? v : 0;
 	o->eval_count = v < 1 ? 0 : (uint64_t)v;

@@ -347,6 +347,8 @@ static int options_to_keys(struct ax_conf *c, struct ax_err *e)
 
 	if (model)
 		AX_TRY(ax_conf_set(c, "base_model", ax_val_str(&c->arena, model, strlen(model)), e));
+	if (type && ax_val_len(sets) > 1)
+		return ax_fail(e, AX_EUSAGE, "--type, but datasets has %zu entries: which is meant?", ax_val_len(sets));
 	if (type && ax_val_len(sets) > 0)
 		AX_TRY(ax_conf_set(c, "datasets.0.type", ax_val_str(&c->arena, type, strlen(type)), e));
 	return 0;

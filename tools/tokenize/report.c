@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "text/json.h"
+#include "tok/show.h"
 #include "tokenize.h"
 
 typedef unsigned long long ull;
@@ -18,18 +19,24 @@ static struct tk_reason *reason_of(struct tk_stats *t, const char *name)
 	return &t->reason[t->n_reason++];
 }
 
-static void reject(struct tk_sink *s, const char *file, const struct tk_record *r, const char *reason,
-		   const char *detail)
+/* A line of four cells; names and messages may hold anything. */
+static int reject(struct tk_sink *s, const char *file, const struct tk_record *r, const char *reason,
+		  const char *detail, struct ax_err *e)
 {
-	ax_buf_reset(&s->json);
-	ax_buf_addf(&s->json, "%s\t%llu\t%s\t%s\n", file, (ull)r->line, reason, detail ? detail : "");
-	if (s->json.p)
-		ax_out_write(&s->rejects, s->json.p, s->json.n, NULL);
+	struct ax_buf *b = &s->json;
+
+	ax_buf_reset(b);
+	ax_show_line(b, file, strlen(file));
+	ax_buf_addf(b, "\t%llu\t%s\t", (ull)r->line, reason);
+	if (detail)
+		ax_show_line(b, detail, strlen(detail));
+	ax_buf_addc(b, '\n');
+	return b->oom ? ax_fail(e, AX_EMEM, "out of memory") : ax_out_write(&s->rejects, b->p, b->n, e);
 }
 
 /* A row that is dropped, or cut (detail == NULL and reason too_long). The first few of each reason are named. */
-void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, int split,
-		   const char *reason, const char *detail)
+int tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, int split,
+		  const char *reason, const char *detail, struct ax_err *e)
 {
 	bool cut = !detail && !strcmp(reason, "too_long");
 	struct tk_reason *t = reason_of(&s->stats, cut ? "truncated" : reason);
@@ -44,8 +51,7 @@ void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_
 			ax_info("%s %s: %s:%llu%s%s", cut ? "cut" : "dropped", reason, file, (ull)r->line,
 				detail && *detail ? ", " : "", detail ? detail : "");
 	}
-	if (s->has_rejects && !cut)
-		reject(s, file, r, reason, detail);
+	return s->has_rejects && !cut ? reject(s, file, r, reason, detail, e) : 0;
 }
 
 void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, unsigned note)

@@ -99,7 +99,7 @@ static int add_record(struct tk_batch *b, const struct ax_record *in, uint64_t n
 	if (b->text.oom || !AX_GROW(b->rec, b->n_rec, b->cap_rec))
 		return no_memory(e); /* and no record of it: those before are still worked on */
 	b->rec[b->n_rec++] = (struct tk_record){
-	    .off = off, .n = in->n, .line = in->line, .number = number + 1, .file = (uint32_t)file};
+	    .off = off, .n = in->n, .line = in->line, .number = number + 1, .file = (uint32_t)file, .made = in->made};
 	return 0;
 }
 

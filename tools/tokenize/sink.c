@@ -150,7 +150,7 @@ static int filter(struct tk_sink *s, const struct tk_batch *b, const struct tk_r
 	if (r->n < s->opt->min_len) {
 		*why = r->n ? "too_short" : "empty";
 	} else if (r->n > limit && s->opt->excess == TK_TRUNCATE) {
-		tk_count_drop(s, b, rec, r->split, "too_long", NULL);
+		AX_TRY(tk_count_drop(s, b, rec, r->split, "too_long", NULL, e));
 		r->n = limit;
 	} else if (r->n > limit && s->opt->excess == TK_RAISE) {
 		return ax_fail(e, AX_EDATA, "%s:%llu: the row has %u tokens, sequence_len is %u",
@@ -180,7 +180,7 @@ static int print_row(struct tk_sink *s, const struct ax_row *r, bool eval, const
 static int drop_row(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, const struct ax_row *r,
 		    const char *why, const char *detail, struct ax_err *e)
 {
-	tk_count_drop(s, b, rec, r->split, why, detail);
+	AX_TRY(tk_count_drop(s, b, rec, r->split, why, detail, e));
 	if (!s->opt->print)
 		return 0;
 	return s->opt->all ? print_row(s, r, b->entry->eval, why, e) : tk_print_dropped(s, why, NULL, e);
@@ -228,7 +228,7 @@ static int good_record(struct tk_sink *s, const struct tk_batch *b, const struct
 	}
 	tk_count_note(s, b, rec, note);
 	if (rec->n_row == 0) {
-		tk_count_drop(s, b, rec, b->entry->eval, "empty", NULL);
+		AX_TRY(tk_count_drop(s, b, rec, b->entry->eval, "empty", NULL, e));
 		if (s->opt->print)
 			AX_TRY(tk_print_dropped(s, "empty", NULL, e));
 	}
@@ -242,26 +242,26 @@ const char *tk_file_name(const struct tk_entry *t, size_t i)
 	return strcmp(t->file[i], "-") ? t->file[i] : "stdin";
 }
 
-void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n)
+void tk_place(const char *file, uint64_t first, bool made, const char *message, char *out, size_t n)
 {
 	unsigned long long line = 0, column = 0;
 	int used = 0;
 
-	if (sscanf(message, "line %llu, column %llu: %n", &line, &column, &used) == 2 && used > 0)
+	if (sscanf(message, "line %llu, column %llu: %n", &line, &column, &used) == 2 && used > 0 && !made)
 		snprintf(out, n, "%s:%llu:%llu: %s", file, (unsigned long long)first + line - 1, column, message + used);
 	else
-		snprintf(out, n, "%s:%llu: %s", file, (unsigned long long)first, message);
+		snprintf(out, n, "%s:%llu: %s", file, (unsigned long long)first, message + used);
 }
 
 static int bad_record(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *rec, struct ax_err *e)
 {
 	char text[AX_ERR_MAX];
 
-	tk_place(tk_file_name(b->entry, rec->file), rec->line, rec->message ? rec->message : "out of memory", text, sizeof(text));
+	tk_place(tk_file_name(b->entry, rec->file), rec->line, rec->made, rec->message ? rec->message : "out of memory", text, sizeof(text));
 	if (rec->code != AX_EDATA || s->stats.bad >= s->opt->max_bad)
 		return ax_fail(e, rec->code, "%s", text);
 	s->stats.bad++;
-	tk_count_drop(s, b, rec, b->entry->eval, "bad_row", text);
+	AX_TRY(tk_count_drop(s, b, rec, b->entry->eval, "bad_row", text, e));
 	return s->opt->print ? tk_print_dropped(s, "bad_row", text, e) : 0;
 }
 

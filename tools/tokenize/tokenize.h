@@ -122,6 +122,7 @@ struct tk_record {
 	size_t off, n;
 	uint64_t line, number;
 	uint32_t file;
+	bool made;
 	size_t row, n_row; /* of the batch's made rows */
 	int code;	   /* 0, or why there are none */
 	char *message;	   /* in the batch's arena */
@@ -167,8 +168,11 @@ int tk_sink_check_bad(const struct tk_sink *s, struct ax_err *e);
 
 /* The i-th file of an entry, for messages. */
 const char *tk_file_name(const struct tk_entry *t, size_t i);
-/* Where a record is wrong: a message that begins "line L, column C: " is told with the file's own line. */
-void tk_place(const char *file, uint64_t first, const char *message, char *out, size_t n);
+/*
+ * Where a record is wrong: a message that begins "line L, column C: " is told with the file's own line; without a place in
+ * it where the text was made of a table's row.
+ */
+void tk_place(const char *file, uint64_t first, bool made, const char *message, char *out, size_t n);
 
 /* print.c */
 int tk_print_group(struct tk_sink *s, const unsigned char *p, size_t n, bool eval, const char *dropped,
@@ -177,8 +181,8 @@ int tk_print_dropped(struct tk_sink *s, const char *reason, const char *message,
 int tk_print_finish(struct tk_sink *s, struct ax_err *e);
 
 /* report.c */
-void tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, int split,
-		   const char *reason, const char *detail);
+int tk_count_drop(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, int split,
+		  const char *reason, const char *detail, struct ax_err *e);
 void tk_count_note(struct tk_sink *s, const struct tk_batch *b, const struct tk_record *r, unsigned note);
 int tk_report(const struct tk_sink *s, struct ax_conf *c, struct ax_err *e);
 void tk_progress(struct tk_sink *s, struct ax_progress *p);
