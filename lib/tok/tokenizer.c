@@ -205,10 +205,10 @@ static bool stands_alone(const struct ax_ntext *t, size_t begin, size_t end)
  * May this added token stand at [begin, end) of the searched text, or would it be made of data? One that a word beside
  * it takes out anyway is not refused: then it takes its text out, as without guards.
  */
-static bool allowed(void *ctx, uint32_t id, size_t begin, size_t end)
+static bool allowed(void *ctx, uint32_t added, size_t begin, size_t end)
 {
 	const struct job *j = ctx;
-	const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
+	const struct ax_tok_added *tok = &j->t->added[added];
 	uint32_t b, e;
 
 	if (!is_guarded(j, tok) || (tok->single_word && !stands_alone(j->text, begin, end)))
@@ -285,10 +285,10 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 		       int (*rest)(struct job *j, struct ax_ntext t, struct ax_err *e), struct ax_err *e)
 {
 	size_t done = 0, pos = 0, end;
-	uint32_t id;
+	uint32_t added;
 
-	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &id, j->guards ? allowed : NULL, j)) {
-		const struct ax_tok_added *tok = ax_tokenizer_added(j->t, id);
+	while (j->text = t, ax_trie_find(trie, t->p, t->n, &pos, &end, &added, j->guards ? allowed : NULL, j)) {
+		const struct ax_tok_added *tok = &j->t->added[added];
 		size_t begin = pos, stop = end;
 
 		pos = end;
@@ -304,7 +304,7 @@ static int split_added(struct job *j, const struct ax_trie *trie, const struct a
 			continue;
 		if (done < begin)
 			AX_TRY(rest(j, ax_ntext_slice(*t, done, begin), e));
-		AX_TRY(push_added(j, t, id, begin, stop, e));
+		AX_TRY(push_added(j, t, tok->id, begin, stop, e));
 		done = stop;
 	}
 	return done < t->n ? rest(j, ax_ntext_slice(*t, done, t->n), e) : 0;

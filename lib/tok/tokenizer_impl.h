@@ -20,7 +20,7 @@ struct ax_tokenizer {
 	struct ax_tok_added *added; /* ascending by id; contents owned */
 	size_t n_added, cap_added;
 	struct ax_vocab names;      /* content of an added token -> id */
-	struct ax_trie raw, normalized; /* values are ids */
+	struct ax_trie raw, normalized; /* values are places in `added` */
 	uint32_t *prefix, *suffix;      /* the post-processor's tokens */
 	size_t n_prefix, n_suffix;
 	bool spaces; /* pieces write a space as ▁ */

@@ -96,7 +96,7 @@ static int build_tries(struct ax_tokenizer *t, struct ax_err *e)
 			rc = ax_normalize(&t->norm, &w, &x, false, e);
 		if (!rc)
 			rc =
-			    ax_trie_add(t->added[i].normalized ? &t->normalized : &t->raw, x.p, x.n, t->added[i].id, e);
+			    ax_trie_add(t->added[i].normalized ? &t->normalized : &t->raw, x.p, x.n, (uint32_t)i, e);
 	}
 	ax_norm_work_release(&w);
 	return rc;

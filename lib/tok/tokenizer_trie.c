@@ -86,10 +86,11 @@ int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, stru
 	if (t->value[node] == AX_TOK_NONE)
 		t->value[node] = value;
 	t->only = t->n_node == 1 + n || t->only == u[0] ? u[0] : -1;
-	t->first[u[0] >> 6] |= (uint64_t)1 << (u[0] & 63);
-	for (unsigned b = 0; b < 256; b++)
-		if (n == 1 || b == u[1])
-			t->pair[((unsigned)u[0] << 2) + (b >> 6)] |= (uint64_t)1 << (b & 63);
+	ax_byteset_add(&t->first, u[0]);
+	if (n == 1)
+		t->single[u[0]] = t->value[node] + 1;
+	else
+		t->pair[(u[0] << 2) + (u[1] >> 6)] |= (uint64_t)1 << (u[1] & 63);
 	return 0;
 }
 
@@ -111,11 +112,18 @@ bool ax_trie_find(const struct ax_trie *t, const char *text, size_t n, size_t *b
 				return false;
 			i = (size_t)(q - p);
 		}
-		if (!(t->first[p[i] >> 6] >> (p[i] & 63) & 1))
-			continue;
-		if (i + 1 < n && !(t->pair[(p[i] << 2) + (p[i + 1] >> 6)] >> (p[i + 1] & 63) & 1))
-			continue;
-		for (size_t k = i; k < n && (node = step(t, node, p[k])); k++)
+		if (!ax_byteset_has(&t->first, p[i]))
+			i = ax_byteset_find(&t->first, p, i + 1, n);
+		if (i == n)
+			return false;
+		if (t->single[p[i]] && (!accept || accept(ctx, t->single[p[i]] - 1, i, i + 1))) {
+			*end = i + 1;
+			*value = t->single[p[i]] - 1;
+			found = true;
+		}
+		if (i + 1 < n && t->pair[(p[i] << 2) + (p[i + 1] >> 6)] >> (p[i + 1] & 63) & 1)
+			node = step(t, 0, p[i]);
+		for (size_t k = i + 1; node && k < n && (node = step(t, node, p[k])); k++)
 			if (t->value[node] != AX_TOK_NONE && (!accept || accept(ctx, t->value[node], i, k + 1))) {
 				*end = k + 1;
 				*value = t->value[node];

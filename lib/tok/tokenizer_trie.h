@@ -9,15 +9,17 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "text/byteset.h"
 
 struct ax_trie {
 	uint64_t *edge;   /* open addressing: (node << 8 | byte) + 1 in the high half, child in the low; 0: free */
 	size_t n_edge, n_slot;
 	uint32_t *value;  /* by node: AX_TOK_NONE, or what the pattern that ends here was added with */
 	size_t n_node, cap_node;
-	uint64_t first[4];       /* bytes that start a pattern */
+	struct ax_byteset first; /* bytes that start a pattern */
 	int only;                /* the one byte that starts all patterns, or -1 */
-	uint64_t pair[1024];     /* first two bytes of patterns, and all pairs of one-byte patterns */
+	uint32_t single[256];    /* what patterns of one byte were added with, + 1; 0: there is none */
+	uint64_t pair[1024];     /* first two bytes of the others */
 };
 
 void ax_trie_release(struct ax_trie *t);
