@@ -65,16 +65,28 @@ static bool is_data(const char *name)
 	return false;
 }
 
+static int note_file(struct finder *f, const char *rel)
+{
+	const char *copy = ax_arena_strndup(&f->c->arena, rel, strlen(rel));
+
+	if (f->n_all == N_FILES)
+		return ax_fail(f->e, AX_EMEM, "%s: more than %zu data files", f->shown, N_FILES);
+	if (!copy || !AX_GROW(f->all, f->n_all, f->cap_all))
+		return oom(f);
+	f->all[f->n_all++] = copy;
+	return 0;
+}
+
 static int list_files(struct finder *f, const char *below, int depth)
 {
 	char *folder = ax_path_join(f->root, below);
 	DIR *d = folder ? opendir(folder) : NULL;
-	int rc = folder ? 0 : oom(f);
+	int rc = !folder ? oom(f) : !d ? ax_fail(f->e, AX_EIO, "cannot open %s:", folder) : 0;
 
 	for (struct dirent *it; d && rc == 0 && (it = readdir(d));) {
 		char *rel, *full;
 
-		if (it->d_name[0] == '.')
+		if (it->d_name[0] == '.' || !strcmp(it->d_name, "lost+found"))
 			continue;
 		rel = ax_path_join(*below ? below : NULL, it->d_name);
 		full = rel ? ax_path_join(f->root, rel) : NULL;
@@ -82,14 +94,8 @@ static int list_files(struct finder *f, const char *below, int depth)
 			rc = oom(f);
 		else if (ax_path_is_dir(full) && depth > 0)
 			rc = list_files(f, rel, depth - 1);
-		else if (is_data(it->d_name) && f->n_all < N_FILES) {
-			const char *copy = ax_arena_strndup(&f->c->arena, rel, strlen(rel));
-
-			if (!copy || !AX_GROW(f->all, f->n_all, f->cap_all))
-				rc = oom(f);
-			else
-				f->all[f->n_all++] = copy;
-		}
+		else if (is_data(it->d_name))
+			rc = note_file(f, rel);
 		ax_free(rel);
 		ax_free(full);
 	}
@@ -374,14 +380,18 @@ static int read_json(struct finder *f, const char *folder, const char *name, str
 	return rc;
 }
 
-/* The files of a saved set in their order; none if the folder is not one. */
-static int from_state(struct finder *f, const char *folder)
+/* The files of a saved set in their order; *saved: the folder is one. */
+static int from_state(struct finder *f, const char *folder, bool *saved)
 {
 	const struct ax_val *files;
 	struct ax_val *state;
 
 	AX_TRY(read_json(f, folder, "state.json", &state));
 	files = ax_val_get(state, "_data_files");
+	*saved = files != NULL;
+	if (ax_val_len(ax_val_get(state, "_indices_data_files")) || ax_val_len(ax_val_get(state, "_indices_files")))
+		return ax_fail(f->e, AX_EDATA, "%s: state.json: a choice of rows (indices) is not read: save it again with datasets 2 or later",
+			       f->shown);
 	for (size_t i = 0; i < ax_val_len(files); i++) {
 		const char *name = ax_val_cstr(&f->c->arena, ax_val_get(ax_val_at(files, i), "filename"), "");
 		char *path;
@@ -408,8 +418,8 @@ static void list_strings(struct ax_buf *b, const struct ax_val *list)
 	}
 }
 
-/* A saved set, or a folder of them with one for each split: the files of the split; none if it is neither. */
-static int from_saved(struct finder *f)
+/* A saved set, or a folder of them with one for each split: the files of the split; *saved is false if it is neither. */
+static int from_saved(struct finder *f, bool *saved)
 {
 	struct ax_val *dict;
 	const struct ax_val *splits;
@@ -419,10 +429,10 @@ static int from_saved(struct finder *f)
 	AX_TRY(read_json(f, "", "dataset_dict.json", &dict));
 	splits = ax_val_get(dict, "splits");
 	if (!splits || splits->type != AX_LIST)
-		return from_state(f, "");
+		return from_state(f, "", saved);
 	for (size_t i = 0; i < splits->n; i++)
 		if (*f->split && !strchr(f->split, '/') && f->split[0] != '.' && ax_val_is(splits->u.item[i], f->split))
-			return from_state(f, f->split);
+			return from_state(f, f->split, saved);
 	list_strings(&known, splits);
 	rc = ax_fail(f->e, AX_EUSAGE, "%s: has no split \"%s\"; it has %s", f->shown, f->split, known.n ? known.p : "none");
 	ax_buf_release(&known);
@@ -433,14 +443,15 @@ static int in_folder(struct finder *f, const struct ax_val *entry)
 {
 	const struct ax_val *files = ax_val_get(entry, "data_files"), *configs;
 	const char *name = ax_val_cstr(&f->c->arena, ax_val_get(entry, "name"), NULL);
+	bool saved = false;
 
 	AX_TRY(list_files(f, "", DEPTH));
 	if (f->n_all > 0)
 		qsort(f->all, f->n_all, sizeof(*f->all), by_name);
 	if (!ax_val_is_null(files))
 		return add_patterns(f, files);
-	AX_TRY(from_saved(f));
-	if (f->n_out > 0)
+	AX_TRY(from_saved(f, &saved));
+	if (saved)
 		return 0;
 	configs = declared(f);
 	if (configs) {
