@@ -24,14 +24,19 @@ size_t ax_count_chars(const char *s, size_t n)
 	return k;
 }
 
-size_t ax_char_offset(const char *s, size_t n, size_t i)
+size_t ax_char_offset(const char *s, size_t n, struct ax_char_place *place, size_t i)
 {
-	size_t at = 0;
-
-	for (; at < n; at++)
-		if (is_start(s[at]) && i-- == 0)
-			break;
-	return at;
+	if (i < place->at / 2)
+		*place = (struct ax_char_place){0, 0};
+	for (; place->at < i && place->off < n; place->at++)
+		do
+			place->off++;
+		while (place->off < n && !is_start(s[place->off]));
+	for (; place->at > i; place->at--)
+		do
+			place->off--;
+		while (!is_start(s[place->off]));
+	return place->off;
 }
 
 /* Offsets far beyond any text, so that adding one to them is safe. */

@@ -27,8 +27,15 @@ int ax_split_thinking(struct ax_val *msg, const char *key, struct ax_arena *a, s
 /* Python's str.strip() of valid UTF-8; without `right` str.lstrip(). */
 void ax_text_strip(const char **s, size_t *n, bool right);
 
-/* Code points in n bytes of UTF-8, and the byte offset of code point i (n if there are fewer). */
+/* Code points in n bytes of UTF-8. */
 size_t ax_count_chars(const char *s, size_t n);
-size_t ax_char_offset(const char *s, size_t n, size_t i);
+
+/* A place in a text: code point `at` begins at byte `off`. All zero is the beginning. */
+struct ax_char_place {
+	size_t at, off;
+};
+
+/* The byte offset of code point i (n if there are fewer); the way there leads from *place, which is i then. */
+size_t ax_char_offset(const char *s, size_t n, struct ax_char_place *place, size_t i);
 
 #endif

@@ -1,6 +1,7 @@
 /* Masks by provenance: the template engine says which value each byte of the text came from. */
 #include "tok/mask.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -27,8 +28,13 @@ struct exact {
 	const struct ax_thread *t;
 	struct ax_mask_work *w;
 	struct owners own;
+	struct ax_arena *arena;
 	struct ax_piece *piece;
 	size_t n_piece;
+	size_t *behind; /* of a turn: one more than its last piece, roles left out; 0: it has none */
+	const struct ax_parts *sorted_of; /* whose trained parts `sorted` holds */
+	struct ax_part *sorted;
+	size_t n_sorted;
 	const char *text;
 	size_t text_n;
 	int64_t last_eot, last_eos;
@@ -113,7 +119,8 @@ static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
 	const struct ax_rope *r = &x->w->rope;
 
 	x->piece = ax_arena_calloc(a, r->n_span + 1, sizeof(*x->piece));
-	if (!x->piece)
+	x->behind = ax_arena_calloc(a, x->t->n + 1, sizeof(*x->behind));
+	if (!x->piece || !x->behind)
 		return no_memory(e);
 	for (size_t i = 0; i < r->n_span; i++) {
 		const struct ax_span *s = &r->span[i];
@@ -123,6 +130,8 @@ static int build_pieces(struct exact *x, struct ax_arena *a, struct ax_err *e)
 			continue;
 		x->piece[x->n_piece++] =
 		    (struct ax_piece){s->begin, s->end, o->turn, o->kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
+		if (o->kind != AX_PART_ROLE)
+			x->behind[o->turn] = x->n_piece;
 	}
 	return 0;
 }
@@ -282,25 +291,33 @@ static size_t run_begin(const struct exact *x, size_t first)
 	return p->begin;
 }
 
-/* Unmask the bytes of `p` that lie in no trained part, and mask those that do. */
-static void mark_parts(struct exact *x, const struct ax_piece *p, const struct ax_val *text, const struct ax_parts *parts,
-		       uint8_t trained)
+/* A text with parts, and the place in it that was looked at last. */
+struct parted {
+	const struct ax_val *text;
+	const struct ax_parts *parts;
+	struct ax_char_place place;
+};
+
+/* Mask, or unmask, the bytes of `p` that are characters `begin` to `end` of the text. */
+static void mark_chars(struct exact *x, const struct ax_piece *p, struct parted *t, int64_t begin, int64_t end, bool trained)
 {
-	size_t from = p->origin_off, to = p->origin_off + (p->end - p->begin);
+	size_t from = p->origin_off, to = p->origin_off + (p->end - p->begin), b, e;
 
-	for (size_t i = 0; i < parts->n; i++) {
-		const struct ax_part *part = &parts->part[i];
-		size_t b, e;
+	if (end < begin || end < 0)
+		return;
+	b = ax_char_offset(t->text->u.s, t->text->n, &t->place, begin < 0 ? 0 : (size_t)begin);
+	e = ax_char_offset(t->text->u.s, t->text->n, &t->place, (size_t)end + 1);
+	b = b > from ? b : from;
+	e = e < to ? e : to;
+	if (b < e)
+		(trained ? mark : unmark)(x, p->begin + (b - from), p->begin + (e - from));
+}
 
-		if (part->train != trained || part->end < part->begin || part->end < 0)
-			continue;
-		b = ax_char_offset(text->u.s, text->n, part->begin < 0 ? 0 : (size_t)part->begin);
-		e = ax_char_offset(text->u.s, text->n, (size_t)part->end + 1);
-		b = b > from ? b : from;
-		e = e < to ? e : to;
-		if (b < e)
-			(trained ? mark : unmark)(x, p->begin + (b - from), p->begin + (e - from));
-	}
+static void mark_parts(struct exact *x, const struct ax_piece *p, struct parted *t, bool trained)
+{
+	for (size_t i = 0; i < t->parts->n; i++)
+		if (t->parts->part[i].train == trained)
+			mark_chars(x, p, t, t->parts->part[i].begin, t->parts->part[i].end, trained);
 }
 
 static const struct ax_parts *parts_of(const struct ax_turn *t, enum ax_part_kind kind)
@@ -308,32 +325,45 @@ static const struct ax_parts *parts_of(const struct ax_turn *t, enum ax_part_kin
 	return kind == AX_PART_CONTENT ? &t->detail : kind == AX_PART_REASONING ? &t->reasoning_detail : NULL;
 }
 
-/* Every byte of a value with parts that no trained part covers is untrained: unmask, after all trained ones are set. */
-static void unmark_gaps(struct exact *x, const struct ax_piece *p, const struct ax_val *text, const struct ax_parts *parts)
+static int by_begin(const void *x, const void *y)
 {
-	size_t n_chars = ax_count_chars(text->u.s, text->n);
-	struct ax_part gap[1];
-	struct ax_parts one = {gap, 1, true};
-	int64_t at = 0;
+	int64_t a = ((const struct ax_part *)x)->begin, b = ((const struct ax_part *)y)->begin;
 
-	/* parts are few: the next trained part at or behind `at` is found by looking at all */
-	while (at < (int64_t)n_chars) {
-		int64_t next = (int64_t)n_chars, end = next;
+	return (a > b) - (a < b);
+}
 
-		for (size_t i = 0; i < parts->n; i++) {
-			const struct ax_part *q = &parts->part[i];
+/* The trained parts by their begin, into x->sorted; a text that the template takes apart needs them again. */
+static int sort_parts(struct exact *x, const struct ax_parts *parts, struct ax_err *e)
+{
+	if (x->sorted_of == parts)
+		return 0;
+	x->sorted = ax_arena_calloc(x->arena, parts->n + 1, sizeof(*x->sorted));
+	if (!x->sorted)
+		return no_memory(e);
+	x->sorted_of = parts;
+	x->n_sorted = 0;
+	for (size_t i = 0; i < parts->n; i++)
+		if (parts->part[i].train && parts->part[i].end >= parts->part[i].begin)
+			x->sorted[x->n_sorted++] = parts->part[i];
+	qsort(x->sorted, x->n_sorted, sizeof(*x->sorted), by_begin);
+	return 0;
+}
 
-			if (q->train && q->end >= at && q->end >= q->begin && (q->begin > at ? q->begin : at) < next) {
-				next = q->begin > at ? q->begin : at;
-				end = q->end + 1;
-			}
-		}
-		gap[0] = (struct ax_part){at, next - 1, false};
-		if (next > at)
-			mark_parts(x, p, text, &one, 0);
-		at = end;
+/* Every byte of a value with parts that no trained part covers is untrained: unmask, after all trained ones are set. */
+static int unmark_gaps(struct exact *x, const struct ax_piece *p, struct parted *t, struct ax_err *e)
+{
+	int64_t n_chars = (int64_t)ax_count_chars(t->text->u.s, t->text->n), at = 0;
+
+	AX_TRY(sort_parts(x, t->parts, e));
+	for (size_t i = 0; i < x->n_sorted; i++) {
+		const struct ax_part *part = &x->sorted[i];
+
+		mark_chars(x, p, t, at, part->begin - 1, false);
+		at = part->end >= at ? part->end + 1 : at;
 	}
-	mark_parts(x, p, text, parts, 0);
+	mark_chars(x, p, t, at, n_chars - 1, false);
+	mark_parts(x, p, t, false);
+	return 0;
 }
 
 static bool has_parts(const struct ax_turn *t)
@@ -342,7 +372,7 @@ static bool has_parts(const struct ax_turn *t)
 }
 
 /* Train the run of pieces [first, last] of one turn. */
-static void train_run(struct exact *x, size_t first, size_t last)
+static int train_run(struct exact *x, size_t first, size_t last, struct ax_err *e)
 {
 	const struct ax_turn *t = &x->t->turn[x->piece[first].turn];
 
@@ -354,12 +384,13 @@ static void train_run(struct exact *x, size_t first, size_t last)
 		mark(x, begin, x->piece[last].end);
 		if (x->w->trace && x->w->trace->begin[x->turn] == SIZE_MAX)
 			x->w->trace->begin[x->turn] = begin;
-		return;
+		return 0;
 	}
 	for (size_t i = first; i <= last; i++) {
 		const struct ax_piece *p = &x->piece[i];
 		const struct ax_parts *parts = parts_of(t, p->kind);
 		const struct ax_val *text = p->kind == AX_PART_CONTENT ? t->content : t->reasoning;
+		struct parted parted = {.text = text, .parts = parts};
 
 		/* ranges mean nothing in text that was made anew, such as upper case: it stays untrained */
 		if (p->kind == AX_PART_ROLE)
@@ -369,10 +400,11 @@ static void train_run(struct exact *x, size_t first, size_t last)
 			continue;
 		}
 		if (p->copied) {
-			mark_parts(x, p, text, parts, 1);
-			unmark_gaps(x, p, text, parts);
+			mark_parts(x, p, &parted, true);
+			AX_TRY(unmark_gaps(x, p, &parted, e));
 		}
 	}
+	return 0;
 }
 
 /* The end token of a turn whose last byte is before `begin`, when the next turn's first byte is at `end`. */
@@ -415,40 +447,32 @@ static size_t run_last(const struct exact *x, size_t first)
 	return last;
 }
 
-static bool ends_turn(const struct exact *x, size_t last)
-{
-	for (size_t i = last + 1; i < x->n_piece; i++)
-		if (x->piece[i].turn == x->piece[last].turn && x->piece[i].kind != AX_PART_ROLE)
-			return false;
-	return true;
-}
-
-static void do_run(struct exact *x, size_t first, size_t last, bool *seen)
+static int do_run(struct exact *x, size_t first, size_t last, struct ax_err *e)
 {
 	const struct ax_piece *p = &x->piece[first];
 	const struct ax_turn *t = &x->t->turn[p->turn];
 	bool trained = ax_turn_trained(x->m, t), ended;
 	size_t next = last + 1;
 
-	seen[p->turn] = true;
 	if (trained)
-		train_run(x, first, last);
+		AX_TRY(train_run(x, first, last, e));
 	while (next < x->n_piece && x->piece[next].turn == p->turn)
 		next++;
-	if (!ends_turn(x, last))
-		return;
+	if (x->behind[p->turn] != last + 1)
+		return 0;
 	x->turn = p->turn;
 	x->rule = AX_RULE_BEFORE_END;
 	ended = train_end(x, x->piece[last].end, next < x->n_piece ? x->piece[next].begin : x->text_n, trained,
 			  trained && !has_parts(t) && x->piece[last].kind != AX_PART_CONTENT);
 	if (trained && !ended && (x->m->eos != AX_END_NONE || x->m->eot != AX_END_NONE))
 		x->w->note |= AX_NOTE_NO_END;
+	return 0;
 }
 
-static void finish(struct exact *x, const bool *seen)
+static void finish(struct exact *x)
 {
 	for (size_t i = 0; i < x->t->n; i++)
-		if (!seen[i] && ax_turn_trained(x->m, &x->t->turn[i]))
+		if (!x->behind[i] && ax_turn_trained(x->m, &x->t->turn[i]))
 			x->w->note |= AX_NOTE_NO_SPAN;
 	if (x->m->eot == AX_END_LAST && x->last_eot >= 0) {
 		x->w->mask[x->last_eot] = 1;
@@ -464,11 +488,8 @@ int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct a
 		  struct ax_err *e)
 {
 	struct exact x = {
-	    .m = m, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1, .last_eos = -1};
-	bool *seen = ax_arena_calloc(a, t->n + 1, sizeof(*seen));
+	    .m = m, .arena = a, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1, .last_eos = -1};
 
-	if (!seen)
-		return no_memory(e);
 	AX_TRY(build_owners(&x, a, e));
 	AX_TRY(build_pieces(&x, a, e));
 	for (size_t i = 0; i < x.n_piece;) {
@@ -479,10 +500,10 @@ int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct a
 			continue;
 		}
 		last = run_last(&x, i);
-		do_run(&x, i, last, seen);
+		AX_TRY(do_run(&x, i, last, e));
 		i = last + 1;
 	}
-	finish(&x, seen);
+	finish(&x);
 	if (w->trace) {
 		w->trace->piece = x.piece;
 		w->trace->n_piece = x.n_piece;
