@@ -4,10 +4,10 @@
 #define PACKS "packing does not depend on it: see ax-pack(1)"
 
 const struct ax_key ax_keys_batch[] = {
-	H_ALIAS("sequence_len", "seq_len", INT, "512", "[1,2147483647]", TOK | PACK | SHARD | TRAIN,
+	H_ALIAS("sequence_len", "seq_len", INT, "512", "[1,1048576]", TOK | PACK | SHARD | TRAIN,
 		"tokens a row may have, and a pack holds"),
-	H("eval_sequence_len", INT, NULL, "[1,2147483647]", TOK, "the same for test_datasets; default: sequence_len"),
-	H("min_sample_len", INT, NULL, "[0,", TOK, "shorter rows are dropped; default: 2"),
+	H("eval_sequence_len", INT, NULL, "[1,1048576]", TOK, "the same for test_datasets; default: sequence_len"),
+	H("min_sample_len", INT, NULL, "[0,1048576]", TOK, "shorter rows are dropped; default: 2"),
 	H("excess_length_strategy", STR, NULL, "drop|truncate|raise", TOK,
 		"what happens to longer rows; default: drop"),
 	SAME("max_prompt_len", INT, NULL, NULL, 0, "length limit of preference training"),
