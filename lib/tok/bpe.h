@@ -102,6 +102,7 @@ struct ax_bpe {
 	unsigned char *ascii_cut; /* with joins: may be cut between ASCII characters x and y, by x << 7 | y */
 	uint64_t *byte_joins; /* byte-level: the same, of whole characters */
 	struct ax_char *by_char; /* with byte_joins, as the next two: where a side is part of a character */
+	uint64_t *has_left, *has_right; /* sets of the characters with a left, or a right, in by_char */
 	uint64_t *meets;	 /* which two bytes meet where both are */
 	struct ax_part {
 		uint32_t x, y;

@@ -85,10 +85,13 @@ static void note_part(struct ax_bpe *m, uint32_t x, uint32_t y, uint32_t rank)
 	*s = (struct ax_part){x, y, lower(s->rank, rank)};
 	if (x & y & PART)
 		set_bit(m->meets, (x >> (8 * ((x >> 24 & 3) - 1)) & 255) << 8 | (y & 255));
-	else if (x & PART && y < AX_CHARS)
+	else if (x & PART && y < AX_CHARS) {
 		m->by_char[y].right = lower(m->by_char[y].right, rank);
-	else if (y & PART && x < AX_CHARS)
+		set_bit(m->has_right, y);
+	} else if (y & PART && x < AX_CHARS) {
 		m->by_char[x].left = lower(m->by_char[x].left, rank);
+		set_bit(m->has_left, x);
+	}
 }
 
 /* The first and the last up to 8 bytes of a token's text are enough. */
@@ -164,7 +167,9 @@ int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 	m->byte_joins = ax_calloc((size_t)1 << (WHOLE_BITS - 6), sizeof(*m->byte_joins));
 	m->meets = ax_calloc(65536 / 64, sizeof(*m->meets));
 	m->by_char = ax_calloc(AX_CHARS, sizeof(*m->by_char));
-	if (!ends || !m->byte_joins || !m->meets || !m->by_char) {
+	m->has_left = ax_calloc(AX_CHARS / 64, sizeof(*m->has_left));
+	m->has_right = ax_calloc(AX_CHARS / 64, sizeof(*m->has_right));
+	if (!ends || !m->byte_joins || !m->meets || !m->by_char || !m->has_left || !m->has_right) {
 		ax_free(ends);
 		return ax_fail(e, AX_EMEM, "out of memory for merges");
 	}
@@ -175,31 +180,35 @@ int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 	return rc ? ax_fail(e, rc, "out of memory for merges") : 0;
 }
 
-/*
- * Is there a merge of a rank, + 1, up to `until` with a part of x or of y, as far as can be said at once? `until` is
- * UINT32_MAX for any.
- */
-static inline bool may_join_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y, uint32_t until)
+/* May a merge take a part of a side? Whole on the left, on the right, or parts on both. */
+enum { WHOLE_PART = 1, PART_WHOLE = 2, PARTS = 4, ANY_PARTS = 7 };
+
+/* The character before p[0], x of `a` bytes, and the one there, y of `b` bytes. */
+static inline unsigned kinds_of_parts(const struct ax_bpe *m, const unsigned char *p, uint32_t x, uint32_t y)
 {
 	if ((x | y) >= AX_CHARS)
-		return true;
-	return m->by_char[x].left - 1 < until || m->by_char[y].right - 1 < until || has_bit(m->meets, (size_t)p[-1] << 8 | p[0]);
+		return ANY_PARTS;
+	return (unsigned)has_bit(m->has_left, x) * WHOLE_PART | (unsigned)has_bit(m->has_right, y) * PART_WHOLE |
+	       (unsigned)has_bit(m->meets, (size_t)p[-1] << 8 | p[0]) * PARTS;
 }
 
-/* Where a side may be a part: the character before p[0], x of `a` bytes, or the one there, y of `b` bytes. */
-static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b, uint32_t until)
+/* Is there a merge of these kinds, of a rank, + 1, up to `until`? */
+static bool parts_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b, unsigned kinds,
+		       uint32_t until)
 {
 	uint32_t left[4], right[4];
 	bool any = false;
 
-	left[0] = x;
-	right[0] = y;
 	for (size_t k = 1; k < a; k++)
 		left[k] = part(p - k, k);
 	for (size_t k = 1; k < b; k++)
 		right[k] = part(p, k);
-	for (size_t i = 0; i < a; i++)
-		for (size_t j = !i; j < b; j++)
+	for (size_t j = 1; kinds & WHOLE_PART && j < b; j++)
+		any |= part_slot(m, x, right[j])->rank - 1 < until;
+	for (size_t i = 1; kinds & PART_WHOLE && i < a; i++)
+		any |= part_slot(m, left[i], y)->rank - 1 < until;
+	for (size_t i = 1; kinds & PARTS && i < a; i++)
+		for (size_t j = 1; j < b; j++)
 			any |= part_slot(m, left[i], right[j])->rank - 1 < until;
 	return any;
 }
@@ -208,17 +217,20 @@ bool ax_bpe_parts_due(const struct ax_bpe *m, const unsigned char *p, uint32_t x
 {
 	const struct ax_char *s = &m->by_char[x], *t = &m->by_char[y];
 	uint32_t until = (s->late > t->late ? s->late : t->late) + 1;
+	unsigned kinds = (s->left - 1 < until ? WHOLE_PART : 0u) | (t->right - 1 < until ? PART_WHOLE : 0u) |
+			 (unsigned)has_bit(m->meets, (size_t)p[-1] << 8 | p[0]) * PARTS;
 
-	return may_join_parts(m, p, x, y, until) && parts_join(m, p, x, a, y, b, until);
+	return kinds && parts_join(m, p, x, a, y, b, kinds, until);
 }
 
 /* May a merge join x and y at p[0]? */
 static inline bool joins(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
 {
 	bool join = (x < 128 && y < 128) | has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+	unsigned kinds = kinds_of_parts(m, p, x, y);
 
-	if (may_join_parts(m, p, x, y, UINT32_MAX)) /* seldom */
-		join = join || parts_join(m, p, x, a, y, b, UINT32_MAX);
+	if (__builtin_expect(kinds, 0)) /* before `join`, which nobody can foretell */
+		join = join || parts_join(m, p, x, a, y, b, kinds, UINT32_MAX);
 	return join;
 }
 

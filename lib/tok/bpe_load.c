@@ -47,6 +47,8 @@ void ax_bpe_release(struct ax_bpe *m)
 	ax_free(m->joins);
 	ax_free(m->ascii_cut);
 	ax_free(m->byte_joins);
+	ax_free(m->has_left);
+	ax_free(m->has_right);
 	ax_free(m->meets);
 	ax_free(m->part);
 	ax_free(m->by_char);
