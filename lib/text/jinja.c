@@ -110,10 +110,9 @@ int axj_oom(struct axj *r)
 	return axj_limit(r, "out of memory");
 }
 
-int axj_step(struct axj *r, uint64_t n)
+int axj_too_many_steps(struct axj *r)
 {
-	r->steps += n;
-	return r->steps > AX_JINJA_STEPS ? axj_limit(r, "too many steps") : 0;
+	return axj_limit(r, "too many steps");
 }
 
 /* Variables of the context that the template names, by symbol. */
@@ -128,7 +127,7 @@ static int bind_context(struct axj *r, const struct ax_val *context)
 		const struct ax_pair *p = &context->u.pair[i];
 
 		for (size_t s = 0; s < r->t->n_sym; s++)
-			if (r->t->sym[s]->n == p->key_n && memcmp(r->t->sym[s]->p, p->key, p->key_n) == 0)
+			if (r->t->sym[s]->n == p->key_n && axj_same(r->t->sym[s]->p, p->key, p->key_n))
 				AX_TRY(axj_wrap(r, p->val, &r->top[s]));
 	}
 	return 0;

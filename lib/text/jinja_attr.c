@@ -33,8 +33,9 @@ void axj_attr_about(struct axj_node *n)
 {
 	const struct axj_str *name = n->b->val.u.s;
 
+	n->val = n->b->val;
 	n->fn = axj_find_str_method(name);
-	n->sym = axj_loop_attr_find(name) | (dunder(name) || axj_is_dict_method(name) ? AXJ_NOT_ITEM : 0);
+	n->sym = axj_loop_attr_find(name) | (dunder(name) || axj_is_dict_method(name) ? AXJ_NOT_ITEM : 0) | axj_count_params(n->fn);
 }
 
 static int macro_attr(struct axj *r, const struct axj_macro *m, const struct axj_str *name, struct axj_val *out)

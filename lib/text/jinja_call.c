@@ -115,16 +115,28 @@ static int param_count(const char *sig, int *required)
 	return n;
 }
 
-int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val self, struct axj_args *args, struct axj_val *out)
+uint32_t axj_count_params(const struct axj_builtin *fn)
 {
-	struct axj_val a[AXJ_MAX_ARGS];
 	int n, required;
 
-	memset(a, 0, sizeof(a));
+	if (!fn || !fn->sig)
+		return 0;
+	n = param_count(fn->sig, &required);
+	return AXJ_COUNTS(n, required);
+}
+
+static const struct axj_val none_given[AXJ_MAX_ARGS];
+
+static int call_counted(struct axj *r, const struct axj_builtin *fn, uint32_t counts, struct axj_val self, struct axj_args *args,
+			struct axj_val *out)
+{
+	int n = (int)AXJ_N_PARAM(counts), required = (int)AXJ_N_REQUIRED(counts);
+	struct axj_val a[AXJ_MAX_ARGS];
+
 	memset(out, 0, sizeof(*out));
 	if (!fn->sig)
-		return fn->fn(r, self, a, args, out);
-	n = param_count(fn->sig, &required);
+		return fn->fn(r, self, none_given, args, out);
+	memset(a, 0, sizeof(a));
 	if (args->n_pos > (size_t)n)
 		return axj_raise(r, "TypeError", "%s() takes at most %d arguments (%zu given)", fn->name, n, args->n_pos);
 	for (size_t i = 0; i < args->n_pos; i++)
@@ -144,6 +156,25 @@ int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val
 		if (!a[i].t)
 			return axj_raise(r, "TypeError", "%s() missing %d required argument(s)", fn->name, required - i);
 	return fn->fn(r, self, a, args, out);
+}
+
+int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val self, struct axj_args *args, struct axj_val *out)
+{
+	return call_counted(r, fn, axj_count_params(fn), self, args, out);
+}
+
+int axj_call_known(struct axj *r, const struct axj_node *call, const struct axj_node *n, struct axj_val self, struct axj_val *out)
+{
+	struct axj_args given = {0};
+
+	if (!call->args && AXJ_N_REQUIRED(n->sym) == 0) {
+		r->line = call->line;
+		memset(out, 0, sizeof(*out));
+		return n->fn->fn(r, self, none_given, &given, out);
+	}
+	AX_TRY(axj_eval_args(r, call->args, &given));
+	r->line = call->line;
+	return call_counted(r, n->fn, n->sym, self, &given, out);
 }
 
 /* ---- macros ---- */

@@ -5,9 +5,9 @@
 
 #define SUM ((size_t)16) /* terms of a sum that are joined at once */
 
-static bool is_plain(struct axj_val v)
+static bool is_plain(const struct axj_val *v)
 {
-	return v.t == AXJ_STR && !v.u.s->markup;
+	return v->t == AXJ_STR && !v->u.s->markup;
 }
 
 static int put_parts(struct axj *r, const struct axj_str *const *part, size_t n)
@@ -26,9 +26,89 @@ static int join(struct axj *r, const struct axj_str *const *part, size_t n, stru
 	return axj_capture_end(r, &c, out);
 }
 
+/*
+ * The value of v.key, where v is a dict of few keys or a namespace and the key is there; NULL: it takes a longer look.
+ * Steps as axj_dict_find counts them.
+ */
+static inline const struct axj_val *item(struct axj *r, const struct axj_val *v, const struct axj_str *key)
+{
+	const struct axj_dict *d = v->u.d;
+
+	if ((d->src && !d->filled) || d->n >= AXJ_INDEX_FROM)
+		return NULL;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct axj_val *k = &d->kv[i].k;
+
+		if (k->t == AXJ_STR && k->u.s->n == key->n && axj_same(k->u.s->p, key->p, key->n)) {
+			r->steps += i;
+			return &d->kv[i].v;
+		}
+	}
+	return NULL;
+}
+
+static inline const struct axj_val *leaf(struct axj *r, const struct axj_node *n)
+{
+	const struct axj_val *v = n->op == AXJ_CONST ? &n->val : n->op == AXJ_NAME ? axj_lookup(r, n->sym) : NULL;
+
+	if (!v || !v->t)
+		return NULL;
+	r->steps++;
+	return v;
+}
+
+static inline const struct axj_val *known(struct axj *r, const struct axj_node *n)
+{
+	const struct axj_val *v;
+
+	if (n->op == AXJ_CONST || n->op == AXJ_NAME)
+		return leaf(r, n);
+	if (n->op != AXJ_GETATTR && (n->op != AXJ_GETITEM || n->b->op != AXJ_CONST || n->b->val.t != AXJ_STR))
+		return NULL;
+	r->steps++;
+	v = leaf(r, n->a);
+	if (!v)
+		return NULL;
+	if (n->op == AXJ_GETITEM) {
+		r->steps++;
+		v = v->t == AXJ_DICT ? item(r, v, n->b->val.u.s) : NULL;
+	} else {
+		v = v->t == AXJ_NS || (v->t == AXJ_DICT && !(n->sym & AXJ_NOT_ITEM)) ? item(r, v, n->val.u.s) : NULL;
+	}
+	if (v)
+		r->line = n->line;
+	return v;
+}
+
+/*
+ * The value of an expression that is a constant, a variable or an item of one, where it stands: neither copied nor
+ * computed. NULL: it is another, or has none, or reaches a limit, and axj_eval is to look at it. What is pointed at
+ * changes only when a statement or a method is run.
+ */
+static inline const struct axj_val *quick(struct axj *r, const struct axj_node *n)
+{
+	uint64_t steps = r->steps;
+	const struct axj_val *v = known(r, n);
+
+	if (v && r->steps <= AX_JINJA_STEPS && r->depth < AXJ_EVAL_DEPTH)
+		return v;
+	r->steps = steps;
+	return NULL;
+}
+
+/* The value by pointer: of what is quick where it stands, else in *room. */
+static inline int eval_ref(struct axj *r, const struct axj_node *n, struct axj_val *room, const struct axj_val **out)
+{
+	*out = quick(r, n);
+	if (*out)
+		return 0;
+	*out = room;
+	return axj_eval(r, n, room);
+}
+
 static int eval_name(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	AX_TRY(axj_lookup(r, n->sym, out));
+	*out = *axj_lookup(r, n->sym);
 	if (out->t)
 		return 0;
 	if (axj_function(r->t->sym[n->sym], out))
@@ -74,19 +154,35 @@ static int eval_concat(struct axj *r, const struct axj_node *n, struct axj_val *
 	return axj_capture_end(r, &c, out);
 }
 
-static int eval_compare(struct axj *r, const struct axj_node *n, struct axj_val *out)
+/* One comparison of x with the right side of a link. */
+static int compare(struct axj *r, const struct axj_node *n, const struct axj_node *link, const struct axj_val *x, const struct axj_val *y,
+		   bool *yes)
 {
-	struct axj_val x, y;
-	bool yes = true;
-
-	AX_TRY(axj_eval(r, n->a, &x));
-	for (size_t i = 0; i < n->body.n && yes; i++) {
-		AX_TRY(axj_eval(r, n->body.p[i]->a, &y));
-		r->line = n->line;
-		AX_TRY(axj_compare(r, (enum axj_cmp)n->body.p[i]->cmp, x, y, &yes));
-		x = y;
+	r->line = n->line;
+	if (link->cmp <= AXJ_NE && x->t == AXJ_STR && y->t == AXJ_STR) {
+		*yes = axj_str_eq(x->u.s, y->u.s) == (link->cmp == AXJ_EQ);
+		return axj_step(r, 2);
 	}
-	*out = axj_bool(yes);
+	return axj_compare(r, (enum axj_cmp)link->cmp, *x, *y, yes);
+}
+
+static int eval_compare(struct axj *r, const struct axj_node *n, bool *yes)
+{
+	struct axj_val left, right;
+	const struct axj_val *x;
+
+	if (n->body.n == 1 && n->body.p[0]->a->op == AXJ_CONST) {
+		AX_TRY(eval_ref(r, n->a, &left, &x));
+		AX_TRY(axj_step(r, 1));
+		return compare(r, n, n->body.p[0], x, &n->body.p[0]->a->val, yes);
+	}
+	*yes = true;
+	AX_TRY(axj_eval(r, n->a, &left));
+	for (size_t i = 0; i < n->body.n && *yes; i++) {
+		AX_TRY(axj_eval(r, n->body.p[i]->a, &right));
+		AX_TRY(compare(r, n, n->body.p[i], &left, &right, yes));
+		left = right;
+	}
 	return 0;
 }
 
@@ -97,12 +193,44 @@ static int eval_logic(struct axj *r, const struct axj_node *n, struct axj_val *o
 	return axj_truth(*out) == (n->op == AXJ_AND) ? axj_eval(r, n->b, out) : 0;
 }
 
+/* Operators whose truth needs no value. */
+static int truth(struct axj *r, const struct axj_node *n, bool *yes)
+{
+	if (n->op == AXJ_COMPARE)
+		return eval_compare(r, n, yes);
+	AX_TRY(axj_eval_truth(r, n->a, yes));
+	if (n->op == AXJ_NOT)
+		*yes = !*yes;
+	else if (*yes == (n->op == AXJ_AND))
+		return axj_eval_truth(r, n->b, yes);
+	return 0;
+}
+
+int axj_eval_truth(struct axj *r, const struct axj_node *n, bool *yes)
+{
+	struct axj_val room;
+	const struct axj_val *v;
+	int rc;
+
+	if (n->op != AXJ_COMPARE && n->op != AXJ_NOT && n->op != AXJ_AND && n->op != AXJ_OR) {
+		AX_TRY(eval_ref(r, n, &room, &v));
+		*yes = v->t == AXJ_BOOL ? v->u.b : axj_truth(*v);
+		return 0;
+	}
+	AX_TRY(axj_step(r, 1));
+	if (++r->depth > AXJ_EVAL_DEPTH)
+		return axj_limit(r, "nested too deeply");
+	rc = truth(r, n, yes);
+	r->depth--;
+	return rc;
+}
+
 static int eval_cond(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	struct axj_val test;
+	bool yes;
 
-	AX_TRY(axj_eval(r, n->a, &test));
-	if (axj_truth(test))
+	AX_TRY(axj_eval_truth(r, n->a, &yes));
+	if (yes)
 		return axj_eval(r, n->b, out);
 	if (n->c)
 		return axj_eval(r, n->c, out);
@@ -126,14 +254,14 @@ static int eval_slice(struct axj *r, const struct axj_node *n, struct axj_val v,
 /* The attribute that AXJ_GETATTR names, of v. */
 static int attribute(struct axj *r, const struct axj_node *n, struct axj_val v, struct axj_val *out)
 {
-	struct axj_str *name = n->b->val.u.s;
+	struct axj_str *name = n->val.u.s;
 	size_t at;
 
 	r->line = n->line;
 	if (v.t == AXJ_NS || (v.t == AXJ_DICT && !(n->sym & AXJ_NOT_ITEM))) { /* an item, or nothing */
-		AX_TRY(axj_dict_find(r, v.u.d, n->b->val, &at));
+		AX_TRY(axj_dict_find(r, v.u.d, n->val, &at));
 		if (at == v.u.d->n)
-			return axj_undef_in(r, v, n->b->val, out);
+			return axj_undef_in(r, v, n->val, out);
 		*out = v.u.d->kv[at].v;
 		return 0;
 	}
@@ -164,11 +292,8 @@ static int eval_call(struct axj *r, const struct axj_node *n, struct axj_val *ou
 
 	if (name->op == AXJ_GETATTR && name->fn) {
 		AX_TRY(axj_eval(r, name->a, &self));
-		if (self.t == AXJ_STR) { /* a method that is known already */
-			AX_TRY(axj_eval_args(r, n->args, &args));
-			r->line = n->line;
-			return axj_call_builtin(r, name->fn, self, &args, out);
-		}
+		if (self.t == AXJ_STR) /* a method that is known already */
+			return axj_call_known(r, n, name, self, out);
 		memset(&fn, 0, sizeof(fn));
 		AX_TRY(attribute(r, name, self, &fn));
 	} else {
@@ -181,18 +306,16 @@ static int eval_call(struct axj *r, const struct axj_node *n, struct axj_val *ou
 
 static int eval_filter(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	struct axj_args args;
-	struct axj_val v;
+	const struct axj_val *v;
+	struct axj_val room;
 
-	AX_TRY(axj_eval(r, n->a, &v));
+	AX_TRY(eval_ref(r, n->a, &room, &v));
 	if (!n->fn) {
 		r->line = n->line;
 		return axj_raise(r, "TemplateRuntimeError", "No %s named '%.80s' found.", n->op == AXJ_FILTER ? "filter" : "test",
 				 n->val.u.s->p);
 	}
-	AX_TRY(axj_eval_args(r, n->args, &args));
-	r->line = n->line;
-	return axj_call_builtin(r, n->fn, v, &args, out);
+	return axj_call_known(r, n, n, *v, out);
 }
 
 /*
@@ -203,26 +326,27 @@ static int sum(struct axj *r, const struct axj_node *n, const struct axj_str *pa
 {
 	const struct axj_node *plus[SUM - 1];
 	size_t n_plus = 0, k = 0;
-	struct axj_val y;
+	const struct axj_val *y;
+	struct axj_val room;
 
 	for (; n->op == AXJ_ADD && n_plus < SUM - 1; n = n->a)
 		plus[n_plus++] = n;
 	AX_TRY(axj_eval(r, n, out));
 	r->steps += n_plus;
-	if (is_plain(*out))
+	if (is_plain(out))
 		part[k++] = out->u.s;
 	while (n_plus-- > 0) {
-		AX_TRY(axj_eval(r, plus[n_plus]->b, &y));
+		AX_TRY(eval_ref(r, plus[n_plus]->b, &room, &y));
 		r->line = plus[n_plus]->line;
 		if (k && is_plain(y)) {
-			part[k++] = y.u.s;
+			part[k++] = y->u.s;
 			continue;
 		}
 		if (k > 1)
 			AX_TRY(join(r, part, k, out));
 		k = 0;
-		AX_TRY(axj_binary(r, AXJ_ADD, *out, y, &y));
-		*out = y;
+		AX_TRY(axj_binary(r, AXJ_ADD, *out, *y, &room));
+		*out = room;
 	}
 	*n_part = k;
 	return 0;
@@ -240,33 +364,38 @@ static int eval_sum(struct axj *r, const struct axj_node *n, struct axj_val *out
 int axj_eval_put(struct axj *r, const struct axj_node *n)
 {
 	const struct axj_str *part[SUM];
-	struct axj_val v;
+	const struct axj_val *v;
+	struct axj_val room;
 	size_t n_part = 0, bytes = r->rope->b.n;
 
-	if (n->op == AXJ_ADD)
-		AX_TRY(sum(r, n, part, &n_part, &v));
-	else
-		AX_TRY(axj_eval(r, n, &v));
+	if (n->op != AXJ_ADD) {
+		AX_TRY(eval_ref(r, n, &room, &v));
+		r->line = n->line;
+		return v->t == AXJ_STR ? axj_put_str(r, v->u.s) : axj_put_val(r, *v);
+	}
+	AX_TRY(sum(r, n, part, &n_part, &room));
 	r->line = n->line;
 	if (!n_part)
-		return axj_put_val(r, v);
+		return axj_put_val(r, room);
 	AX_TRY(put_parts(r, part, n_part));
 	return axj_step(r, (r->rope->b.n - bytes) >> 6);
 }
 
 static int eval_binary(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	struct axj_val x, y;
+	const struct axj_val *y;
+	struct axj_val x, room;
 
 	AX_TRY(axj_eval(r, n->a, &x));
-	AX_TRY(axj_eval(r, n->b, &y));
+	AX_TRY(eval_ref(r, n->b, &room, &y));
 	r->line = n->line;
-	return axj_binary(r, (enum axj_op)n->op, x, y, out);
+	return axj_binary(r, (enum axj_op)n->op, x, *y, out);
 }
 
 static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
 	struct axj_val v;
+	bool yes;
 
 	switch ((enum axj_op)n->op) {
 	case AXJ_MAKE_LIST:
@@ -278,7 +407,10 @@ static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 	case AXJ_CONCAT:
 		return eval_concat(r, n, out);
 	case AXJ_COMPARE:
-		return eval_compare(r, n, out);
+	case AXJ_NOT:
+		AX_TRY(truth(r, n, &yes));
+		*out = axj_bool(yes);
+		return 0;
 	case AXJ_AND:
 	case AXJ_OR:
 		return eval_logic(r, n, out);
@@ -294,10 +426,6 @@ static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 		return eval_filter(r, n, out);
 	case AXJ_ADD:
 		return eval_sum(r, n, out);
-	case AXJ_NOT:
-		AX_TRY(axj_eval(r, n->a, &v));
-		*out = axj_bool(!axj_truth(v));
-		return 0;
 	case AXJ_NEG:
 	case AXJ_POS:
 		AX_TRY(axj_eval(r, n->a, &v));
@@ -310,19 +438,22 @@ static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 
 int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
+	const struct axj_val *v = quick(r, n);
 	int rc;
 
+	if (v) {
+		*out = *v;
+		return 0;
+	}
 	if (++r->steps > AX_JINJA_STEPS)
 		return axj_limit(r, "too many steps");
-	switch ((enum axj_op)n->op) { /* leaves, without the frame of all others */
-	case AXJ_CONST:
+	if (n->op == AXJ_CONST) { /* at the limit of depth, which is not for leaves */
 		*out = n->val;
 		return 0;
-	case AXJ_NAME:
-		return eval_name(r, n, out);
-	default:
-		memset(out, 0, sizeof(*out));
 	}
+	if (n->op == AXJ_NAME)
+		return eval_name(r, n, out);
+	memset(out, 0, sizeof(*out));
 	if (++r->depth > AXJ_EVAL_DEPTH)
 		return axj_limit(r, "nested too deeply");
 	rc = eval(r, n, out);

@@ -16,18 +16,6 @@ int axj_push_frame(struct axj *r, struct axj_frame *up)
 	return 0;
 }
 
-int axj_lookup(struct axj *r, uint32_t sym, struct axj_val *out)
-{
-	for (const struct axj_frame *f = r->frame; f; f = f->up)
-		for (size_t i = f->n; i-- > 0;)
-			if (f->var[i].sym == sym) {
-				*out = f->var[i].v;
-				return 0;
-			}
-	*out = r->top[sym];
-	return 0;
-}
-
 int axj_bind(struct axj *r, uint32_t sym, struct axj_val v)
 {
 	struct axj_frame *f = r->frame;
@@ -36,6 +24,7 @@ int axj_bind(struct axj *r, uint32_t sym, struct axj_val v)
 		r->top[sym] = v;
 		return 0;
 	}
+	r->framed |= (uint64_t)1 << (sym & 63);
 	for (size_t i = 0; i < f->n; i++)
 		if (f->var[i].sym == sym) {
 			f->var[i].v = v;
@@ -228,7 +217,9 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 	AX_TRY(axj_push_frame(r, outer));
 	scope = r->frame; /* one for all turns, emptied at each: as in Python, a macro kept from a turn sees the last one */
 	for (l->index0 = 0;; l->index0++) {
-		AX_TRY(axj_loop_next(r, l, (size_t)l->index0, &more));
+		more = l->n_kept > (size_t)l->index0;
+		if (!more)
+			AX_TRY(axj_loop_next(r, l, (size_t)l->index0, &more));
 		if (!more)
 			break;
 		AX_TRY(axj_step(r, 1));
@@ -271,10 +262,10 @@ static int exec_output(struct axj *r, const struct axj_node *n)
 static int exec_if(struct axj *r, const struct axj_node *n)
 {
 	for (; n; n = n->c) {
-		struct axj_val test;
+		bool yes;
 
-		AX_TRY(axj_eval(r, n->a, &test));
-		if (axj_truth(test))
+		AX_TRY(axj_eval_truth(r, n->a, &yes));
+		if (yes)
 			return axj_exec(r, &n->body);
 		if (!n->c)
 			return axj_exec(r, &n->other);
@@ -311,7 +302,6 @@ static int captured(struct axj *r, const struct axj_body *b, struct axj_val *out
 /* The filters of a set or filter block; their innermost input is the captured text. */
 static int apply_filters(struct axj *r, const struct axj_node *f, struct axj_val *v)
 {
-	struct axj_args args;
 	struct axj_val in = *v;
 
 	if (!f)
@@ -320,8 +310,7 @@ static int apply_filters(struct axj *r, const struct axj_node *f, struct axj_val
 	r->line = f->line;
 	if (!f->fn)
 		return axj_raise(r, "TemplateRuntimeError", "No filter named '%.80s' found.", f->val.u.s->p);
-	AX_TRY(axj_eval_args(r, f->args, &args));
-	return axj_call_builtin(r, f->fn, in, &args, v);
+	return axj_call_known(r, f, f, in, v);
 }
 
 static int exec_block(struct axj *r, const struct axj_node *n)

@@ -16,6 +16,8 @@
 #ifndef AX_TEXT_JINJA_IMPL_H
 #define AX_TEXT_JINJA_IMPL_H
 
+#include <string.h>
+
 #include "text/jinja.h"
 
 #define AXJ_BREAK 1
@@ -194,18 +196,22 @@ struct axj_node {
 	uint8_t op;
 	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
 	uint16_t depth; /* levels below, for the limit */
+	uint32_t sym;  /* AXJ_GETATTR: enum axj_about of the name; there and where fn is: AXJ_COUNTS */
 	axj_place line;
-	uint32_t sym;  /* AXJ_GETATTR: enum axj_about of the name */
 	struct axj_node *a, *b, *c;
-	struct axj_body body, other; /* items, statements; else branch, targets */
-	struct axj_argexpr *args;
-	struct axj_val val;
+	struct axj_val val; /* AXJ_GETATTR: the name */
 	const struct axj_builtin *fn; /* filter or test; AXJ_GETATTR: method of str; NULL if there is none of that name */
+	struct axj_argexpr *args;
+	struct axj_body body, other; /* items, statements; else branch, targets */
 	struct axj_params *params;
 };
 
 /* What is known of an attribute's name before it is looked up; the low bits: which attribute of a loop it is. */
 enum axj_about { AXJ_OF_LOOP = 15, AXJ_NOT_ITEM = 16 /* a dict has it as a method, or the sandbox forbids it */ };
+/* Parameters of a built-in in the bits above: all, and those that must be given. */
+#define AXJ_COUNTS(n, required) ((uint32_t)(n) << 8 | (uint32_t)(required) << 16)
+#define AXJ_N_PARAM(sym)    ((sym) >> 8 & 255)
+#define AXJ_N_REQUIRED(sym) ((sym) >> 16 & 255)
 
 struct axj_params { /* of a macro or call block */
 	uint32_t *sym;
@@ -311,6 +317,7 @@ struct axj {
 	struct ax_err *e;
 	struct axj_val *top; /* by symbol: variables of the outermost scope and the context; AXJ_ABSENT if none */
 	struct axj_frame *frame; /* NULL at the outermost scope */
+	uint64_t framed; /* bit sym % 64: a variable that some inner scope may hold */
 	size_t span_floor; /* spans below belong to text outside the innermost capture */
 	uint64_t steps;
 	int depth, calls, gen;
@@ -361,7 +368,12 @@ struct axj_builtin {
 int axj_raise(struct axj *r, const char *cls, const char *fmt, ...) AX_PRINTF(3, 4);
 int axj_limit(struct axj *r, const char *what);
 int axj_oom(struct axj *r);
-int axj_step(struct axj *r, uint64_t n);
+int axj_too_many_steps(struct axj *r);
+static inline int axj_step(struct axj *r, uint64_t n)
+{
+	r->steps += n;
+	return r->steps > AX_JINJA_STEPS ? axj_too_many_steps(r) : 0;
+}
 
 /* jinja_value.c */
 extern const struct axj_val axj_none;
@@ -417,6 +429,37 @@ int axj_undef_in(struct axj *r, struct axj_val owner, struct axj_val name, struc
 int axj_undef_hint(struct axj *r, const char *exc, struct axj_val *out, const char *fmt, ...) AX_PRINTF(4, 5);
 int axj_raise_undef(struct axj *r, struct axj_val v);
 
+#define AXJ_INDEX_FROM ((size_t)9) /* dicts of so many keys get a hash index */
+
+/* Are two texts of n bytes the same? Short ones as a rule. */
+static inline bool axj_same(const char *x, const char *y, size_t n)
+{
+	if (n >= 16)
+		return memcmp(x, y, n) == 0;
+	if (n >= 8) {
+		uint64_t a, b, c, d;
+
+		memcpy(&a, x, 8);
+		memcpy(&b, y, 8);
+		memcpy(&c, x + n - 8, 8);
+		memcpy(&d, y + n - 8, 8);
+		return a == b && c == d;
+	}
+	if (n >= 4) {
+		uint32_t a, b, c, d;
+
+		memcpy(&a, x, 4);
+		memcpy(&b, y, 4);
+		memcpy(&c, x + n - 4, 4);
+		memcpy(&d, y + n - 4, 4);
+		return a == b && c == d;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (x[i] != y[i])
+			return false;
+	return true;
+}
+
 /* jinja_str.c */
 /* A string of the template: copies nothing. */
 int axj_str(struct axj *r, const char *p, size_t n, struct axj_val *out);
@@ -447,7 +490,10 @@ int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *sr
 void axj_mark(struct axj *r, size_t begin, const struct ax_val *src);
 int axj_add_str(struct axj *r, struct axj_val x, struct axj_val y, struct axj_val *out);
 bool axj_is_str(struct axj_val v, const char *s);
-bool axj_str_eq(const struct axj_str *x, const struct axj_str *y);
+static inline bool axj_str_eq(const struct axj_str *x, const struct axj_str *y)
+{
+	return x->n == y->n && axj_same(x->p, y->p, x->n);
+}
 size_t axj_find(const struct axj_str *s, const struct axj_str *what, size_t from); /* AXJ_UNKNOWN: not there */
 bool axj_is_space(uint32_t c);
 uint32_t axj_get_char(const char *p, size_t left, size_t *len);
@@ -511,11 +557,26 @@ int axj_exec(struct axj *r, const struct axj_body *b);
 int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out);
 /* Evaluate and append to the output. */
 int axj_eval_put(struct axj *r, const struct axj_node *n);
+/* Is it true? Evaluated as by axj_eval. */
+int axj_eval_truth(struct axj *r, const struct axj_node *n, bool *yes);
 int axj_eval_args(struct axj *r, const struct axj_argexpr *x, struct axj_args *out);
 int axj_call(struct axj *r, struct axj_val fn, struct axj_args *args, struct axj_val *out);
 int axj_call_builtin(struct axj *r, const struct axj_builtin *fn, struct axj_val self, struct axj_args *args, struct axj_val *out);
+/* n->fn, whose parameters n->sym counts, with the arguments and at the place of `call`. */
+int axj_call_known(struct axj *r, const struct axj_node *call, const struct axj_node *n, struct axj_val self, struct axj_val *out);
+/* Numbers of parameters of n->fn for n->sym. */
+uint32_t axj_count_params(const struct axj_builtin *fn);
 int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, int64_t depth0, struct axj_frame *outer);
-int axj_lookup(struct axj *r, uint32_t sym, struct axj_val *out);
+/* Where a variable stands; its value is AXJ_ABSENT if there is none. */
+static inline const struct axj_val *axj_lookup(const struct axj *r, uint32_t sym)
+{
+	if (r->framed >> (sym & 63) & 1)
+		for (const struct axj_frame *f = r->frame; f; f = f->up)
+			for (size_t i = f->n; i-- > 0;)
+				if (f->var[i].sym == sym)
+					return &f->var[i].v;
+	return &r->top[sym];
+}
 int axj_bind(struct axj *r, uint32_t sym, struct axj_val v);
 int axj_assign(struct axj *r, const struct axj_node *target, struct axj_val v);
 int axj_push_frame(struct axj *r, struct axj_frame *up);

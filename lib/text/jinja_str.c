@@ -95,11 +95,6 @@ size_t axj_char_off(const struct axj_str *s, size_t i)
 	return off;
 }
 
-bool axj_str_eq(const struct axj_str *x, const struct axj_str *y)
-{
-	return x->n == y->n && memcmp(x->p, y->p, x->n) == 0;
-}
-
 bool axj_is_str(struct axj_val v, const char *s)
 {
 	return v.t == AXJ_STR && v.u.s->n == strlen(s) && memcmp(v.u.s->p, s, v.u.s->n) == 0;
@@ -217,7 +212,7 @@ const struct ax_val *axj_origin(struct axj *r, struct axj_val v)
 
 /* ---- appending to the rope ---- */
 
-static int add_span(struct axj *r, size_t n, const struct ax_val *src, size_t off, unsigned flags)
+static inline int add_span(struct axj *r, size_t n, const struct ax_val *src, size_t off, unsigned flags)
 {
 	struct ax_rope *o = r->rope;
 	struct ax_span *last = o->n_span > r->span_floor ? &o->span[o->n_span - 1] : NULL;
@@ -239,13 +234,21 @@ static int add_span(struct axj *r, size_t n, const struct ax_val *src, size_t of
 
 int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *src, size_t off, unsigned flags)
 {
+	struct ax_buf *b = &r->rope->b;
+
 	if (n == 0)
 		return 0;
-	if (n > AX_JINJA_OUTPUT || r->rope->b.n > AX_JINJA_OUTPUT - n)
+	if (n > AX_JINJA_OUTPUT || b->n > AX_JINJA_OUTPUT - n)
 		return axj_limit(r, "too much text");
-	ax_buf_add(&r->rope->b, p, n);
-	if (r->rope->b.oom)
-		return axj_oom(r);
+	if (b->oom || b->cap - b->n <= n) {
+		ax_buf_add(b, p, n);
+		if (b->oom)
+			return axj_oom(r);
+	} else {
+		memcpy(b->p + b->n, p, n);
+		b->n += n;
+		b->p[b->n] = '\0';
+	}
 	return add_span(r, n, src, off, flags);
 }
 

@@ -372,6 +372,7 @@ int axj_parse_filter(struct axj_parser *p, struct axj_node *in, bool inline_star
 		AX_TRY(axj_adopt(p, n, n->a));
 		AX_TRY(dotted_name(p, &n->val));
 		n->fn = axj_find_filter(n->val.u.s->p, n->val.u.s->n);
+		n->sym = axj_count_params(n->fn);
 		if (axj_at(p, AXJ_T_LPAREN))
 			AX_TRY(parse_args(p, n));
 	}
@@ -408,6 +409,7 @@ static int parse_test(struct axj_parser *p, struct axj_node **out)
 	AX_TRY(axj_adopt(p, n, n->a));
 	AX_TRY(dotted_name(p, &n->val));
 	n->fn = axj_find_test(n->val.u.s->p, n->val.u.s->n);
+	n->sym = axj_count_params(n->fn);
 	if (axj_at(p, AXJ_T_LPAREN)) {
 		AX_TRY(parse_args(p, n));
 	} else if (starts_arg(p)) {

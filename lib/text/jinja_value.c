@@ -6,8 +6,6 @@
 #include "base/hash.h"
 #include "text/jinja_impl.h"
 
-#define INDEX_FROM ((size_t)9) /* dicts of so many keys get a hash index */
-
 const struct axj_val axj_none = {.t = AXJ_NONE};
 
 const char *axj_type_name(struct axj_val v)
@@ -374,7 +372,7 @@ static size_t find_str(struct axj *r, const struct axj_dict *d, const char *s, s
 	for (; at < d->n; at++) {
 		struct axj_val k = d->kv[at].k;
 
-		if (k.t == AXJ_STR && k.u.s->n == n && (n == 0 || *k.u.s->p == *s) && memcmp(k.u.s->p, s, n) == 0)
+		if (k.t == AXJ_STR && k.u.s->n == n && axj_same(k.u.s->p, s, n))
 			break;
 	}
 	r->steps += at;
@@ -384,13 +382,13 @@ static size_t find_str(struct axj *r, const struct axj_dict *d, const char *s, s
 int axj_dict_find(struct axj *r, struct axj_dict *d, struct axj_val k, size_t *at)
 {
 	AX_TRY(axj_fill_dict(r, d));
-	if (k.t == AXJ_STR && d->n < INDEX_FROM) {
+	if (k.t == AXJ_STR && d->n < AXJ_INDEX_FROM) {
 		*at = find_str(r, d, k.u.s->p, k.u.s->n);
 		return 0;
 	}
 	if (!axj_hashable(k))
 		return axj_raise(r, "TypeError", "unhashable type: '%s'", axj_type_name(k));
-	if (d->n < INDEX_FROM) {
+	if (d->n < AXJ_INDEX_FROM) {
 		for (*at = 0; *at < d->n; (*at)++)
 			if (axj_equal(r, d->kv[*at].k, k))
 				break;
