@@ -47,63 +47,68 @@ static inline const struct axj_val *item(struct axj *r, const struct axj_val *v,
 	return NULL;
 }
 
-static inline const struct axj_val *leaf(struct axj *r, const struct axj_node *n)
+static inline const struct axj_val *known(struct axj *r, const struct axj_node *n, struct axj_val *room)
 {
-	const struct axj_val *v = n->op == AXJ_CONST ? &n->val : n->op == AXJ_NAME ? axj_lookup(r, n->sym) : NULL;
+	const struct axj_val *v = axj_lookup(r, n->a->sym);
 
-	if (!v || !v->t)
-		return NULL;
-	r->steps++;
-	return v;
-}
-
-static inline const struct axj_val *known(struct axj *r, const struct axj_node *n)
-{
-	const struct axj_val *v;
-
-	if (n->op == AXJ_CONST || n->op == AXJ_NAME)
-		return leaf(r, n);
-	if (n->op != AXJ_GETATTR && (n->op != AXJ_GETITEM || n->b->op != AXJ_CONST || n->b->val.t != AXJ_STR))
-		return NULL;
-	r->steps++;
-	v = leaf(r, n->a);
-	if (!v)
-		return NULL;
-	if (n->op == AXJ_GETITEM) {
-		r->steps++;
-		v = v->t == AXJ_DICT ? item(r, v, n->b->val.u.s) : NULL;
-	} else {
-		v = v->t == AXJ_NS || (v->t == AXJ_DICT && !(n->sym & AXJ_NOT_ITEM)) ? item(r, v, n->val.u.s) : NULL;
+	if (n->quick == AXJ_Q_ITEM) {
+		r->steps += 2;
+		return v->t == AXJ_DICT ? item(r, v, n->b->val.u.s) : NULL;
 	}
-	if (v)
-		r->line = n->line;
-	return v;
+	r->steps++;
+	if (v->t == AXJ_NS || (v->t == AXJ_DICT && !(n->sym & AXJ_NOT_ITEM)))
+		return item(r, v, n->val.u.s);
+	if (v->t != AXJ_LOOP || (n->sym & AXJ_OF_LOOP) - 1 >= AXJ_LOOP_AT_ONCE)
+		return NULL;
+	*room = axj_loop_at_once(v->u.loop, n->sym & AXJ_OF_LOOP);
+	return room;
 }
 
 /*
  * The value of an expression that is a constant, a variable or an item of one, where it stands: neither copied nor
- * computed. NULL: it is another, or has none, or reaches a limit, and axj_eval is to look at it. What is pointed at
- * changes only when a statement or a method is run.
+ * computed; an attribute of a loop in *room. NULL: it is another, or has none, or a limit is near, and evaluate() is to
+ * look at it. What is pointed at changes only when a statement or a method is run.
  */
-static inline const struct axj_val *quick(struct axj *r, const struct axj_node *n)
+static inline const struct axj_val *quick(struct axj *r, const struct axj_node *n, struct axj_val *room)
 {
 	uint64_t steps = r->steps;
-	const struct axj_val *v = known(r, n);
+	const struct axj_val *v;
 
-	if (v && r->steps <= AX_JINJA_STEPS && r->depth < AXJ_EVAL_DEPTH)
+	if (n->quick == AXJ_SLOW || steps > AX_JINJA_STEPS - 2 * AXJ_INDEX_FROM || r->depth >= AXJ_EVAL_DEPTH)
+		return NULL;
+	r->steps = steps + 1;
+	if (n->quick == AXJ_Q_CONST)
+		return &n->val;
+	v = n->quick == AXJ_Q_NAME ? axj_lookup(r, n->sym) : known(r, n, room);
+	if (v && v->t) {
+		if (n->quick != AXJ_Q_NAME)
+			r->line = n->line;
 		return v;
+	}
 	r->steps = steps;
 	return NULL;
 }
 
+static int evaluate(struct axj *r, const struct axj_node *n, struct axj_val *out);
+
 /* The value by pointer: of what is quick where it stands, else in *room. */
 static inline int eval_ref(struct axj *r, const struct axj_node *n, struct axj_val *room, const struct axj_val **out)
 {
-	*out = quick(r, n);
+	*out = quick(r, n, room);
 	if (*out)
 		return 0;
 	*out = room;
-	return axj_eval(r, n, room);
+	return evaluate(r, n, room);
+}
+
+int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
+{
+	const struct axj_val *v = quick(r, n, out);
+
+	if (!v)
+		return evaluate(r, n, out);
+	*out = *v;
+	return 0;
 }
 
 static int eval_name(struct axj *r, const struct axj_node *n, struct axj_val *out)
@@ -389,6 +394,10 @@ static int eval_binary(struct axj *r, const struct axj_node *n, struct axj_val *
 	AX_TRY(axj_eval(r, n->a, &x));
 	AX_TRY(eval_ref(r, n->b, &room, &y));
 	r->line = n->line;
+	if (n->op == AXJ_SUB && x.t == AXJ_INT && y->t == AXJ_INT && !__builtin_sub_overflow(x.u.i, y->u.i, &room.u.i)) {
+		*out = axj_int(room.u.i);
+		return 0;
+	}
 	return axj_binary(r, (enum axj_op)n->op, x, *y, out);
 }
 
@@ -436,18 +445,13 @@ static int eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
 	}
 }
 
-int axj_eval(struct axj *r, const struct axj_node *n, struct axj_val *out)
+static int evaluate(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	const struct axj_val *v = quick(r, n);
 	int rc;
 
-	if (v) {
-		*out = *v;
-		return 0;
-	}
 	if (++r->steps > AX_JINJA_STEPS)
 		return axj_limit(r, "too many steps");
-	if (n->op == AXJ_CONST) { /* at the limit of depth, which is not for leaves */
+	if (n->op == AXJ_CONST) { /* close to a limit; that of depth is not for leaves */
 		*out = n->val;
 		return 0;
 	}

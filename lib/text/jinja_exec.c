@@ -116,7 +116,7 @@ static int loop_length(struct axj *r, struct axj_loop *l, int64_t *n)
 	return 0;
 }
 
-enum loop_attr { L_NONE, L_INDEX, L_INDEX0, L_FIRST, L_LAST, L_LENGTH, L_REVINDEX, L_REVINDEX0, L_PREV, L_NEXT, L_DEPTH, L_DEPTH0 };
+enum loop_attr { L_NONE, /* the first AXJ_LOOP_AT_ONCE: */ L_INDEX, L_INDEX0, L_FIRST, L_LAST, L_LENGTH, L_REVINDEX, L_REVINDEX0, L_PREV, L_NEXT, L_DEPTH, L_DEPTH0 };
 
 uint32_t axj_loop_attr_find(const struct axj_str *name)
 {
@@ -138,10 +138,8 @@ int axj_loop_attr(struct axj *r, struct axj_loop *l, uint32_t which, struct axj_
 	switch (what) {
 	case L_INDEX:
 	case L_INDEX0:
-		*out = axj_int(l->index0 + (what == L_INDEX));
-		return 0;
 	case L_FIRST:
-		*out = axj_bool(l->index0 == 0);
+		*out = axj_loop_at_once(l, which);
 		return 0;
 	case L_LENGTH:
 	case L_REVINDEX:

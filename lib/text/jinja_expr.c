@@ -13,6 +13,10 @@ int axj_operator(struct axj_parser *p, enum axj_op op, axj_place line, struct ax
 		return axj_no_memory(p);
 	n->a = a;
 	n->b = b;
+	if (op == AXJ_GETATTR && a->op == AXJ_NAME)
+		n->quick = AXJ_Q_ATTR;
+	if (op == AXJ_GETITEM && a->op == AXJ_NAME && b->op == AXJ_CONST && b->val.t == AXJ_STR)
+		n->quick = AXJ_Q_ITEM;
 	*out = n;
 	AX_TRY(axj_adopt(p, n, a));
 	return axj_adopt(p, n, b);

@@ -58,8 +58,9 @@ enum axj_view { AXJ_KEYS, AXJ_VALUES, AXJ_ITEMS };
 
 #define AXJ_GROUP 1 /* sub of a tuple of groupby: its items are also the attributes grouper and list */
 
-struct axj_val {
+struct axj_val { /* 16 bytes: they travel in two registers */
 	uint8_t t, sub;
+	uint32_t src; /* numbers, booleans, None: axj_src() */
 	union {
 		bool b;
 		int64_t i;
@@ -76,7 +77,6 @@ struct axj_val {
 		struct axj_cycler *cycler;
 		struct axj_big *big;
 	} u;
-	const struct ax_val *src; /* numbers and booleans: the context value they are; NULL from the template */
 };
 
 struct axj_str {
@@ -195,7 +195,8 @@ struct axj_argexpr { /* arguments as written */
 struct axj_node {
 	uint8_t op;
 	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
-	uint16_t depth; /* levels below, for the limit */
+	uint8_t depth; /* levels below, for the limit */
+	uint8_t quick; /* enum axj_quick */
 	uint32_t sym;  /* AXJ_GETATTR: enum axj_about of the name; there and where fn is: AXJ_COUNTS */
 	axj_place line;
 	struct axj_node *a, *b, *c;
@@ -205,6 +206,9 @@ struct axj_node {
 	struct axj_body body, other; /* items, statements; else branch, targets */
 	struct axj_params *params;
 };
+
+/* Expressions whose value stands somewhere, as a rule. */
+enum axj_quick { AXJ_SLOW, AXJ_Q_CONST, AXJ_Q_NAME, AXJ_Q_ATTR /* name.attribute */, AXJ_Q_ITEM /* name["key"] */ };
 
 /* What is known of an attribute's name before it is looked up; the low bits: which attribute of a loop it is. */
 enum axj_about { AXJ_OF_LOOP = 15, AXJ_NOT_ITEM = 16 /* a dict has it as a method, or the sandbox forbids it */ };
@@ -317,6 +321,8 @@ struct axj {
 	struct ax_err *e;
 	struct axj_val *top; /* by symbol: variables of the outermost scope and the context; AXJ_ABSENT if none */
 	struct axj_frame *frame; /* NULL at the outermost scope */
+	const struct ax_val **origin; /* the context's numbers, booleans and None that were seen */
+	size_t n_origin, cap_origin;
 	uint64_t framed; /* bit sym % 64: a variable that some inner scope may hold */
 	size_t span_floor; /* spans below belong to text outside the innermost capture */
 	uint64_t steps;
@@ -409,6 +415,11 @@ double axj_as_float(struct axj_val v);
 bool axj_equal(struct axj *r, struct axj_val x, struct axj_val y);
 /* x < y and so on; TypeError for what Python cannot order. */
 int axj_order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, bool *out);
+/* The context value that a number, boolean or None is; NULL from the template. */
+static inline const struct ax_val *axj_src(const struct axj *r, struct axj_val v)
+{
+	return v.src ? r->origin[v.src - 1] : NULL;
+}
 /* Value of the context as a template sees it. */
 int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out);
 int axj_new_list(struct axj *r, enum axj_type t, size_t cap, struct axj_val *out);
@@ -583,6 +594,12 @@ int axj_push_frame(struct axj *r, struct axj_frame *up);
 int axj_loop_next(struct axj *r, struct axj_loop *l, size_t index, bool *is);
 /* Which attribute of a loop the name is, from 1; 0 if it is none. */
 uint32_t axj_loop_attr_find(const struct axj_str *name);
+/* index, index0 and first, by their numbers from axj_loop_attr_find. */
+#define AXJ_LOOP_AT_ONCE 3
+static inline struct axj_val axj_loop_at_once(const struct axj_loop *l, uint32_t which)
+{
+	return which == AXJ_LOOP_AT_ONCE ? axj_bool(l->index0 == 0) : axj_int(l->index0 + (which == 1));
+}
 int axj_loop_attr(struct axj *r, struct axj_loop *l, uint32_t which, struct axj_val *out);
 int axj_call_macro(struct axj *r, const struct axj_macro *m, struct axj_args *args, struct axj_val *out);
 bool axj_function(const struct axj_str *name, struct axj_val *out);

@@ -215,7 +215,7 @@ int axj_unary(struct axj *r, enum axj_op op, struct axj_val x, struct axj_val *o
 	if (op == AXJ_NEG)
 		return int_op(r, AXJ_SUB, axj_int(0), x, out);
 	*out = x.t == AXJ_BIG ? x : axj_int(axj_as_int(x));
-	out->src = NULL;
+	out->src = 0;
 	return 0;
 }
 

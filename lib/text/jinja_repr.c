@@ -140,7 +140,7 @@ static int put_number(struct axj *r, struct axj_val v)
 
 	if (v.t == AXJ_BIG) {
 		AX_TRY(axj_big_text(r, v, 10, &text));
-		return axj_put_span(r, text, strlen(text), v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);
+		return axj_put_span(r, text, strlen(text), axj_src(r, v), 0, v.src ? AX_SPAN_TRANSFORMED : 0);
 	}
 	if (v.t == AXJ_BOOL)
 		ax_buf_adds(&b, v.u.b ? "True" : "False");
@@ -148,7 +148,7 @@ static int put_number(struct axj *r, struct axj_val v)
 		ax_buf_addf(&b, "%lld", (long long)v.u.i);
 	else
 		ax_write_float(&b, v.u.f);
-	rc = b.oom ? axj_oom(r) : axj_put_span(r, b.p, b.n, v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);
+	rc = b.oom ? axj_oom(r) : axj_put_span(r, b.p, b.n, axj_src(r, v), 0, v.src ? AX_SPAN_TRANSFORMED : 0);
 	ax_buf_release(&b);
 	return rc;
 }
@@ -181,7 +181,7 @@ static int put_repr(struct axj *r, struct axj_val v, int depth)
 	case AXJ_UNDEF:
 		return axj_putz(r, "Undefined");
 	case AXJ_NONE:
-		return axj_put_span(r, "None", 4, v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0);
+		return axj_put_span(r, "None", 4, axj_src(r, v), 0, v.src ? AX_SPAN_TRANSFORMED : 0);
 	case AXJ_BOOL:
 	case AXJ_INT:
 	case AXJ_FLOAT:

@@ -269,7 +269,7 @@ static int format_char(struct axj *r, struct axj_val v, const struct spec *f)
 		return axj_raise(r, "OverflowError", "%%c arg not in range(0x110000)");
 	before = f->align == '<' ? 0 : f->align == '^' ? gap / 2 : gap;
 	AX_TRY(put_fill(r, f, before));
-	AX_TRY(axj_put_span(r, t, axj_put_char((uint32_t)c, t), v.src, 0, v.src ? AX_SPAN_TRANSFORMED : 0));
+	AX_TRY(axj_put_span(r, t, axj_put_char((uint32_t)c, t), axj_src(r, v), 0, v.src ? AX_SPAN_TRANSFORMED : 0));
 	return put_fill(r, f, gap - before);
 }
 

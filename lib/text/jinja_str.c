@@ -192,7 +192,7 @@ int axj_cut(struct axj *r, const struct axj_str *s, size_t from, size_t to, stru
 
 const struct ax_val *axj_origin(struct axj *r, struct axj_val v)
 {
-	const struct ax_val *o = v.src;
+	const struct ax_val *o = axj_src(r, v);
 
 	if (v.t == AXJ_STR) {
 		o = v.u.s->src;
@@ -212,27 +212,31 @@ const struct ax_val *axj_origin(struct axj *r, struct axj_val v)
 
 /* ---- appending to the rope ---- */
 
+/* The last n bytes of the rope come from src. */
 static inline int add_span(struct axj *r, size_t n, const struct ax_val *src, size_t off, unsigned flags)
 {
 	struct ax_rope *o = r->rope;
-	struct ax_span *last = o->n_span > r->span_floor ? &o->span[o->n_span - 1] : NULL;
+	struct ax_span *last;
 
 	if (r->gen)
 		flags |= AX_SPAN_GENERATION;
 	if (!src || flags & AX_SPAN_TRANSFORMED)
 		off = 0;
-	if (last && last->origin == src && last->flags == flags &&
-	    (!src || flags & AX_SPAN_TRANSFORMED || last->off + (last->end - last->begin) == off)) {
-		last->end += n;
-		return 0;
+	if (o->n_span > r->span_floor) {
+		last = &o->span[o->n_span - 1];
+		if (last->origin == src && last->flags == flags &&
+		    (!src || flags & AX_SPAN_TRANSFORMED || last->off + (last->end - last->begin) == off)) {
+			last->end += n;
+			return 0;
+		}
 	}
-	if (!AX_GROW(o->span, o->n_span, o->cap_span))
+	if (o->n_span == o->cap_span && !AX_GROW(o->span, o->n_span, o->cap_span))
 		return axj_oom(r);
 	o->span[o->n_span++] = (struct ax_span){o->b.n - n, o->b.n, src, off, flags};
 	return 0;
 }
 
-int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *src, size_t off, unsigned flags)
+static inline int put_span(struct axj *r, const char *p, size_t n, const struct ax_val *src, size_t off, unsigned flags)
 {
 	struct ax_buf *b = &r->rope->b;
 
@@ -250,6 +254,11 @@ int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *sr
 		b->p[b->n] = '\0';
 	}
 	return add_span(r, n, src, off, flags);
+}
+
+int axj_put_span(struct axj *r, const char *p, size_t n, const struct ax_val *src, size_t off, unsigned flags)
+{
+	return put_span(r, p, n, src, off, flags);
 }
 
 int axj_put(struct axj *r, const char *p, size_t n)
@@ -276,7 +285,7 @@ int axj_put_sub(struct axj *r, const struct axj_str *s, size_t from, size_t to)
 int axj_put_str(struct axj *r, const struct axj_str *s)
 {
 	if (!s->span)
-		return axj_put_span(r, s->p, s->n, s->src, s->off, s->flags);
+		return put_span(r, s->p, s->n, s->src, s->off, s->flags);
 	for (size_t i = 0; i < s->n_span; i++) {
 		const struct ax_span *x = &s->span[i];
 

@@ -27,6 +27,7 @@ struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, axj_place line)
 		n->op = (uint8_t)op;
 		n->line = line;
 		n->depth = 1;
+		n->quick = op == AXJ_CONST ? AXJ_Q_CONST : op == AXJ_NAME ? AXJ_Q_NAME : AXJ_SLOW;
 	}
 	return n;
 }
@@ -34,7 +35,7 @@ struct axj_node *axj_node(struct axj_parser *p, enum axj_op op, axj_place line)
 int axj_adopt(struct axj_parser *p, struct axj_node *n, const struct axj_node *child)
 {
 	if (child && child->depth >= n->depth)
-		n->depth = (uint16_t)(child->depth + 1);
+		n->depth = (uint8_t)(child->depth + 1);
 	return n->depth > AX_JINJA_DEPTH ? axj_syntax(p, n->line, "nested too deeply") : 0;
 }
 

@@ -152,35 +152,52 @@ bool axj_truth(struct axj_val v)
 
 /* ---- lists and dicts ---- */
 
+/* What axj_src() finds v by. */
+static int note_origin(struct axj *r, const struct ax_val *v, struct axj_val *out)
+{
+	if (r->n_origin == r->cap_origin) {
+		size_t cap = r->cap_origin ? r->cap_origin * 2 : 16;
+		const struct ax_val **p = ax_arena_alloc(r->mem, cap * sizeof(struct ax_val *));
+
+		if (!p)
+			return axj_oom(r);
+		if (r->n_origin)
+			memcpy(p, r->origin, r->n_origin * sizeof(struct ax_val *));
+		r->origin = p;
+		r->cap_origin = cap;
+	}
+	r->origin[r->n_origin++] = v;
+	out->src = (uint32_t)r->n_origin; /* the render's memory holds far fewer */
+	return 0;
+}
+
 int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 {
 	struct axj_str *s;
 
 	memset(out, 0, sizeof(*out));
-	out->src = v;
 	switch (v ? v->type : AX_NULL) {
 	case AX_NULL:
 		out->t = AXJ_NONE;
-		return 0;
+		return v ? note_origin(r, v, out) : 0;
 	case AX_BOOL:
 		out->t = AXJ_BOOL;
 		out->u.b = v->u.b;
-		return 0;
+		return note_origin(r, v, out);
 	case AX_INT:
 		out->t = AXJ_INT;
 		out->u.i = v->u.i;
-		return 0;
+		return note_origin(r, v, out);
 	case AX_FLOAT:
 		out->t = AXJ_FLOAT;
 		out->u.f = v->u.f;
-		return 0;
+		return note_origin(r, v, out);
 	case AX_STR:
 		if (v->number) {
 			bool neg = v->n && v->u.s[0] == '-';
 
 			AX_TRY(axj_big_parse(r, v->u.s + neg, v->n - neg, 10, neg, out));
-			out->src = v;
-			return 0;
+			return note_origin(r, v, out);
 		}
 		s = ax_arena_alloc(r->mem, sizeof(*s));
 		if (!s)
