@@ -50,6 +50,8 @@ $(B)/lib/tensor/cpu/%_avx2.o: CFLAGS += -mavx2 -mfma -ffp-contract=fast
 $(B)/lib/tensor/cpu/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -ffp-contract=fast
 $(B)/lib/tensor/cpu/%.o: CFLAGS += -O3
 $(B)/lib/fmt/block.o $(B)/lib/fmt/stream_totals.o: CFLAGS += -O3
+$(B)/lib/text/json.o $(B)/lib/text/json_str.o $(B)/lib/text/val.o: CFLAGS += -O3
+$(patsubst %.c,$(B)/%.o,$(wildcard lib/text/jinja*.c)): CFLAGS += -O3
 $(B)/lib/tok/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2 -mlzcnt -mpopcnt
 $(B)/lib/tok/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vbmi2 -mbmi -mbmi2 -mlzcnt -mpopcnt
 

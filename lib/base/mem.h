@@ -63,6 +63,16 @@ void *ax_arena_alloc(struct ax_arena *a, size_t n);
 void *ax_arena_calloc(struct ax_arena *a, size_t count, size_t size);
 /* A NUL-terminated copy of n bytes. */
 char *ax_arena_strndup(struct ax_arena *a, const char *s, size_t n);
+/* Bytes that ax_arena_alloc gives without asking the system. */
+static inline size_t ax_arena_room(const struct ax_arena *a)
+{
+	return a->cap - a->used;
+}
+/* Of the n bytes that were allocated last only the first `used` are needed. */
+static inline void ax_arena_trim(struct ax_arena *a, size_t n, size_t used)
+{
+	a->used -= ((n + 15) & ~(size_t)15) - ((used + 15) & ~(size_t)15);
+}
 /* Forget the contents but keep one block for reuse: for a loop over rows. */
 void ax_arena_clear(struct ax_arena *a);
 void ax_arena_release(struct ax_arena *a);

@@ -227,7 +227,7 @@ static int make_batch(struct axj *r, struct axj_iter *it, struct axj_list *out)
 {
 	struct axj_val row = axj_none, fill = it->args->pos[1];
 	struct axj_list *l;
-	int64_t width;
+	int64_t width = 0;
 
 	AX_TRY(axj_items(r, it->value, &l));
 	AX_TRY(count_arg(r, it->args->pos[0], &width));
@@ -252,7 +252,7 @@ static int make_slice(struct axj *r, struct axj_iter *it, struct axj_list *out)
 {
 	struct axj_val fill = it->args->pos[1], row;
 	struct axj_list *l;
-	int64_t n, each, extra;
+	int64_t n = 0, each, extra;
 	size_t at = 0;
 
 	AX_TRY(axj_items(r, it->value, &l));

@@ -105,20 +105,25 @@ static void *array_copy(struct ax_arena *a, const void *old, size_t used, size_t
 	return p;
 }
 
+bool ax_val_list_into(struct ax_arena *a, struct ax_val *list, struct ax_val *const *item, size_t n)
+{
+	if (n == 0)
+		return true;
+	list->u.item = array_copy(a, item, n, n, sizeof(*item));
+	list->n = n;
+	return list->u.item;
+}
+
 struct ax_val *ax_val_list_of(struct ax_arena *a, struct ax_val *const *item, size_t n)
 {
 	struct ax_val *v = val_new(a, AX_LIST);
 
-	if (!v || n == 0)
-		return v;
-	v->u.item = array_copy(a, item, n, n, sizeof(*item));
-	v->n = n;
-	return v->u.item ? v : NULL;
+	return v && ax_val_list_into(a, v, item, n) ? v : NULL;
 }
 
 static bool key_is(const struct ax_pair *p, const char *key, size_t n)
 {
-	return p->key_n == n && memcmp(p->key, key, n) == 0;
+	return p->key_n == n && (p->key == key || memcmp(p->key, key, n) == 0);
 }
 
 /* Drop repeated keys of a small map in place: the first position, the last value. */
@@ -169,21 +174,25 @@ static bool unique_large(struct ax_val *v)
 	return true;
 }
 
+bool ax_val_map_into(struct ax_arena *a, struct ax_val *map, const struct ax_pair *pair, size_t n)
+{
+	if (n == 0)
+		return true;
+	map->u.pair = array_copy(a, pair, n, n, sizeof(*pair));
+	if (!map->u.pair)
+		return false;
+	map->n = n;
+	if (n > SMALL_MAP)
+		return unique_large(map);
+	unique_small(map);
+	return true;
+}
+
 struct ax_val *ax_val_map_of(struct ax_arena *a, const struct ax_pair *pair, size_t n)
 {
 	struct ax_val *v = val_new(a, AX_MAP);
 
-	if (!v || n == 0)
-		return v;
-	v->u.pair = array_copy(a, pair, n, n, sizeof(*pair));
-	v->n = n;
-	if (!v->u.pair)
-		return NULL;
-	if (n <= SMALL_MAP)
-		unique_small(v);
-	else if (!unique_large(v))
-		return NULL;
-	return v;
+	return v && ax_val_map_into(a, v, pair, n) ? v : NULL;
 }
 
 bool ax_val_push(struct ax_arena *a, struct ax_val *list, struct ax_val *v)

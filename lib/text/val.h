@@ -53,6 +53,9 @@ struct ax_val *ax_val_map(struct ax_arena *a);
 /* A list or map of n given elements; the array is copied, the elements are not. A map's repeated key keeps its last value. */
 struct ax_val *ax_val_list_of(struct ax_arena *a, struct ax_val *const *item, size_t n);
 struct ax_val *ax_val_map_of(struct ax_arena *a, const struct ax_pair *pair, size_t n);
+/* The same into an empty list or map that is there already. False when out of memory. */
+bool ax_val_list_into(struct ax_arena *a, struct ax_val *list, struct ax_val *const *item, size_t n);
+bool ax_val_map_into(struct ax_arena *a, struct ax_val *map, const struct ax_pair *pair, size_t n);
 /* Append / set (replaces an equal key in place). False when out of memory. `key` is copied. */
 bool ax_val_push(struct ax_arena *a, struct ax_val *list, struct ax_val *v);
 bool ax_val_set(struct ax_arena *a, struct ax_val *map, const char *key, struct ax_val *v);

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/rng.h"
 #include "text/json.h"
+#include "text/json_impl.h"
 
 static const struct ax_val *parse(struct ax_arena *a, const char *s)
 {
@@ -236,10 +237,68 @@ static void test_file(void **state)
 	ax_arena_release(&a);
 }
 
+static uint32_t below(uint64_t *state, uint32_t n)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(*state >> 33) % n;
+}
+
+/* A text of what strings of JSON hold, and now and then of what they must not hold. */
+static size_t random_text(uint64_t *g, char *p, size_t max)
+{
+	static const char *const part[] = {"\\n", "\\\\", "\\\"", "\\u00e9", "\\q", "\"", "\x01", "\xc3\xa9", "\x80", "\\"};
+	size_t n = 0, want = below(g, (uint32_t)max - 8);
+
+	while (n < want) {
+		const char *s = part[below(g, below(g, 60) ? 3 : 10)];
+
+		if (below(g, 4)) {
+			p[n++] = (char)('a' + below(g, 26));
+			continue;
+		}
+		memcpy(p + n, s, strlen(s));
+		n += strlen(s);
+	}
+	return n;
+}
+
+/* Every instruction set's loops do what those of one byte at a time do, and write nothing beyond their room. */
+static void test_scan(void **state)
+{
+	const struct ax_json_scan *one = ax_json_scan_of(AX_JSON_SCALAR);
+	uint64_t g = 7;
+
+	for (int i = 0; i < 20000; i++) {
+		char text[400], want[500], *w = want;
+		size_t n = random_text(&g, text, sizeof(text)), size = n + AX_JSON_SLACK;
+		char *exact = malloc(n + 1);
+		bool high = below(&g, 2);
+		const char *p = exact;
+
+		memcpy(exact, text, n);
+		one->copy(&p, exact + n, &w, high);
+		for (int isa = AX_JSON_BASE; isa <= AX_JSON_BEST; isa++) {
+			const struct ax_json_scan *many = ax_json_scan_of((enum ax_json_isa)isa);
+			char *got = malloc(size + 1), *o = got;
+			const char *q = exact;
+
+			got[size] = 'x';
+			assert_ptr_equal(many->skip(exact, exact + n, high), one->skip(exact, exact + n, high));
+			many->copy(&q, exact + n, &o, high);
+			assert_ptr_equal(q, p);
+			assert_int_equal(o - got, w - want);
+			assert_memory_equal(got, want, (size_t)(w - want));
+			assert_int_equal(got[size], 'x');
+			free(got);
+		}
+		free(exact);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values), cmocka_unit_test(test_write),     cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_values), cmocka_unit_test(test_scan), cmocka_unit_test(test_write), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_floats), cmocka_unit_test(test_val),       cmocka_unit_test(test_large_map),
 		cmocka_unit_test(test_file),
 	};
