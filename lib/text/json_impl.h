@@ -10,7 +10,7 @@
  */
 struct ax_json_scan {
 	/* Also stops at a backslash. Returns where. */
-	const char *(*skip)(const char *p, const char *end, bool high);
+	const char *(*plain)(const char *p, const char *end, bool high);
 	/*
 	 * Copies to *o, which has room for end - *p bytes and AX_JSON_SLACK, of which all may be written; two-character escapes
 	 * are decoded. Stops also at all other backslashes. *p and *o move behind what was taken.

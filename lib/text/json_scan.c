@@ -11,7 +11,7 @@ static inline bool is_plain(unsigned char c, bool high)
 	return c >= 0x20 && c != '"' && c != '\\' && (c < 0x80 || !high);
 }
 
-static const char *skip_scalar(const char *p, const char *end, bool high)
+static const char *plain_scalar(const char *p, const char *end, bool high)
 {
 	while (p < end && is_plain((unsigned char)*p, high))
 		p++;
@@ -50,7 +50,7 @@ static void copy_scalar(const char **p, const char *end, char **o, bool high)
  * the narrower loops.
  */
 #define LOOPS(name, target, STEP, load, store, hits, narrower)                                                         \
-	target static const char *skip_##name(const char *p, const char *end, bool high)                               \
+	target static const char *plain_##name(const char *p, const char *end, bool high)                               \
 	{                                                                                                              \
 		for (; end - p >= STEP; p += STEP) {                                                                   \
 			uint64_t m = hits(load((const void *)p), high);                                                \
@@ -58,7 +58,7 @@ static void copy_scalar(const char **p, const char *end, char **o, bool high)
 			if (m)                                                                                         \
 				return p + __builtin_ctzll(m);                                                         \
 		}                                                                                                      \
-		return skip_##narrower(p, end, high);                                                                  \
+		return plain_##narrower(p, end, high);                                                                  \
 	}                                                                                                              \
                                                                                                                        \
 	target static void copy_##name(const char **at, const char *end, char **to, bool high)                         \
@@ -134,11 +134,11 @@ LOOPS(avx512, AVX512, 64, LOAD512, STORE512, hits_avx512, base)
 
 const struct ax_json_scan *ax_json_scan_of(enum ax_json_isa most)
 {
-	static const struct ax_json_scan scalar = {skip_scalar, copy_scalar};
+	static const struct ax_json_scan scalar = {plain_scalar, copy_scalar};
 
 #if defined(__x86_64__) && defined(__GNUC__)
-	static const struct ax_json_scan base = {skip_base, copy_base}, avx2 = {skip_avx2, copy_avx2},
-					 avx512 = {skip_avx512, copy_avx512};
+	static const struct ax_json_scan base = {plain_base, copy_base}, avx2 = {plain_avx2, copy_avx2},
+					 avx512 = {plain_avx512, copy_avx512};
 
 	if (most >= AX_JSON_AVX512 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
 		return &avx512;

@@ -229,7 +229,7 @@ int ax_json_str(struct ax_json_reader *r, bool key, const char **s, size_t *n)
 	const char *from = r->p + 1, *p = skip_first(from, r->end);
 
 	while (p == r->end || *p != '"') {
-		p = r->scan->skip(p, r->end, r->utf8 != AX_JSON_VALID);
+		p = r->scan->plain(p, r->end, r->utf8 != AX_JSON_VALID);
 		if (p < r->end && *p == '\\')
 			return decoded(r, p, s, n);
 		if (p == r->end || *p != '"')
