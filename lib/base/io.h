@@ -139,6 +139,8 @@ const char *ax_path_base(const char *path);
 char *ax_path_follow(const char *path);
 bool ax_path_exists(const char *path);
 bool ax_path_is_dir(const char *path);
+/* Are both there, and the same regular file? */
+bool ax_path_same(const char *a, const char *b);
 /* "-", or neither a regular file nor a folder: a pipe or a device, which can be read once. */
 bool ax_path_is_stream(const char *path);
 /* Is path, where it exists, the folder dir or something in it, links resolved? Replacing dir would remove it. */

@@ -74,6 +74,13 @@ bool ax_path_exists(const char *path)
 	return stat(path, &st) == 0;
 }
 
+bool ax_path_same(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 bool ax_path_is_dir(const char *path)
 {
 	struct stat st;

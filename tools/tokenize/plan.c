@@ -339,6 +339,24 @@ static int plan_entries(struct tk_plan *p, const char *model_name, struct ax_err
 	return add_list(p, "test_datasets", true, SIZE_MAX, &o, e);
 }
 
+/* What is written must not take the place of what is read: unlike a stream, data cannot be made again. */
+static int spare_inputs(const struct tk_plan *p, struct ax_err *e)
+{
+	static const char *const option[] = {"output", "rejects", "json"};
+
+	for (size_t k = 0; k < sizeof(option) / sizeof(*option); k++) {
+		const char *path = ax_conf_opt_str(p->conf, option[k]);
+
+		if (!path || !ax_path_exists(path))
+			continue;
+		for (size_t i = 0; i < p->n_entry; i++)
+			for (size_t j = 0; j < p->entry[i].n_file; j++)
+				if (ax_path_same(path, p->entry[i].file[j]))
+					return ax_fail(e, AX_EUSAGE, "--%s %s is a file of the data", option[k], path);
+	}
+	return 0;
+}
+
 /* --model and --type stand for keys. */
 static int options_to_keys(struct ax_conf *c, struct ax_err *e)
 {
@@ -367,7 +385,10 @@ int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax
 		p->has_now = true;
 	}
 	AX_TRY(tk_effective(c, &p->eff, &model_name, &p->model_dir, e));
-	return need_data ? plan_entries(p, model_name, e) : 0;
+	if (!need_data)
+		return 0;
+	AX_TRY(plan_entries(p, model_name, e));
+	return spare_inputs(p, e);
 }
 
 void tk_plan_release(struct tk_plan *p)
