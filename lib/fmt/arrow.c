@@ -306,6 +306,12 @@ int ax_arrow_stream(struct ax_arrow **a, struct ax_zin *z, const void *head, siz
 	return open_new(a, &from, e);
 }
 
+void ax_arrow_select(struct ax_arrow *a, const char *const *name)
+{
+	for (uint32_t i = 0; i < a->root.n_child; i++)
+		a->root.child[i].skip = !ax_cell_named(name, a->root.child[i].name, a->root.child[i].name_n);
+}
+
 /* Pages that are read in place leave the process now and then; they are read again from the system's cache if need be. */
 static void release(struct ax_arrow *a, size_t n)
 {

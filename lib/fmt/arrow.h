@@ -34,6 +34,8 @@ int ax_arrow_open(struct ax_arrow **a, const struct ax_table_file *file, struct 
 /* A stream, not a file: z, of which the n bytes at `head` have been read already; it must stay until the end. */
 int ax_arrow_stream(struct ax_arrow **a, struct ax_zin *z, const void *head, size_t n, size_t row_max,
 		    struct ax_err *e);
+/* Before the first row: rows have only those columns that `name` lists (NULL behind the last); others are not decompressed. */
+void ax_arrow_select(struct ax_arrow *a, const char *const *name);
 /* The next row, appended to b; or *end. After an error only ax_arrow_close may follow. */
 int ax_arrow_next(struct ax_arrow *a, struct ax_buf *b, bool *end, struct ax_err *e);
 void ax_arrow_close(struct ax_arrow *a);

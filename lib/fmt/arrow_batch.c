@@ -82,6 +82,8 @@ static int take(struct ar_load *l, const struct ar_field *f, uint64_t need, stru
 	if (n && (off > l->n_body || n > l->n_body - off))
 		return ar_fail_field(l->a, f, "a buffer lies outside of its message", e);
 	*b = (struct ar_bytes){.p = n ? l->body + off : NULL, .n = n};
+	if (l->skip)
+		return 0;
 	if (l->codec >= 0)
 		AX_TRY(unpack(l, f, b, e));
 	return b->n < need ? ar_fail_field(l->a, f, "a buffer is shorter than its values", e) : 0;
@@ -104,6 +106,8 @@ static int take_valid(struct ar_load *l, struct ar_array *x, uint64_t nulls, str
 	struct ar_bytes b;
 
 	AX_TRY(take(l, x->field, 0, &b, e));
+	if (l->skip)
+		return 0;
 	if (b.n && b.n < (x->n + 7) / 8)
 		return ar_fail_field(l->a, x->field, "a buffer is shorter than its values", e);
 	x->valid = nulls ? b.p : NULL;
@@ -241,6 +245,7 @@ int ar_batch(struct ar_load *l, size_t batch, const struct ar_field *field, size
 	if (l->codec > 1)
 		return ar_fail(l->a, "a record batch's compression is not known", e);
 	for (size_t i = 0; i < n; i++) {
+		l->skip = !values && field[i].skip;
 		AX_TRY(load(l, &field[i], values, &array[i], e));
 		if (array[i].n != (uint64_t)rows)
 			return ar_fail_field(l->a, &field[i], "its length is not its batch's", e);

@@ -54,6 +54,7 @@ struct ar_field {
 	enum ar_type type;
 	unsigned width; /* bytes of a value, 0 for none of fixed width */
 	bool is_signed, days, utc, json, uuid, sparse;
+	bool skip; /* a column that is not wanted */
 	enum ax_unit unit;
 	int32_t scale, size; /* size: of a fixed list */
 	struct ar_field *child;
@@ -136,7 +137,7 @@ struct ar_load {
 	uint64_t n_body;
 	size_t nodes, n_node, buffers, n_buffer, variadic, n_variadic; /* to come */
 	int codec; /* -1: none */
-	int depth;
+	bool skip; /* the arrays are of a column that is not wanted: buffers are passed over */
 };
 
 int ar_fail(const struct ax_arrow *a, const char *what, struct ax_err *e);

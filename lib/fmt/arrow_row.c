@@ -197,11 +197,15 @@ static int put_map(struct row *r, const struct ar_array *x, uint64_t i)
 static int put_struct(struct row *r, const struct ar_array *x, uint64_t i)
 {
 	const struct ar_field *f = x->field;
+	bool any = false;
 
 	ax_buf_addc(r->b, '{');
 	for (uint32_t k = 0; k < f->n_child; k++) {
-		if (k)
+		if (f->child[k].skip)
+			continue;
+		if (any)
 			ax_buf_addc(r->b, ',');
+		any = true;
 		ax_buf_add(r->b, f->child[k].key, f->child[k].key_n);
 		AX_TRY(put(r, &x->child[k], i));
 	}

@@ -14,6 +14,14 @@
 #define LIMBS 8 /* of 32 bits: a decimal of 256 */
 #define PIECE ((size_t)2048)
 
+bool ax_cell_named(const char *const *list, const char *name, size_t n)
+{
+	for (; *list; list++)
+		if (strlen(*list) == n && (n == 0 || !memcmp(*list, name, n)))
+			return true;
+	return false;
+}
+
 void ax_cell_u64(struct ax_buf *b, uint64_t v)
 {
 	char digits[24];

@@ -14,6 +14,9 @@
 
 #include "base/buf.h"
 
+/* Is the name (n bytes) in the list, which ends with NULL? */
+bool ax_cell_named(const char *const *list, const char *name, size_t n);
+
 /* Units of times in a second. */
 enum ax_unit { AX_UNIT_S, AX_UNIT_MS, AX_UNIT_US, AX_UNIT_NS };
 

@@ -257,11 +257,15 @@ static int put_list(struct row *r, const struct pq_node *n, const struct pq_node
 static int put_struct(struct row *r, const struct pq_node *n, unsigned rep)
 {
 	const struct pq_node *child = n + 1;
+	bool any = false;
 
 	ax_buf_addc(r->b, '{');
 	for (uint32_t i = 0; i < n->n_child; i++, child = r->q->node + child->next) {
-		if (i)
+		if (child->skip)
+			continue;
+		if (any)
 			ax_buf_addc(r->b, ',');
+		any = true;
 		ax_buf_add(r->b, child->key, child->key_n);
 		AX_TRY(put_node(r, child, rep));
 	}
@@ -314,6 +318,17 @@ int ax_parquet_open(struct ax_parquet **out, const struct ax_table_file *file, s
 	return rc;
 }
 
+void ax_parquet_select(struct ax_parquet *q, const char *const *name)
+{
+	struct pq_node *n = q->node + 1;
+
+	for (uint32_t i = 0; i < q->node->n_child; i++, n = q->node + n->next) {
+		n->skip = !ax_cell_named(name, n->name, n->name_n);
+		for (uint32_t k = n->leaf; k < n->leaf + n->n_leaf; k++)
+			q->leaf[k].skip = n->skip;
+	}
+}
+
 /* Every column must end with its row group. */
 static int group_ends(struct ax_parquet *q, struct ax_err *e)
 {
@@ -323,7 +338,7 @@ static int group_ends(struct ax_parquet *q, struct ax_err *e)
 		struct pq_leaf *l = &q->leaf[i];
 		bool there = false;
 
-		if (l->at)
+		if (l->at && !l->skip)
 			AX_TRY(peek(&r, l, &there));
 		if (there)
 			return pq_fail_page(q, l, "it has more values than rows", e);

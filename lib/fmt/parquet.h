@@ -43,6 +43,11 @@ struct ax_table_file {
 
 /* The bytes of *file must stay until the end. */
 int ax_parquet_open(struct ax_parquet **q, const struct ax_table_file *file, struct ax_err *e);
+/*
+ * Before the first row: rows have only those columns, of any type and all below them, that `name` lists (NULL behind the last);
+ * pages of the others are not looked at.
+ */
+void ax_parquet_select(struct ax_parquet *q, const char *const *name);
 /* The next row, appended to b; or *end. After an error only ax_parquet_close may follow. */
 int ax_parquet_next(struct ax_parquet *q, struct ax_buf *b, bool *end, struct ax_err *e);
 void ax_parquet_close(struct ax_parquet *q);

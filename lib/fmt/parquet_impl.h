@@ -61,6 +61,7 @@ struct pq_node {
 	enum pq_as as;
 	enum ax_unit unit;
 	bool utc, object; /* object: a map with text keys */
+	bool skip;	  /* a column that is not wanted */
 	uint8_t bits;	  /* of an unsigned integer */
 	int32_t width, scale;
 };
@@ -95,6 +96,7 @@ struct pq_delta {
 
 struct pq_leaf {
 	const struct pq_node *node;
+	bool skip; /* of a column that is not wanted */
 	enum ax_codec codec;
 	/* the column chunk */
 	const unsigned char *at, *end;

@@ -406,7 +406,8 @@ static int read_chunk(struct ax_parquet *q, struct ax_thrift *t, struct pq_leaf 
 		begin = q->data_end - q->f.p;
 	if (c.n < 0 || begin < 4 || begin > q->data_end - q->f.p)
 		return pq_fail(q, at, "a column chunk lies outside the file", e);
-	AX_TRY(read_codec(q, c.codec, &l->codec, e));
+	if (!l->skip)
+		AX_TRY(read_codec(q, c.codec, &l->codec, e));
 	l->at = l->page_at = q->f.p + begin;
 	l->end = q->data_end;
 	l->left = (uint64_t)c.n;

@@ -75,6 +75,28 @@ int ax_prompt_init_user(struct ax_prompt *p, const struct ax_val *map, struct ax
 	return 0;
 }
 
+size_t ax_prompt_columns(const struct ax_prompt *p, const char **name)
+{
+	const char *const own[] = {p->f_system, p->f_instruction, p->f_input, p->f_output};
+	enum quirk q = p->kind ? p->kind->quirk : QUIRK_NONE;
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (own[i])
+			name[n++] = own[i];
+	if (q == QUIRK_CHOICE)
+		name[n++] = "explanation";
+	if (q == QUIRK_REFLECTION) {
+		name[n++] = "reflection";
+		name[n++] = "corrected";
+	}
+	if (q == QUIRK_CREATIVE) {
+		name[n++] = "scores";
+		name[n++] = "critiques";
+	}
+	return n;
+}
+
 /* The text of a column into *b: nothing for a missing or null one. */
 static int column(struct ax_buf *b, const struct ax_val *row, const char *name, struct ax_err *e)
 {

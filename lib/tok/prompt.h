@@ -47,6 +47,11 @@ int ax_prompt_init(struct ax_prompt *p, const char *type, const char *style, str
 /* A user-defined type: a map with field_*, system_prompt, system_format, format, no_input_format. Strings go to `a`. */
 int ax_prompt_init_user(struct ax_prompt *p, const struct ax_val *map, struct ax_arena *a, struct ax_err *e);
 
+#define AX_PROMPT_COLUMNS 8
+
+/* The columns that rows of this kind are made of: how many, of AX_PROMPT_COLUMNS at most. */
+size_t ax_prompt_columns(const struct ax_prompt *p, const char **name);
+
 /* Text of one row, and which of its bytes are the row's own. */
 struct ax_prompt_text {
 	struct ax_buf b;

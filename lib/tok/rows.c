@@ -196,6 +196,43 @@ const uint32_t *ax_rows_turn_ends(const struct ax_rows *r, size_t *n)
 	return *n ? r->masker.eot_id : NULL;
 }
 
+const char *const *ax_rows_columns(const struct ax_rows *r)
+{
+	return r->column;
+}
+
+static void set_columns(struct ax_rows *r)
+{
+	const char **c = r->column;
+
+	*c++ = "input_ids";
+	*c++ = "labels";
+	*c++ = "attention_mask";
+	switch (r->kind) {
+	case AX_ROWS_TEXT:
+		*c++ = r->field;
+		break;
+	case AX_ROWS_PROMPT:
+		c += ax_prompt_columns(&r->prompt, c);
+		break;
+	case AX_ROWS_SEGMENTS:
+		*c++ = "segments";
+		break;
+	case AX_ROWS_CHAT:
+		*c++ = r->chat.f_messages;
+		*c++ = "system";
+		*c++ = "tools";
+		break;
+	case AX_ROWS_PYGMALION:
+	case AX_ROWS_LLAMA2:
+		*c++ = "conversations";
+		break;
+	case AX_ROWS_TOKENS:
+		break;
+	}
+	*c = NULL;
+}
+
 static int unknown_type(const char *type, struct ax_err *e)
 {
 	if (!strncmp(type, "sharegpt", 8))
@@ -311,6 +348,7 @@ int ax_rows_new(struct ax_rows **out, const struct ax_val *entry, const struct a
 	if (r->kind != AX_ROWS_TOKENS && !r->tok)
 		AX_GOTO(ax_rows_no_tokenizer(r, e));
 	warn_idle(r, entry);
+	set_columns(r);
 	*out = r;
 	return 0;
 out:

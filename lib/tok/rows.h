@@ -98,6 +98,9 @@ const char *ax_rows_text_field(const struct ax_rows *r);
 /* Ids that end trained turns (beside eos), for generation settings; n == 0 for kinds without turns. */
 const uint32_t *ax_rows_turn_ends(const struct ax_rows *r, size_t *n);
 
+/* The names of all columns that rows are made of; NULL behind the last. */
+const char *const *ax_rows_columns(const struct ax_rows *r);
+
 int ax_rows_work_new(struct ax_rows_work **w, const struct ax_rows *r, struct ax_err *e);
 void ax_rows_work_free(struct ax_rows_work *w);
 

@@ -9,6 +9,7 @@
 enum ax_rows_kind { AX_ROWS_TOKENS, AX_ROWS_TEXT, AX_ROWS_PROMPT, AX_ROWS_SEGMENTS, AX_ROWS_CHAT, AX_ROWS_PYGMALION, AX_ROWS_LLAMA2 };
 
 #define AX_ROWS_WARNINGS 4
+#define AX_ROWS_COLUMNS	 (4 + AX_PROMPT_COLUMNS)
 
 struct ax_rows {
 	struct ax_arena arena;
@@ -21,6 +22,7 @@ struct ax_rows {
 	struct ax_jinja *tmpl;
 	struct ax_masker masker;
 	size_t n_bot; /* AX_ROWS_PYGMALION: ids of what opens an answer */
+	const char *column[AX_ROWS_COLUMNS]; /* that it looks at; NULL behind the last */
 	char *warning[AX_ROWS_WARNINGS];
 	size_t n_warning;
 };

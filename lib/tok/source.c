@@ -171,6 +171,14 @@ out:
 	return rc;
 }
 
+void ax_source_select(struct ax_source *s, const char *const *name)
+{
+	if (name && s->parquet)
+		ax_parquet_select(s->parquet, name);
+	else if (name && s->arrow)
+		ax_arrow_select(s->arrow, name);
+}
+
 static int next_line(struct ax_source *s, struct ax_record *r, bool *end, struct ax_err *e)
 {
 	size_t seen = 0;

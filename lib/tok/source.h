@@ -80,6 +80,11 @@ int ax_source_open(struct ax_source *s, const char *path, enum ax_source_format 
 		   struct ax_err *e);
 /* Are the records of this file lines of plain text? */
 bool ax_source_is_text(const char *path, enum ax_source_format format);
+/*
+ * Before the first record: of tables with types (Parquet, Arrow) only the columns that `name` lists (NULL behind the last) are
+ * read; other formats give all they have. name == NULL: all.
+ */
+void ax_source_select(struct ax_source *s, const char *const *name);
 /* The next record into *r, or *end = true. AX_EDATA: the file is malformed or cut. */
 int ax_source_next(struct ax_source *s, struct ax_record *r, bool *end, struct ax_err *e);
 void ax_source_close(struct ax_source *s);

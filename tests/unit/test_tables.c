@@ -83,6 +83,96 @@ static void test_golden(void **state)
 	each_golden(same_rows);
 }
 
+/* Is x the map y without its pairs but for `key`? */
+static bool only_column(const struct ax_val *x, const struct ax_val *y, const char *key)
+{
+	return x->type == AX_MAP && x->n == 1 && !strcmp(x->u.pair[0].key, key) && ax_val_equal(x->u.pair[0].val, ax_val_get(y, key));
+}
+
+/* Of all rows nothing but one column. */
+static void same_column(const char *path, const char *told, const char *key)
+{
+	const char *name[] = {"no such column", key, NULL};
+	struct ax_source got, want;
+	struct ax_record g, w;
+	struct ax_err e = {0};
+	bool end = false, want_end = false;
+
+	assert_int_equal(ax_source_open(&got, path, AX_SOURCE_AUTO, 0, &e), 0);
+	assert_int_equal(ax_source_open(&want, told, AX_SOURCE_AUTO, 0, &e), 0);
+	ax_source_select(&got, name);
+	for (;;) {
+		struct ax_arena a;
+		struct ax_val *x, *y;
+		int rc = ax_source_next(&got, &g, &end, &e);
+
+		if (rc)
+			fail_msg("%s: column %s: %s", path, key, e.msg);
+		assert_int_equal(ax_source_next(&want, &w, &want_end, &e), 0);
+		assert_int_equal(end, want_end);
+		if (end)
+			break;
+		ax_arena_init(&a, 0);
+		assert_int_equal(ax_json_parse(&a, g.p, g.n, &x, &e), 0);
+		assert_int_equal(ax_json_parse(&a, w.p, w.n, &y, &e), 0);
+		if (!only_column(x, y, key))
+			fail_msg("%s: column %s: row %llu: %.*s", path, key, (unsigned long long)g.number, (int)g.n, g.p);
+		ax_arena_release(&a);
+	}
+	ax_source_close(&got);
+	ax_source_close(&want);
+}
+
+static void each_column(const char *path)
+{
+	struct ax_source s;
+	struct ax_record r;
+	struct ax_arena a;
+	struct ax_val *row;
+	char told[600];
+	bool end;
+
+	snprintf(told, sizeof(told), "%s.jsonl", path);
+	ax_arena_init(&a, 0);
+	assert_int_equal(ax_source_open(&s, told, AX_SOURCE_AUTO, 0, NULL), 0);
+	assert_int_equal(ax_source_next(&s, &r, &end, NULL), 0);
+	if (!end) {
+		assert_int_equal(ax_json_parse(&a, r.p, r.n, &row, NULL), 0);
+		for (size_t i = 0; i < row->n; i++)
+			same_column(path, told, row->u.pair[i].key);
+	}
+	ax_source_close(&s);
+	ax_arena_release(&a);
+}
+
+static void test_select(void **state)
+{
+	each_golden(each_column);
+}
+
+/* A page of a column that is not wanted may be damaged. */
+static void test_select_damaged(void **state)
+{
+	static const char path[] = "build/tmp-select.parquet";
+	const char *name[] = {"id", NULL};
+	struct ax_buf b = AX_BUF_INIT;
+	struct ax_source s;
+	struct ax_record r;
+	size_t n = 0;
+	bool end = false;
+
+	assert_int_equal(ax_read_file(GOLDEN "/encodings.parquet", 1 << 20, &b, NULL), 0);
+	memset(b.p + 320, 'X', 4); /* in a page of the column u32 */
+	assert_int_equal(ax_write_file(path, b.p, b.n, NULL), 0);
+	assert_int_equal(ax_source_open(&s, path, AX_SOURCE_AUTO, 0, NULL), 0);
+	ax_source_select(&s, name);
+	while (!ax_source_next(&s, &r, &end, NULL) && !end)
+		n++;
+	assert_true(end && n > 20);
+	ax_source_close(&s);
+	ax_buf_release(&b);
+}
+
 /* All rows of n bytes at p; 0 or the error. */
 static int read_bytes(const unsigned char *p, size_t n, bool parquet, struct ax_err *e)
 {
@@ -281,7 +371,9 @@ static void test_unpack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_golden), cmocka_unit_test(test_damage), cmocka_unit_test(test_cut_arrow),
+	    cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_select_damaged), cmocka_unit_test(test_damage), cmocka_unit_test(test_cut_arrow),
 	    cmocka_unit_test(test_row_max), cmocka_unit_test(test_cells), cmocka_unit_test(test_unpack),
 	    cmocka_unit_test(test_contradictions), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_thrift_depth),
 	};

@@ -71,6 +71,7 @@ static int next_file(struct reader *r, struct ax_err *e)
 			continue;
 		}
 		AX_TRY(ax_source_open(&r->source, r->entry->file[r->at_file], r->entry->format, 0, e));
+		ax_source_select(&r->source, ax_rows_columns(r->entry->rows));
 		r->open = true;
 	}
 	return 0;
