@@ -124,11 +124,35 @@ const char *ax_file_name(enum ax_file kind); /* "token stream", "shard folder", 
 
 /* --- writer --- */
 
+/* A block on its way to the output, and what it is checked and compressed with. */
+struct ax_outgoing {
+	struct ax_buf payload;
+	struct ax_sum sum; /* of the rows that were given */
+	uint32_t n_row, n_pack;
+	struct ax_frame_head head;
+	const void *stored; /* in the payload or z */
+	unsigned char *z;
+	size_t z_cap;
+	bool sealed;
+	int rc; /* of sealing it */
+	struct ax_err err;
+};
+
+struct ax_sealer {
+	struct ax_frame_enc enc;
+	struct ax_block check;
+};
+
+struct ax_stream_ring;
+
 struct ax_stream_writer {
 	struct ax_out *out;
 	struct ax_arena arena;
-	struct ax_frame_enc enc;
 	struct ax_block_writer block;
+	struct ax_sealer sealer;
+	struct ax_outgoing one;
+	struct ax_stream_ring *ring; /* NULL: blocks are written at once */
+	int level;
 	struct ax_buf index; /* an entry a data frame, see ax-stream(5) */
 	uint64_t base;       /* out->off at the start: offsets in the index count from here */
 	uint64_t index_hash; /* chained over the entries */
@@ -137,7 +161,6 @@ struct ax_stream_writer {
 	bool no_index;       /* shard files: the folder has one */
 	struct ax_frame_head last; /* of the data frame written last */
 	struct ax_sum block_sum; /* of the rows in the open block: what the encoded block must hold */
-	struct ax_block check;
 	struct ax_totals totals;
 };
 
@@ -157,6 +180,18 @@ int ax_stream_add(struct ax_stream_writer *w, const struct ax_row *r, struct ax_
 int ax_stream_writer_finish(struct ax_stream_writer *w, const struct ax_totals *drops, const struct ax_val *extra,
 			    struct ax_err *e);
 void ax_stream_writer_release(struct ax_stream_writer *w);
+
+/*
+ * Blocks checked and compressed by several threads; the bytes written are the same. From now on full blocks wait in a ring
+ * of n_thread + 2, and are written in order by whoever writes rows, still one thread at a time. `notify` is called by that
+ * thread when one more waits. ax_stream_help takes one and seals it, by any of n_thread threads at a time; false: none
+ * waits. A block that nobody has taken when the ring is full is sealed by the thread that writes. ax_stream_settle writes
+ * all rows so far, with the others' help; then helping ends, and finish and release may follow. What goes wrong in sealing,
+ * a later write or settle returns.
+ */
+int ax_stream_share(struct ax_stream_writer *w, size_t n_thread, void (*notify)(void *ctx), void *ctx, struct ax_err *e);
+bool ax_stream_help(struct ax_stream_writer *w);
+int ax_stream_settle(struct ax_stream_writer *w, struct ax_err *e);
 
 /* --- reader --- */
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fmt/stream.h"
+#include "fmt/stream_seal.h"
 #include "text/json.h"
 
 #define BLOCK_TARGET ((size_t)1 << 20)                              /* bytes of payload at which a block is written */
@@ -18,7 +18,7 @@ static int write_json(struct ax_stream_writer *w, uint16_t kind, const struct ax
 	else if (b.n > AX_HEADER_MAX)
 		rc = ax_fail(e, AX_EMEM, "a stream header of %zu bytes is larger than the limit", b.n);
 	else
-		rc = ax_frame_write(&w->enc, w->out, kind, b.p, b.n, e);
+		rc = ax_frame_write(&w->sealer.enc, w->out, kind, b.p, b.n, e);
 	ax_buf_release(&b);
 	return rc;
 }
@@ -33,59 +33,59 @@ int ax_stream_writer_open(struct ax_stream_writer *w, struct ax_out *out, const 
 	w->base = out->off;
 	ax_arena_init(&w->arena, 0);
 	ax_block_writer_init(&w->block, ax_header_id_bits(header), packs);
-	ax_block_init(&w->check);
+	w->level = level;
 	w->data_kind = packs ? AX_FRAME_PACKS : AX_FRAME_ROWS;
 	AX_TRY(ax_header_check(header, NULL, e));
-	AX_TRY(ax_frame_enc_init(&w->enc, level, e));
+	AX_TRY(ax_sealer_init(&w->sealer, level, e));
 	return write_json(w, AX_FRAME_HEADER, header, e);
 }
 
-/* Decode the block that is about to be written: it must hold exactly the rows that were given. */
-static int verify_block(struct ax_stream_writer *w, struct ax_err *e)
+int ax_stream_put(struct ax_stream_writer *w, const struct ax_outgoing *o, struct ax_err *e)
 {
-	const struct ax_buf *p = &w->block.payload;
-	struct ax_sum sum = {0};
-	struct ax_row r;
+	unsigned char head[AX_FRAME_HEAD], entry[AX_STREAM_ENTRY];
 
-	AX_TRY(ax_block_parse(&w->check, (const unsigned char *)p->p, p->n, w->block.id_bits, w->block.packs, e));
-	while (ax_block_next(&w->check, &r))
-		ax_row_sum(&sum, &r);
-	if (!ax_sum_equal(&sum, &w->block_sum))
-		return ax_fail(e, AX_ECHECK, "%s: the rows written are not the rows given (memory fault?)",
-			       w->out->path);
-	return 0;
-}
-
-static int write_data(struct ax_stream_writer *w, struct ax_err *e)
-{
-	const struct ax_buf *p = &w->block.payload;
-	unsigned char head[AX_FRAME_HEAD];
-	const void *stored;
-
-	AX_TRY(ax_frame_encode(&w->enc, w->data_kind, p->p, p->n, &w->last, &stored, e));
-	ax_frame_head_put(&w->last, head);
+	if (o->rc) {
+		if (e)
+			*e = o->err;
+		return o->rc;
+	}
+	ax_put_u64(entry, w->out->off - w->base);
+	ax_put_u32(entry + 8, o->n_row);
+	ax_put_u32(entry + 12, o->n_pack);
+	w->index_hash = ax_hash64_seed(entry, sizeof(entry), w->index_hash);
+	w->n_frame++;
+	if (!w->no_index)
+		ax_buf_add(&w->index, entry, sizeof(entry));
+	w->last = o->head;
+	ax_frame_head_put(&o->head, head);
 	AX_TRY(ax_out_write(w->out, head, sizeof(head), e));
-	return ax_out_write(w->out, stored, w->last.stored, e);
+	return ax_out_write(w->out, o->stored, o->head.stored, e);
 }
 
 int ax_stream_flush(struct ax_stream_writer *w, struct ax_err *e)
 {
 	struct ax_block_writer *b = &w->block;
-	unsigned char entry[AX_STREAM_ENTRY];
+	struct ax_outgoing *o = &w->one;
+	struct ax_buf used;
 
 	if (!b->n_row)
 		return 0;
-	ax_put_u64(entry, w->out->off - w->base);
-	ax_put_u32(entry + 8, b->n_row);
-	ax_put_u32(entry + 12, b->n_pack);
-	w->index_hash = ax_hash64_seed(entry, sizeof(entry), w->index_hash);
-	w->n_frame++;
-	if (!w->no_index)
-		ax_buf_add(&w->index, entry, sizeof(entry));
-	AX_TRY(ax_block_finish(b, e));
-	AX_TRY(verify_block(w, e));
+	if (w->ring)
+		AX_TRY(ax_ring_room(w, &o, e));
+	o->n_row = b->n_row;
+	o->n_pack = b->n_pack;
+	o->sum = w->block_sum;
 	memset(&w->block_sum, 0, sizeof(w->block_sum));
-	return write_data(w, e);
+	AX_TRY(ax_block_finish(b, e));
+	used = o->payload;
+	o->payload = b->payload;
+	b->payload = used;
+	if (w->ring) {
+		ax_ring_push(w);
+		return 0;
+	}
+	ax_seal(w, &w->sealer, o);
+	return ax_stream_put(w, o, e);
 }
 
 int ax_stream_add(struct ax_stream_writer *w, const struct ax_row *r, struct ax_err *e)
@@ -148,14 +148,14 @@ int ax_stream_writer_finish(struct ax_stream_writer *w, const struct ax_totals *
 	uint64_t index_off, n_index = 0;
 	bool ok;
 
-	AX_TRY(ax_stream_flush(w, e));
+	AX_TRY(ax_stream_settle(w, e));
 	if (w->index.oom)
 		return ax_fail(e, AX_EMEM, "out of memory for the frame index");
 	index_off = w->out->off - w->base;
 	for (size_t at = 0; at < w->index.n; at += INDEX_FRAME, n_index++) {
 		size_t n = w->index.n - at < INDEX_FRAME ? w->index.n - at : INDEX_FRAME;
 
-		AX_TRY(ax_frame_write(&w->enc, w->out, AX_FRAME_INDEX, w->index.p + at, n, e));
+		AX_TRY(ax_frame_write(&w->sealer.enc, w->out, AX_FRAME_INDEX, w->index.p + at, n, e));
 	}
 	if (drops) { /* only its reasons: the rows were counted here */
 		reasons = *drops;
@@ -175,9 +175,10 @@ int ax_stream_writer_finish(struct ax_stream_writer *w, const struct ax_totals *
 
 void ax_stream_writer_release(struct ax_stream_writer *w)
 {
-	ax_frame_enc_release(&w->enc);
+	ax_ring_free(w->ring);
+	ax_outgoing_release(&w->one);
+	ax_sealer_release(&w->sealer);
 	ax_block_writer_release(&w->block);
-	ax_block_release(&w->check);
 	ax_buf_release(&w->index);
 	ax_arena_release(&w->arena);
 }

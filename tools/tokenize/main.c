@@ -59,12 +59,6 @@ static struct ax_val *completion(struct ax_arena *a, const struct tk_plan *p, co
 		   : NULL;
 }
 
-static int print_rows(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)
-{
-	AX_TRY(tk_run(p, s, e));
-	return tk_sink_finish(s, e);
-}
-
 static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **argv, struct ax_err *e)
 {
 	struct ax_conf *c = p->conf;
@@ -78,7 +72,6 @@ static int write_stream(struct tk_plan *p, struct tk_sink *s, int argc, char **a
 	AX_GOTO(ax_stream_writer_open(&w, s->out, header, s->opt->compress, e));
 	s->writer = &w;
 	AX_GOTO(tk_run(p, s, e));
-	AX_GOTO(tk_sink_finish(s, e));
 	if (keep && !(inputs = completion(&c->arena, p, &s->stats)))
 		AX_GOTO(ax_fail(e, AX_EMEM, "out of memory"));
 	rc = ax_stream_writer_finish(&w, &s->stats.drops, inputs, e);
@@ -107,7 +100,7 @@ static int tokenize(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 		goto plan;
 	s.out = &out;
 	AX_GOTO(tk_sink_init(&s, &p, &o, e));
-	AX_GOTO(o.print ? print_rows(&p, &s, e) : write_stream(&p, &s, argc, argv, e));
+	AX_GOTO(o.print ? tk_run(&p, &s, e) : write_stream(&p, &s, argc, argv, e));
 	AX_GOTO(ax_out_commit(&out, e));
 	rc = tk_report(&s, c, e);
 out:

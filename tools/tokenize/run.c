@@ -1,7 +1,7 @@
 /*
  * Records through the threads: read in batches, made into rows, handed on in the order of the input. One thread at a time
- * reads, one at a time hands on, all others make rows; whoever is free takes what there is to do, so that no thread has
- * a part of its own to wait for.
+ * reads, one at a time hands on, all others make rows or seal blocks of the output; whoever is free takes what there is to
+ * do, so that no thread has a part of its own to wait for.
  */
 #include <pthread.h>
 #include <string.h>
@@ -49,6 +49,7 @@ struct crew {
 	pthread_cond_t change;
 	uint64_t head, tail;
 	bool reading, sinking, all_read, stop;
+	bool sealing; /* blocks of the output wait for whoever is free */
 	int rc; /* why it stopped */
 	struct ax_err *e;
 };
@@ -267,6 +268,44 @@ static void sink_head(struct crew *c)
 	pthread_cond_broadcast(&c->change);
 }
 
+/* With the lock, which is let go meanwhile: what is to be done behind the last batch. */
+static void finish(struct crew *c)
+{
+	int rc;
+
+	c->sinking = true;
+	pthread_mutex_unlock(&c->lock);
+	rc = c->sink->opt->diff ? 0 : tk_sink_finish(c->sink, c->e);
+	if (!rc && c->sink->writer)
+		rc = ax_stream_settle(c->sink->writer, c->e);
+	pthread_mutex_lock(&c->lock);
+	c->sinking = false;
+	c->rc = rc;
+	c->stop = true;
+	pthread_cond_broadcast(&c->change);
+}
+
+/* One more block of the output waits. */
+static void sealing(void *ctx)
+{
+	struct crew *c = ctx;
+
+	pthread_mutex_lock(&c->lock);
+	c->sealing = true;
+	pthread_cond_broadcast(&c->change);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* With the lock, which is let go meanwhile: seal blocks of the output. */
+static void seal(struct crew *c)
+{
+	c->sealing = false;
+	pthread_mutex_unlock(&c->lock);
+	while (ax_stream_help(c->sink->writer))
+		;
+	pthread_mutex_lock(&c->lock);
+}
+
 /* With the lock, which is let go meanwhile: read a batch, and make its rows while another thread reads on. */
 static void read_and_make(struct crew *c, struct maker *m)
 {
@@ -295,9 +334,13 @@ static void run_thread(void *ctx, size_t i)
 	struct crew *c = ctx;
 
 	pthread_mutex_lock(&c->lock);
-	while (!c->stop && !(c->all_read && c->head == c->tail)) {
+	while (!c->stop) {
 		if (!c->sinking && c->head < c->tail && batch_at(c, c->head)->ready)
 			sink_head(c);
+		else if (!c->sinking && c->all_read && c->head == c->tail)
+			finish(c);
+		else if (c->sealing)
+			seal(c);
 		else if (!c->reading && !c->all_read && c->tail - c->head < c->n_batch)
 			read_and_make(c, &c->maker[i]);
 		else
@@ -314,6 +357,8 @@ int tk_run(struct tk_plan *p, struct tk_sink *s, struct ax_err *e)
 
 	AX_TRY(ax_pool_new(&pool, threads, e));
 	rc = crew_init(&c, p, s, (size_t)threads, e);
+	if (!rc && s->writer && threads > 1)
+		rc = ax_stream_share(s->writer, (size_t)threads, sealing, &c, e);
 	if (!rc) {
 		ax_pool_run(pool, (size_t)threads, run_thread, &c);
 		ax_progress_done(&c.progress);

@@ -155,7 +155,7 @@ int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e);
 /* Part `at` of n, checked; `what` names it in the error. */
 int tk_shard_read(int64_t n, int64_t at, const char *what, uint64_t *shards, uint64_t *shard, struct ax_err *e);
 
-/* run.c */
+/* run.c: all rows through the sink, which is then finished, but for --mask-diff */
 int tk_run(struct tk_plan *p, struct tk_sink *s, struct ax_err *e);
 
 /* sink.c */
