@@ -53,6 +53,8 @@ struct ax_thread {
 
 struct ax_chat_pair {
 	const char *from, *to;
+	size_t from_n, to_n;
+	bool trained; /* of a role: it is one of roles_to_train */
 };
 
 struct ax_chat {
@@ -60,6 +62,7 @@ struct ax_chat {
 	const char *f_messages, *f_training, *f_detail, *thinking_key;
 	struct ax_chat_pair *map, *role; /* template property <- data property; source role -> role */
 	size_t n_map, n_role;
+	size_t thinking_n; /* bytes of thinking_key */
 	const char **train_role;
 	size_t n_train_role;
 	bool drop_system, split_thinking;
@@ -74,6 +77,10 @@ void ax_chat_release(struct ax_chat *c);
 /* AX_EDATA: no messages, a message without a role, malformed parts or JSON. */
 int ax_chat_thread(const struct ax_chat *c, const struct ax_val *row, struct ax_arena *a, struct ax_thread *t,
 		   struct ax_err *e);
+
+/* For chat_thread.c: what `roles` makes of a source's name, or NULL; is the key one of the template's words? */
+const struct ax_chat_pair *ax_chat_role(const struct ax_chat *c, const char *s, size_t n);
+bool ax_chat_mentions(const struct ax_chat *c, const char *key, size_t n);
 
 /* Does Python take the value for true? Null, false, 0, "", [] and {} are false. */
 bool ax_val_truthy(const struct ax_val *v);
