@@ -180,7 +180,7 @@ struct ax_bpe_list {
 	size_t k;
 	const struct ax_bpe_token {
 		uint32_t i, id; /* piece i is the token id */
-	} *token; /* ascending by i; only where m->byte_joins is NULL, and of up to AX_LIST_MAX pieces */
+	} *token; /* ascending by i; of up to AX_LIST_MAX pieces */
 	size_t n_token;
 	uint32_t base;
 };

@@ -279,27 +279,41 @@ static int encode_some(const struct batch *b, const uint32_t *at, size_t k, stru
 	return 0;
 }
 
-/*
- * Pieces from *i on, of which the first begins at *from, with those that look like CJK cut where no merge joins; returns
- * how many, at most AX_BATCH.
- */
-static size_t cut_finer(const struct batch *b, const uint32_t *at, size_t k, size_t *i, uint32_t *from, uint32_t *fine)
+/* Pieces of a list that are cut finer: how far that is, and a batch of what comes of it. */
+struct finer {
+	const uint32_t *at; /* pieces [i, k); */
+	size_t i, k;
+	uint32_t from; /* the next one begins here */
+	const struct ax_bpe_token *token; /* the next one */
+	size_t n_token;
+	uint32_t fine[AX_BATCH + 1];
+	struct ax_bpe_token fine_token[AX_BATCH];
+};
+
+/* The next pieces, up to AX_BATCH, with those that look like CJK cut where no merge joins; returns how many. */
+static size_t cut_finer(struct batch *b, struct finer *f)
 {
 	size_t n = 0;
 
-	while (*i < k && n < AX_BATCH) {
-		uint32_t end = at[*i + 1];
+	b->token = f->fine_token;
+	b->n_token = 0;
+	while (f->i < f->k && n < AX_BATCH) {
+		uint32_t end = f->at[f->i + 1];
 		size_t to = end;
 
-		fine[n] = *from;
-		if (end - *from > CUT_LONGER && (unsigned char)b->p[*from + 1] >= 0x80)
-			n += ax_bpe_byte_cuts(b->m, b->p, *from, end, fine + n, AX_BATCH - n, &to);
-		else
+		f->fine[n] = f->from;
+		if (f->n_token && f->token->i == f->i) {
+			f->fine_token[b->n_token++] = (struct ax_bpe_token){(uint32_t)n++, f->token++->id};
+			f->n_token--;
+		} else if (end - f->from > CUT_LONGER && (unsigned char)b->p[f->from + 1] >= 0x80) {
+			n += ax_bpe_byte_cuts(b->m, b->p, f->from, end, f->fine + n, AX_BATCH - n, &to);
+		} else {
 			n++;
-		*from = (uint32_t)to;
-		*i += to == end;
+		}
+		f->from = (uint32_t)to;
+		f->i += to == end;
 	}
-	fine[n] = *from;
+	f->fine[n] = f->from;
 	return n;
 }
 
@@ -328,8 +342,8 @@ int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const stru
 {
 	struct batch b = {m, w, l->p, l->n, offsets, l->base, out, l->token, l->n_token};
 	const uint32_t *at = l->at;
-	uint32_t fine[AX_BATCH + 1], from;
-	size_t some, j;
+	struct finer f;
+	size_t some;
 
 	for (size_t i = 0, k = l->k; i < k; i += some) {
 		some = k - i < AX_BATCH ? k - i : AX_BATCH;
@@ -337,11 +351,16 @@ int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const stru
 			AX_TRY(encode_some(&b, at + i, some, e));
 			continue;
 		}
-		from = at[i];
-		for (j = 0; j < some;) {
-			size_t parts = cut_finer(&b, at + i, some, &j, &from, fine);
+		f.at = at + i;
+		f.i = 0;
+		f.k = some;
+		f.from = at[i];
+		f.token = l->token;
+		f.n_token = l->n_token;
+		while (f.i < f.k) {
+			size_t parts = cut_finer(&b, &f);
 
-			AX_TRY(encode_some(&b, fine, parts, e));
+			AX_TRY(encode_some(&b, f.fine, parts, e));
 		}
 	}
 	return 0;

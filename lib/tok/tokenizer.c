@@ -4,10 +4,8 @@
 
 #include "tok/tokenizer_impl.h"
 
-#define CUT_MAX	    1000
+#define CUT_MAX	    (AX_LIST_MAX - AX_CUT_SPARE) /* what comes of it is one list */
 #define APART_DEPTH 64 /* a part is shorter than the guarded token whose cut it begins behind */
-
-_Static_assert(CUT_MAX <= AX_LIST_MAX, "a list at a time");
 
 /* Pieces of the input that wait for the model: of text, and added tokens. */
 struct pieces {
@@ -175,6 +173,8 @@ const struct ax_tok_added *ax_tokenizer_added(const struct ax_tokenizer *t, uint
 {
 	size_t lo = 0, hi = t->n_added;
 
+	if (hi && id - t->added[0].id < hi && t->added[id - t->added[0].id].id == id) /* mostly there are no gaps */
+		return &t->added[id - t->added[0].id];
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
@@ -252,6 +252,14 @@ static int flush_pieces(struct job *j, struct ax_err *e)
 	return l.k ? ax_bpe_encode_list(&j->t->model.bpe, j->s->model->bpe, &l, j->track, j->out, e) : 0;
 }
 
+/* The next piece begins at byte `at` of the input. */
+static int gather_at(struct job *j, size_t at, struct ax_err *e)
+{
+	const struct pieces *s = &j->s->pieces;
+
+	return s->n && s->at[s->n] != at ? flush_pieces(j, e) : 0;
+}
+
 /* A text of the input, cut where no merge joins. */
 static int gather_text(struct job *j, const struct ax_ntext *t, struct ax_err *e)
 {
@@ -266,14 +274,38 @@ static int gather_text(struct job *j, const struct ax_ntext *t, struct ax_err *e
 	return 0;
 }
 
+/* A text of the input, cut by a known pre-tokenizer. */
+static int gather_cut(struct job *j, const struct ax_ntext *t, struct ax_err *e)
+{
+	struct ax_cutter c = {(const unsigned char *)j->input->p, t->base + t->n, t->base, 0, j->t->cut_kind};
+	struct pieces *s = &j->s->pieces;
+
+	AX_TRY(gather_at(j, t->base, e));
+	while (c.i < c.n) {
+		s->n += j->t->cut(&c, s->at + s->n, CUT_MAX - s->n);
+		if (s->n >= CUT_MAX)
+			AX_TRY(flush_pieces(j, e));
+	}
+	return 0;
+}
+
+/* Is t a part of the input, and not what a normalizer wrote? */
+static bool is_input(const struct job *j, const struct ax_ntext *t)
+{
+	return !t->begin && t->p == j->input->p + t->base;
+}
+
 static int push_added(struct job *j, const struct ax_ntext *t, uint32_t id, size_t begin, size_t end, struct ax_err *e)
 {
 	struct pieces *s = &j->s->pieces;
 	uint32_t b, q;
 
 	ax_ntext_range(t, begin, end, &b, &q);
-	if (!j->gather)
+	if (!j->gather || !is_input(j, t)) {
+		AX_TRY(flush_pieces(j, e));
 		return push_id(j, id, b, q, e);
+	}
+	AX_TRY(gather_at(j, b, e));
 	s->token[s->n_token++] = (struct ax_bpe_token){(uint32_t)s->n, id};
 	s->at[s->n++] = b;
 	s->at[s->n] = q;
@@ -317,13 +349,17 @@ static void map_back(struct ax_ids *o, size_t from, const struct ax_ntext *t)
 		ax_ntext_range(t, o->begin[i], o->end[i], &o->begin[i], &o->end[i]);
 }
 
-/* A known pre-tokenizer: many pieces at a time, straight to the model. */
+/* A known pre-tokenizer: many pieces at a time, straight to the model; those of the input wait for more. */
 static int encode_cut(struct job *j, const struct ax_ntext *t, struct ax_err *e)
 {
 	struct ax_cutter c = {(const unsigned char *)t->p, t->n, 0, 0, j->t->cut_kind};
 	uint32_t at[CUT_MAX + AX_CUT_SPARE], base = t->begin ? 0 : t->base;
-	size_t from = j->out->n, k;
+	size_t from, k;
 
+	if (is_input(j, t))
+		return gather_cut(j, t, e);
+	AX_TRY(flush_pieces(j, e));
+	from = j->out->n;
 	while ((k = j->t->cut(&c, at, CUT_MAX)))
 		AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, t->p, t->n, at, k, j->track, base, j->out, e));
 	if (j->track && t->begin)
@@ -384,7 +420,7 @@ static int encode_spaces(struct job *j, const struct ax_ntext *t, struct ax_err 
 
 static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 {
-	if (j->gather)
+	if (j->gather && j->t->model.bpe.spaces)
 		return gather_text(j, &t, e);
 	if (j->t->model.bpe.spaces && !j->apart && !j->t->normalized.n_node)
 		return encode_spaces(j, &t, e);
@@ -426,7 +462,7 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 	if (bad != n)
 		return ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
 	j.input = &whole;
-	j.gather = t->model.bpe.spaces && t->as_spaces == AX_SPACES_ALONE && !j.apart && !t->normalized.n_node;
+	j.gather = !j.apart && (t->cut || (t->model.bpe.spaces && t->as_spaces == AX_SPACES_ALONE && !t->normalized.n_node));
 	s->pieces.n = s->pieces.n_token = 0;
 	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_prefix; i++)
 		AX_TRY(push_id(&j, t->prefix[i], 0, 0, e));

@@ -10,7 +10,7 @@
 void ax_trie_release(struct ax_trie *t)
 {
 	ax_free(t->edge);
-	ax_free(t->value);
+	ax_free(t->node);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -29,9 +29,12 @@ static uint32_t edge_key(uint32_t node, unsigned char c)
 	return (node << 8 | c) + 1;
 }
 
-static uint32_t step(const struct ax_trie *t, uint32_t node, unsigned char c)
+/* The node that a byte leads to; 0: none. A pattern's own nodes lie one after the other. */
+static inline uint32_t step(const struct ax_trie *t, uint32_t node, unsigned char c)
 {
-	return (uint32_t)t->edge[slot_of(t, edge_key(node, c))];
+	if (t->node[node].next == c)
+		return node + 1;
+	return t->node[node].more ? (uint32_t)t->edge[slot_of(t, edge_key(node, c))] : 0;
 }
 
 static bool grow_edges(struct ax_trie *t)
@@ -52,9 +55,30 @@ static bool grow_edges(struct ax_trie *t)
 
 static bool new_node(struct ax_trie *t)
 {
-	if (t->n_node >= MAX_NODES || !AX_GROW(t->value, t->n_node, t->cap_node))
+	if (t->n_node >= MAX_NODES || !AX_GROW(t->node, t->n_node, t->cap_node))
 		return false;
-	t->value[t->n_node++] = AX_TOK_NONE;
+	t->node[t->n_node++] = (struct ax_trie_node){AX_TOK_NONE, -1, false};
+	return true;
+}
+
+/* The node that c is to lead to from `node`; false: out of memory. */
+static bool make_step(struct ax_trie *t, uint32_t node, unsigned char c, uint32_t *child)
+{
+	if (2 * t->n_edge >= t->n_slot && !grow_edges(t))
+		return false;
+	*child = step(t, node, c);
+	if (*child)
+		return true;
+	*child = (uint32_t)t->n_node;
+	if (!new_node(t))
+		return false;
+	if (*child == node + 1) {
+		t->node[node].next = c;
+		return true;
+	}
+	t->edge[slot_of(t, edge_key(node, c))] = (uint64_t)edge_key(node, c) << 32 | *child;
+	t->n_edge++;
+	t->node[node].more = true;
 	return true;
 }
 
@@ -70,25 +94,16 @@ int ax_trie_add(struct ax_trie *t, const char *p, size_t n, uint32_t value, stru
 	for (size_t i = 0; i < n; i++) {
 		uint32_t child;
 
-		if (2 * t->n_edge >= t->n_slot && !grow_edges(t))
-			return ax_fail(e, AX_EMEM, "out of memory for added tokens");
-		child = step(t, node, u[i]);
-		if (!child) {
-			child = (uint32_t)t->n_node;
-			if (!new_node(t))
-				return ax_fail(e, AX_EMEM, "out of memory, or more than %zu bytes, for added tokens",
-					       MAX_NODES);
-			t->edge[slot_of(t, edge_key(node, u[i]))] = (uint64_t)edge_key(node, u[i]) << 32 | child;
-			t->n_edge++;
-		}
+		if (!make_step(t, node, u[i], &child))
+			return ax_fail(e, AX_EMEM, "out of memory, or more than %zu bytes, for added tokens", MAX_NODES);
 		node = child;
 	}
-	if (t->value[node] == AX_TOK_NONE)
-		t->value[node] = value;
+	if (t->node[node].value == AX_TOK_NONE)
+		t->node[node].value = value;
 	t->only = t->n_node == 1 + n || t->only == u[0] ? u[0] : -1;
 	ax_byteset_add(&t->first, u[0]);
 	if (n == 1)
-		t->single[u[0]] = t->value[node] + 1;
+		t->single[u[0]] = t->node[node].value + 1;
 	else
 		t->pair[(u[0] << 2) + (u[1] >> 6)] |= (uint64_t)1 << (u[1] & 63);
 	return 0;
@@ -124,9 +139,9 @@ bool ax_trie_find(const struct ax_trie *t, const char *text, size_t n, size_t *b
 		if (i + 1 < n && t->pair[(p[i] << 2) + (p[i + 1] >> 6)] >> (p[i + 1] & 63) & 1)
 			node = step(t, 0, p[i]);
 		for (size_t k = i + 1; node && k < n && (node = step(t, node, p[k])); k++)
-			if (t->value[node] != AX_TOK_NONE && (!accept || accept(ctx, t->value[node], i, k + 1))) {
+			if (t->node[node].value != AX_TOK_NONE && (!accept || accept(ctx, t->node[node].value, i, k + 1))) {
 				*end = k + 1;
-				*value = t->value[node];
+				*value = t->node[node].value;
 				found = true;
 			}
 		if (found) {

@@ -14,7 +14,11 @@
 struct ax_trie {
 	uint64_t *edge;   /* open addressing: (node << 8 | byte) + 1 in the high half, child in the low; 0: free */
 	size_t n_edge, n_slot;
-	uint32_t *value;  /* by node: AX_TOK_NONE, or what the pattern that ends here was added with */
+	struct ax_trie_node {
+		uint32_t value; /* AX_TOK_NONE, or what the pattern that ends here was added with */
+		int16_t next;   /* the byte that leads to the node behind this one, -1: none does */
+		bool more;	/* other bytes lead elsewhere: these are the edges */
+	} *node;
 	size_t n_node, cap_node;
 	struct ax_byteset first; /* bytes that start a pattern */
 	int only;                /* the one byte that starts all patterns, or -1 */
