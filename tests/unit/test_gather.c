@@ -24,27 +24,48 @@ static const struct ax_tok_added tokens[N_TOKENS] = {
 };
 
 static const char *const words[] = {"the",  " quick", " brown ", "fox,", " ",   "   ", "tokenizer", " of words", "\xE4\xB8\xAD\xE6\x96\x87",
-				    "a\tb", "x",      " 1234",	 "\xC3\xA9", "<", "<l", "r>",	"\r",	     "\xF0\x9F\x98\x80"};
+				    "a\tb", "x",      " 1234",	 "\xC3\xA9", "<", "<l", "r>x",	"\r",	     "\xF0\x9F\x98\x80", "e\xCC\x81",
+				    "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE4\xB8\xAD\xE6\x96\x87"};
 
 #define N_WORDS (sizeof(words) / sizeof(words[0]))
 
-/* The golden model of this kind, but without a mark before the text. */
-static struct ax_tokenizer *open_one(struct ax_tok_added *tok)
-{
-	static const char first[] = "\"prepend_scheme\":\"first\"", never[] = "\"prepend_scheme\":\"never\"";
-	struct ax_tokenizer *t;
-	struct ax_buf b = AX_BUF_INIT;
-	struct ax_map m;
-	const char *at;
+/* A golden model, with changes of its text. */
+struct kind {
+	const char *name;
+	struct {
+		const char *from, *to;
+	} change[2];
+};
 
-	assert_int_equal(ax_map_open(&m, "tests/golden/tokenizers/sp-metaspace.json", NULL), 0);
+static const struct kind metaspace = {"sp-metaspace", {{"\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"never\""}}};
+
+static void replace(struct ax_buf *b, const char *from, const char *to)
+{
+	const char *at = strstr(b->p, from);
+	struct ax_buf out = AX_BUF_INIT;
+
+	assert_non_null(at);
+	ax_buf_add(&out, b->p, (size_t)(at - b->p));
+	ax_buf_adds(&out, to);
+	ax_buf_adds(&out, at + strlen(from));
+	ax_buf_release(b);
+	*b = out;
+}
+
+static struct ax_tokenizer *open_one(const struct kind *kind, struct ax_tok_added *tok)
+{
+	struct ax_buf b = AX_BUF_INIT, path = AX_BUF_INIT;
+	struct ax_tokenizer *t;
+	struct ax_map m;
+
+	ax_buf_addf(&path, "tests/golden/tokenizers/%s.json", kind->name);
+	assert_int_equal(ax_map_open(&m, path.p, NULL), 0);
 	ax_buf_add(&b, (const char *)m.p, m.n);
 	ax_map_close(&m);
-	ax_buf_addc(&b, 0);
-	at = strstr(b.p, first);
-	assert_non_null(at);
-	memcpy(b.p + (at - b.p), never, sizeof(never) - 1);
-	assert_int_equal(ax_tokenizer_parse(&t, b.p, b.n - 1, NULL), 0);
+	ax_buf_release(&path);
+	for (size_t i = 0; i < 2 && kind->change[i].from; i++)
+		replace(&b, kind->change[i].from, kind->change[i].to);
+	assert_int_equal(ax_tokenizer_parse(&t, b.p, b.n, NULL), 0);
 	ax_buf_release(&b);
 	memcpy(tok, tokens, sizeof(tokens));
 	assert_int_equal(ax_tokenizer_add(t, tok, N_TOKENS, NULL), 0);
@@ -132,13 +153,12 @@ static void one_text(const struct ax_tokenizer *t, const struct ax_tok_added *to
 	ax_ids_release(&x.want);
 }
 
-static void parts(void **state)
+static void parts_of(const struct kind *kind)
 {
 	struct ax_tok_added tok[N_TOKENS];
-	struct ax_tokenizer *t = open_one(tok);
+	struct ax_tokenizer *t = open_one(kind, tok);
 	struct ax_tok_scratch *s;
 
-	(void)state;
 	srand(20);
 	assert_int_equal(ax_tok_scratch_new(&s, t, NULL), 0);
 	for (int i = 0; i < 60; i++)
@@ -147,12 +167,33 @@ static void parts(void **state)
 	ax_tokenizer_free(t);
 }
 
+static void parts(void **state)
+{
+	(void)state;
+	parts_of(&metaspace);
+}
+
+/* Known pre-tokenizers. Whole words come first, or what is like CJK is cut finer; a normalizer writes some texts anew. */
+static void parts_of_bytes(void **state)
+{
+	static const struct kind whole = {.name = "bytes-llama3"};
+	static const struct kind finer = {"bytes-llama3", {{"\"ignore_merges\":true", "\"ignore_merges\":false"}}};
+	static const struct kind forms = {
+		"bytes-llama3",
+		{{"\"ignore_merges\":true", "\"ignore_merges\":false"}, {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}"}}};
+
+	(void)state;
+	parts_of(&whole);
+	parts_of(&finer);
+	parts_of(&forms);
+}
+
 /* Where the model fails in one text, the next one starts anew. */
 static void after_an_error(void **state)
 {
 	static const char bad[] = "word\nword \xFF";
 	struct ax_tok_added tok[N_TOKENS];
-	struct ax_tokenizer *t = open_one(tok);
+	struct ax_tokenizer *t = open_one(&metaspace, tok);
 	struct ax_tok_scratch *s;
 	struct ax_ids out = AX_IDS_INIT;
 
@@ -174,7 +215,7 @@ static void guarded(void **state)
 	static const char text[] = "a<s>b<s>c";
 	struct ax_guards g = AX_GUARDS_INIT;
 	struct ax_tok_added tok[N_TOKENS];
-	struct ax_tokenizer *t = open_one(tok);
+	struct ax_tokenizer *t = open_one(&metaspace, tok);
 	struct ax_tok_scratch *s;
 	struct ax_ids out = AX_IDS_INIT;
 	size_t n = 0;
@@ -200,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts),
+		cmocka_unit_test(parts_of_bytes),
 		cmocka_unit_test(after_an_error),
 		cmocka_unit_test(guarded),
 	};
