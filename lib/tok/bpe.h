@@ -100,7 +100,7 @@ struct ax_bpe {
 	 */
 	uint64_t *joins; /* NULL: never cut */
 	unsigned char *ascii_cut; /* with joins: may be cut between ASCII characters x and y, by x << 7 | y */
-	uint64_t *byte_joins; /* byte-level: the same, of whole characters */
+	uint64_t *byte_joins; /* byte-level: the same, of characters and parts of them */
 	struct ax_char *by_char; /* with byte_joins, as the next two: where a side is part of a character */
 	uint64_t *has_left, *has_right; /* sets of the characters with a left, or a right, in by_char */
 	uint64_t *meets;	 /* which two bytes meet where both are */
@@ -114,7 +114,8 @@ struct ax_bpe {
 	 * For words at speed: the rank of two symbols of one byte by their bytes, UINT32_MAX where they do not merge; and
 	 * for ignore_merges the strings of up to 15 bytes of text.
 	 */
-	uint32_t *pair; /* NULL: no such words */
+	uint32_t *pair;
+	const struct ax_quick_fns *quick; /* NULL: no such words */
 	struct ax_whole *whole;
 	size_t whole_mask;
 	unsigned whole_shift;
@@ -230,9 +231,11 @@ static inline uint64_t *ax_bpe_bucket(const struct ax_bpe *m, uint64_t hash)
 	return &m->merge_slot[((hash >> 32) * m->n_bucket >> 32) * AX_BUCKET];
 }
 
-static inline uint64_t *ax_bpe_next_bucket(const struct ax_bpe *m, uint64_t *b)
+static inline uint64_t *ax_bpe_next_bucket(const struct ax_bpe *m, const uint64_t *b)
 {
-	return b + AX_BUCKET < m->merge_slot + m->n_bucket * AX_BUCKET ? b + AX_BUCKET : m->merge_slot;
+	size_t next = (size_t)(b - m->merge_slot) + AX_BUCKET;
+
+	return m->merge_slot + (next < m->n_bucket * AX_BUCKET ? next : 0);
 }
 
 #define AX_RANK_BITS 22 /* more merges are refused at load */

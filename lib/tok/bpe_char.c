@@ -8,7 +8,7 @@
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
 
-#define WHOLE_BITS 20
+#define JOIN_BITS 20
 #define NO_END	   UINT32_MAX	      /* not the end, or the start, of a character */
 #define PART	   UINT32_C(0x80000000) /* of a character: | bytes << 24 | the bytes; else the character */
 
@@ -83,6 +83,7 @@ static void note_part(struct ax_bpe *m, uint32_t x, uint32_t y, uint32_t rank)
 	struct ax_part *s = part_slot(m, x, y);
 
 	*s = (struct ax_part){x, y, lower(s->rank, rank)};
+	set_bit(m->byte_joins, bit_of(x, y, JOIN_BITS));
 	if (x & y & PART)
 		set_bit(m->meets, (x >> (8 * ((x >> 24 & 3) - 1)) & 255) << 8 | (y & 255));
 	else if (x & PART && y < AX_CHARS) {
@@ -151,7 +152,7 @@ static int note_pairs(struct ax_bpe *m, const uint32_t *ends)
 		if (has_part(x, y))
 			note_part(m, x, y, (uint32_t)i);
 		else
-			set_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+			set_bit(m->byte_joins, bit_of(x, y, JOIN_BITS));
 	}
 	return 0;
 }
@@ -164,7 +165,7 @@ int ax_bpe_build_byte_cuts(struct ax_bpe *m, struct ax_err *e)
 	if (!m->byte_level || !all_bytes(m))
 		return 0;
 	ends = ax_malloc((size_t)m->vocab.id_end * 2 * sizeof(*ends));
-	m->byte_joins = ax_calloc((size_t)1 << (WHOLE_BITS - 6), sizeof(*m->byte_joins));
+	m->byte_joins = ax_calloc((size_t)1 << (JOIN_BITS - 6), sizeof(*m->byte_joins));
 	m->meets = ax_calloc(65536 / 64, sizeof(*m->meets));
 	m->by_char = ax_calloc(AX_CHARS, sizeof(*m->by_char));
 	m->has_left = ax_calloc(AX_CHARS / 64, sizeof(*m->has_left));
@@ -190,6 +191,21 @@ static inline unsigned kinds_of_parts(const struct ax_bpe *m, const unsigned cha
 		return ANY_PARTS;
 	return (unsigned)has_bit(m->has_left, x) * WHOLE_PART | (unsigned)has_bit(m->has_right, y) * PART_WHOLE |
 	       (unsigned)has_bit(m->meets, (size_t)p[-1] << 8 | p[0]) * PARTS;
+}
+
+/* May there be a merge of these kinds? */
+static bool parts_may_join(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b, unsigned kinds)
+{
+	bool any = false;
+
+	for (size_t j = 1; kinds & WHOLE_PART && j < b; j++)
+		any |= has_bit(m->byte_joins, bit_of(x, part(p, j), JOIN_BITS));
+	for (size_t i = 1; kinds & PART_WHOLE && i < a; i++)
+		any |= has_bit(m->byte_joins, bit_of(part(p - i, i), y, JOIN_BITS));
+	for (size_t i = 1; kinds & PARTS && i < a; i++)
+		for (size_t j = 1; j < b; j++)
+			any |= has_bit(m->byte_joins, bit_of(part(p - i, i), part(p, j), JOIN_BITS));
+	return any;
 }
 
 /* Is there a merge of these kinds, of a rank, + 1, up to `until`? */
@@ -226,11 +242,11 @@ bool ax_bpe_parts_due(const struct ax_bpe *m, const unsigned char *p, uint32_t x
 /* May a merge join x and y at p[0]? */
 static inline bool joins(const struct ax_bpe *m, const unsigned char *p, uint32_t x, size_t a, uint32_t y, size_t b)
 {
-	bool join = (x < 128 && y < 128) | has_bit(m->byte_joins, bit_of(x, y, WHOLE_BITS));
+	bool join = (x < 128 && y < 128) | has_bit(m->byte_joins, bit_of(x, y, JOIN_BITS));
 	unsigned kinds = kinds_of_parts(m, p, x, y);
 
 	if (__builtin_expect(kinds, 0)) /* before `join`, which nobody can foretell */
-		join = join || parts_join(m, p, x, a, y, b, kinds, UINT32_MAX);
+		join = join || parts_may_join(m, p, x, a, y, b, kinds);
 	return join;
 }
 

@@ -83,6 +83,17 @@ struct ax_quick {
 };
 
 void ax_bpe_quick_group(const struct ax_bpe *m, struct ax_quick *const *q, size_t n);
+
+/* The functions behind both (bpe_quick_body.h), by instruction set: the best that this processor has, up to `most`. */
+struct ax_quick_fns {
+	size_t (*one)(const struct ax_bpe *m, const char *p, size_t n, uint32_t *id);
+	void (*group)(const struct ax_bpe *m, struct ax_quick *const *q, size_t n);
+};
+
+enum ax_quick_isa { AX_QUICK_BASE, AX_QUICK_AVX2, AX_QUICK_AVX512, AX_QUICK_BEST };
+
+const struct ax_quick_fns *ax_quick_fns_of(enum ax_quick_isa most);
+extern const struct ax_quick_fns ax_quick_base, ax_quick_avx2, ax_quick_avx512;
 /* The token that is the whole piece, or AX_TOK_NONE; k is the key of a short one. Only with m->whole. */
 uint32_t ax_bpe_whole(const struct ax_bpe *m, struct ax_words *w, const char *p, size_t n, struct ax_key k);
 void ax_bpe_whole_touch(const struct ax_bpe *m, struct ax_key k); /* ask for its memory */
