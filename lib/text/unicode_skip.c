@@ -109,7 +109,7 @@ AVX2 static size_t utf8_avx2(const unsigned char *p, size_t i, size_t n)
 
 /*
  * Bytes that begin no character which NFC may change, where next and behind are the two bytes after each: ASCII, U+0080 to
- * U+02FF, kana but their voicing marks, U+2002 to U+203F, U+2180 to U+22FF, U+2500 to U+27FF, U+4000 to U+9FFF and from U+FF00 on; and all
+ * U+02FF, U+3000 to U+3029, kana but their voicing marks, U+2002 to U+203F, U+2180 to U+22FF, U+2500 to U+27FF, U+4000 to U+9FFF and from U+FF00 on; and all
  * that begin none.
  */
 AVX2 static inline __m256i stable(__m256i x, __m256i next, __m256i behind)
@@ -119,6 +119,7 @@ AVX2 static inline __m256i stable(__m256i x, __m256i next, __m256i behind)
 	e2 = _mm256_or_si256(_mm256_and_si256(is(next, 0x80), in(behind, 0x82, 0xBF)), _mm256_or_si256(in(next, 0x94, 0x9F), in(next, 0x86, 0x8B)));
 	e3 = _mm256_or_si256(in(next, 0x83, 0xBF), _mm256_or_si256(is(next, 0x81), _mm256_and_si256(is(next, 0x82), in(behind, 0x9B, 0xBF))));
 	e3 = _mm256_or_si256(e3, _mm256_and_si256(is(next, 0x82), in(behind, 0x80, 0x98)));
+	e3 = _mm256_or_si256(e3, _mm256_and_si256(is(next, 0x80), in(behind, 0x80, 0xA9)));
 	ef = in(next, 0xBC, 0xBF);
 	ok = _mm256_or_si256(ok, in(x, 0xE4, 0xE9));
 	ok = _mm256_or_si256(ok, _mm256_and_si256(is(x, 0xE2), e2));
