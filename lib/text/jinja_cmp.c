@@ -33,6 +33,56 @@ static bool dicts_equal(struct axj *r, struct axj_dict *x, struct axj_dict *y, i
 	return true;
 }
 
+/* Is item i of the view x, of keys or pairs, also in y? */
+static int view_has(struct axj *r, struct axj_val x, size_t i, struct axj_val y, int depth, bool *has)
+{
+	struct axj_pair item = x.u.d->kv[i];
+	const struct axj_list *pair;
+	size_t at = 0;
+
+	*has = false;
+	if (x.sub == AXJ_KEYS && y.sub == AXJ_ITEMS) { /* a key that is a pair itself */
+		pair = item.k.u.l;
+		if (item.k.t != AXJ_TUPLE || pair->n != 2)
+			return 0;
+		item = (struct axj_pair){pair->v[0], pair->v[1]};
+	} else if (x.sub == AXJ_ITEMS && y.sub == AXJ_KEYS) { /* a pair that is a key */
+		AX_TRY(axj_new_list(r, AXJ_TUPLE, 2, &item.k));
+		AX_TRY(axj_append(r, item.k.u.l, x.u.d->kv[i].k));
+		AX_TRY(axj_append(r, item.k.u.l, x.u.d->kv[i].v));
+	}
+	if (!axj_hashable(item.k))
+		return 0;
+	AX_TRY(axj_dict_find(r, y.u.d, item.k, &at));
+	*has = at < y.u.d->n && (y.sub == AXJ_KEYS || equal(r, item.v, y.u.d->kv[at].v, depth + 1));
+	return 0;
+}
+
+/* Is all of x in y? Views of keys and of pairs compare as sets. */
+static int view_within(struct axj *r, struct axj_val x, struct axj_val y, int depth, bool *within)
+{
+	*within = true;
+	AX_TRY(axj_fill_dict(r, x.u.d));
+	AX_TRY(axj_fill_dict(r, y.u.d));
+	for (size_t i = 0; i < x.u.d->n && *within; i++)
+		AX_TRY(view_has(r, x, i, y, depth, within));
+	return 0;
+}
+
+static bool is_set(struct axj_val v)
+{
+	return v.t == AXJ_VIEW && v.sub != AXJ_VALUES;
+}
+
+static bool views_equal(struct axj *r, struct axj_val x, struct axj_val y, int depth)
+{
+	bool within;
+
+	if (!is_set(x) || !is_set(y))
+		return x.src == y.src;
+	return !view_within(r, x, y, depth, &within) && within && x.u.d->n == y.u.d->n;
+}
+
 /* -1, 0 or 1 by the exact values; 2 if one is not a number. */
 static int compare_numbers(struct axj *r, struct axj_val x, struct axj_val y)
 {
@@ -80,7 +130,7 @@ static bool equal(struct axj *r, struct axj_val x, struct axj_val y, int depth)
 		       (x.u.range->n == 0 || (x.u.range->start == y.u.range->start &&
 					      (x.u.range->n == 1 || x.u.range->step == y.u.range->step)));
 	case AXJ_VIEW:
-		return x.u.d == y.u.d && x.sub == y.sub;
+		return views_equal(r, x, y, depth);
 	case AXJ_FUNC:
 		return x.sub == y.sub;
 	default:
@@ -100,6 +150,17 @@ static bool holds(enum axj_cmp op, int c)
 
 static int order_lists(struct axj *r, enum axj_cmp op, struct axj_list *x, struct axj_list *y, int depth, bool *out);
 
+/* Subsets. */
+static int order_sets(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, int depth, bool *out)
+{
+	bool more = op == AXJ_GT || op == AXJ_GE;
+
+	AX_TRY(more ? view_within(r, y, x, depth, out) : view_within(r, x, y, depth, out));
+	if (op == AXJ_LT || op == AXJ_GT)
+		*out = *out && x.u.d->n != y.u.d->n;
+	return 0;
+}
+
 static int order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_val y, int depth, bool *out)
 {
 	static const char *const names[] = {"==", "!=", "<", "<=", ">", ">="};
@@ -118,6 +179,8 @@ static int order(struct axj *r, enum axj_cmp op, struct axj_val x, struct axj_va
 		*out = holds(op, c ? c : (x.u.s->n > y.u.s->n) - (x.u.s->n < y.u.s->n));
 		return 0;
 	}
+	if (is_set(x) && is_set(y))
+		return order_sets(r, op, x, y, depth, out);
 	if (x.t == y.t && (x.t == AXJ_LIST || x.t == AXJ_TUPLE) && depth < AXJ_NESTED)
 		return order_lists(r, op, x.u.l, y.u.l, depth, out);
 	if (x.t == AXJ_UNDEF || y.t == AXJ_UNDEF)

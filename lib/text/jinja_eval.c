@@ -26,9 +26,11 @@ static int join(struct axj *r, const struct axj_str *const *part, size_t n, stru
 	return axj_capture_end(r, &c, out);
 }
 
+static const struct axj_val missing; /* no value: it is certain that there is none */
+
 /*
- * The value of v.key, where v is a dict of few keys or a namespace and the key is there; NULL: it takes a longer look.
- * Steps as axj_dict_find counts them.
+ * The value of v.key, where v is a dict of few keys or a namespace; &missing if the key is not there; NULL: it takes a
+ * longer look. Steps as axj_dict_find counts them.
  */
 static inline const struct axj_val *item(struct axj *r, const struct axj_val *v, const struct axj_str *key)
 {
@@ -44,7 +46,8 @@ static inline const struct axj_val *item(struct axj *r, const struct axj_val *v,
 			return &d->kv[i].v;
 		}
 	}
-	return NULL;
+	r->steps += d->n;
+	return &missing;
 }
 
 static inline const struct axj_val *known(struct axj *r, const struct axj_node *n, struct axj_val *room)
@@ -53,7 +56,8 @@ static inline const struct axj_val *known(struct axj *r, const struct axj_node *
 
 	if (n->quick == AXJ_Q_ITEM) {
 		r->steps += 2;
-		return v->t == AXJ_DICT ? item(r, v, n->b->val.u.s) : NULL;
+		v = v->t == AXJ_DICT ? item(r, v, n->b->val.u.s) : NULL;
+		return v == &missing ? NULL : v; /* an attribute, perhaps */
 	}
 	r->steps++;
 	if (v->t == AXJ_NS || (v->t == AXJ_DICT && !(n->sym & AXJ_NOT_ITEM)))
@@ -66,10 +70,10 @@ static inline const struct axj_val *known(struct axj *r, const struct axj_node *
 
 /*
  * The value of an expression that is a constant, a variable or an item of one, where it stands: neither copied nor
- * computed; an attribute of a loop in *room. NULL: it is another, or has none, or a limit is near, and evaluate() is to
- * look at it. What is pointed at changes only when a statement or a method is run.
+ * computed; an attribute of a loop in *room. &missing: the item is not there. NULL: it is another expression, or a
+ * limit is near, and evaluate() is to look at it. What is pointed at changes only when a statement or a method is run.
  */
-static inline const struct axj_val *quick(struct axj *r, const struct axj_node *n, struct axj_val *room)
+static inline const struct axj_val *look(struct axj *r, const struct axj_node *n, struct axj_val *room)
 {
 	uint64_t steps = r->steps;
 	const struct axj_val *v;
@@ -79,12 +83,27 @@ static inline const struct axj_val *quick(struct axj *r, const struct axj_node *
 	r->steps = steps + 1;
 	if (n->quick == AXJ_Q_CONST)
 		return &n->val;
-	v = n->quick == AXJ_Q_NAME ? axj_lookup(r, n->sym) : known(r, n, room);
-	if (v && v->t) {
-		if (n->quick != AXJ_Q_NAME)
+	if (n->quick == AXJ_Q_NAME) {
+		v = axj_lookup(r, n->sym);
+		v = v->t ? v : NULL;
+	} else {
+		v = known(r, n, room);
+		if (v)
 			r->line = n->line;
-		return v;
 	}
+	if (!v)
+		r->steps = steps;
+	return v;
+}
+
+/* The same for what has a value. */
+static inline const struct axj_val *quick(struct axj *r, const struct axj_node *n, struct axj_val *room)
+{
+	uint64_t steps = r->steps;
+	const struct axj_val *v = look(r, n, room);
+
+	if (v != &missing)
+		return v;
 	r->steps = steps;
 	return NULL;
 }
@@ -218,7 +237,11 @@ int axj_eval_truth(struct axj *r, const struct axj_node *n, bool *yes)
 	int rc;
 
 	if (n->op != AXJ_COMPARE && n->op != AXJ_NOT && n->op != AXJ_AND && n->op != AXJ_OR) {
-		AX_TRY(eval_ref(r, n, &room, &v));
+		v = look(r, n, &room);
+		if (!v) {
+			v = &room;
+			AX_TRY(evaluate(r, n, &room));
+		}
 		*yes = v->t == AXJ_BOOL ? v->u.b : axj_truth(*v);
 		return 0;
 	}
@@ -311,10 +334,20 @@ static int eval_call(struct axj *r, const struct axj_node *n, struct axj_val *ou
 
 static int eval_filter(struct axj *r, const struct axj_node *n, struct axj_val *out)
 {
-	const struct axj_val *v;
 	struct axj_val room;
+	const struct axj_val *v = look(r, n->a, &room);
 
-	AX_TRY(eval_ref(r, n->a, &room, &v));
+	if (v == &missing && n->cmp && !n->args) { /* is it (un)defined? */
+		r->line = n->line;
+		*out = axj_bool(n->cmp == AXJ_ASKS_UNDEFINED);
+		return 0;
+	}
+	if (v == &missing)
+		AX_TRY(axj_undef_in(r, *axj_lookup(r, n->a->a->sym), n->a->val, &room));
+	else if (!v)
+		AX_TRY(evaluate(r, n->a, &room));
+	if (!v || v == &missing)
+		v = &room;
 	if (!n->fn) {
 		r->line = n->line;
 		return axj_raise(r, "TemplateRuntimeError", "No %s named '%.80s' found.", n->op == AXJ_FILTER ? "filter" : "test",

@@ -253,10 +253,12 @@ static AXJ_BUILTIN(f_round)
 
 static AXJ_BUILTIN(f_filesize)
 {
-	static const char *const unit[2][8] = {{"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
+	static const char *const name[2][8] = {{"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
 					       {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"}};
 	bool binary = axj_truth(a[0]);
-	double base = binary ? 1024 : 1000, bytes, div = base;
+	static const double power[2][8] = {{1e6, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 1e27},
+					   {0x1p20, 0x1p30, 0x1p40, 0x1p50, 0x1p60, 0x1p70, 0x1p80, 0x1p90}};
+	double base = binary ? 1024 : 1000, bytes;
 	char t[400];
 	int i = 0;
 	bool ok;
@@ -266,12 +268,16 @@ static AXJ_BUILTIN(f_filesize)
 		return axj_raise(r, "ValueError", "could not convert string to float: %s", axj_repr_text(r, self));
 	if (bytes == 1)
 		return axj_made_from(r, "1 Byte", 6, self, out);
-	for (; i < 7 && !(bytes < div * base); i++)
-		div *= base;
-	if (bytes < base)
-		snprintf(t, sizeof(t), "%.0f Bytes", trunc(bytes));
+	if (bytes < base && isinf(bytes))
+		return axj_raise(r, "OverflowError", "cannot convert float infinity to integer");
+	while (i < 7 && !(bytes < power[binary][i] || (!binary && i == 6 && bytes == 1e24))) /* the double 1e24 is below 10^24 */
+		i++;
+	if (isnan(bytes))
+		snprintf(t, sizeof(t), "nan %s", name[binary][i]);
+	else if (bytes < base)
+		snprintf(t, sizeof(t), "%.0f Bytes", trunc(bytes) + 0.0); /* no sign of zero */
 	else
-		snprintf(t, sizeof(t), "%.1f %s", bytes / div, unit[binary][i]);
+		snprintf(t, sizeof(t), "%.1f %s", base * bytes / power[binary][i], name[binary][i]);
 	return axj_made_from(r, t, strlen(t), self, out);
 }
 

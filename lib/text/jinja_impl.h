@@ -60,7 +60,7 @@ enum axj_view { AXJ_KEYS, AXJ_VALUES, AXJ_ITEMS };
 
 struct axj_val { /* 16 bytes: they travel in two registers */
 	uint8_t t, sub;
-	uint32_t src; /* numbers, booleans, None: axj_src() */
+	uint32_t src; /* numbers, booleans, None: axj_src(); a view: which object it is */
 	union {
 		bool b;
 		int64_t i;
@@ -194,7 +194,7 @@ struct axj_argexpr { /* arguments as written */
 
 struct axj_node {
 	uint8_t op;
-	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive */
+	uint8_t cmp;   /* AXJ_COMPARE: one link; AXJ_FOR: recursive; AXJ_TEST: enum axj_asks */
 	uint8_t depth; /* levels below, for the limit */
 	uint8_t quick; /* enum axj_quick */
 	uint32_t sym;  /* AXJ_GETATTR: enum axj_about of the name; there and where fn is: AXJ_COUNTS */
@@ -206,6 +206,9 @@ struct axj_node {
 	struct axj_body body, other; /* items, statements; else branch, targets */
 	struct axj_params *params;
 };
+
+/* Tests that need to know only whether there is a value. */
+enum axj_asks { AXJ_ASKS_DEFINED = 1, AXJ_ASKS_UNDEFINED };
 
 /* Expressions whose value stands somewhere, as a rule. */
 enum axj_quick { AXJ_SLOW, AXJ_Q_CONST, AXJ_Q_NAME, AXJ_Q_ATTR /* name.attribute */, AXJ_Q_ITEM /* name["key"] */ };
@@ -420,6 +423,8 @@ static inline const struct ax_val *axj_src(const struct axj *r, struct axj_val v
 {
 	return v.src ? r->origin[v.src - 1] : NULL;
 }
+/* Make the view an object of its own. */
+int axj_identify(struct axj *r, struct axj_val *v);
 /* Value of the context as a template sees it. */
 int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out);
 int axj_new_list(struct axj *r, enum axj_type t, size_t cap, struct axj_val *out);

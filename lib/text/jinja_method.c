@@ -253,27 +253,27 @@ static const struct axj_builtin list_write[] = {
 
 /* ---- dicts ---- */
 
-static int view(struct axj_val self, enum axj_view kind, struct axj_val *out)
+static int view(struct axj *r, struct axj_val self, enum axj_view kind, struct axj_val *out)
 {
 	*out = self;
 	out->t = AXJ_VIEW;
 	out->sub = (uint8_t)kind;
-	return 0;
+	return axj_identify(r, out);
 }
 
 static AXJ_BUILTIN(d_keys)
 {
-	return view(self, AXJ_KEYS, out);
+	return view(r, self, AXJ_KEYS, out);
 }
 
 static AXJ_BUILTIN(d_values)
 {
-	return view(self, AXJ_VALUES, out);
+	return view(r, self, AXJ_VALUES, out);
 }
 
 static AXJ_BUILTIN(d_items)
 {
-	return view(self, AXJ_ITEMS, out);
+	return view(r, self, AXJ_ITEMS, out);
 }
 
 static AXJ_BUILTIN(d_get)

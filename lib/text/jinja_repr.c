@@ -95,6 +95,39 @@ static int put_range(struct axj *r, const struct axj_range *x)
 	return axj_putz(r, t);
 }
 
+/* Methods that markupsafe's Markup has itself, in Python. */
+static bool of_markup(const char *name)
+{
+	static const char *const names[] = {"capitalize", "casefold",     "center",       "expandtabs", "join",   "ljust",     "lower",
+					    "lstrip",     "partition",    "removeprefix", "removesuffix", "replace", "rjust",     "rpartition",
+					    "rsplit",     "rstrip",       "split",        "splitlines", "strip",  "swapcase",  "title",
+					    "upper",      "zfill"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int put_method(struct axj *r, const struct axj_method *m)
+{
+	const char *name = m->fn->name, *type = axj_type_name(m->self);
+	char t[200];
+
+	if (m->self.t == AXJ_STR && strncmp(name, "format", 6) == 0) { /* the sandbox has its own */
+		snprintf(t, sizeof(t), "<function %s.%s at 0x7f0000000000>", type, name);
+		return axj_putz(r, t);
+	}
+	if (m->self.t == AXJ_STR && m->self.u.s->markup && of_markup(name)) {
+		snprintf(t, sizeof(t), "<bound method Markup.%s of ", name);
+		AX_TRY(axj_putz(r, t));
+		AX_TRY(put_str_repr(r, m->self.u.s));
+		return axj_putz(r, ">");
+	}
+	snprintf(t, sizeof(t), "<built-in method %s of %s object at 0x7f0000000000>", name, type);
+	return axj_putz(r, t);
+}
+
 /* Objects that Python shows with their address; ours is a fixed one, so that output never depends on memory. */
 static int put_object(struct axj *r, struct axj_val v, int depth)
 {
@@ -123,9 +156,7 @@ static int put_object(struct axj *r, struct axj_val v, int depth)
 		return axj_putz(r, t);
 	}
 	case AXJ_METHOD:
-		snprintf(t, sizeof(t), "<built-in method %s of %s object at 0x7f0000000000>", v.u.method->fn->name,
-			 axj_type_name(v.u.method->self));
-		return axj_putz(r, t);
+		return put_method(r, v.u.method);
 	default:
 		snprintf(t, sizeof(t), "<%s at 0x7f0000000000>", axj_object_name(v));
 		return axj_putz(r, t);

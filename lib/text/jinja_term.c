@@ -409,6 +409,7 @@ static int parse_test(struct axj_parser *p, struct axj_node **out)
 	AX_TRY(axj_adopt(p, n, n->a));
 	AX_TRY(dotted_name(p, &n->val));
 	n->fn = axj_find_test(n->val.u.s->p, n->val.u.s->n);
+	n->cmp = axj_is_str(n->val, "defined") ? AXJ_ASKS_DEFINED : axj_is_str(n->val, "undefined") ? AXJ_ASKS_UNDEFINED : 0;
 	n->sym = axj_count_params(n->fn);
 	if (axj_at(p, AXJ_T_LPAREN)) {
 		AX_TRY(parse_args(p, n));

@@ -157,6 +157,8 @@ static AXJ_BUILTIN(t_sameas)
 		return yes(out, false);
 	case AXJ_STR:
 		return yes(out, self.u.s == a[0].u.s || axj_str_eq(self.u.s, a[0].u.s));
+	case AXJ_VIEW:
+		return yes(out, self.src == a[0].src);
 	default:
 		return yes(out, self.u.it == a[0].u.it);
 	}

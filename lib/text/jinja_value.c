@@ -171,6 +171,22 @@ static int note_origin(struct axj *r, const struct ax_val *v, struct axj_val *ou
 	return 0;
 }
 
+int axj_identify(struct axj *r, struct axj_val *v)
+{
+	return note_origin(r, NULL, v);
+}
+
+static bool is_text(const struct ax_val *v)
+{
+	return v && v->type == AX_STR && !v->number;
+}
+
+static void wrap_text(const struct ax_val *v, struct axj_str *room, struct axj_val *out)
+{
+	*room = (struct axj_str){.p = v->u.s, .n = v->n, .n_char = AXJ_UNKNOWN, .src = v};
+	*out = (struct axj_val){.t = AXJ_STR, .u.s = room};
+}
+
 int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 {
 	struct axj_str *s;
@@ -202,9 +218,7 @@ int axj_wrap(struct axj *r, const struct ax_val *v, struct axj_val *out)
 		s = ax_arena_alloc(r->mem, sizeof(*s));
 		if (!s)
 			return axj_oom(r);
-		*s = (struct axj_str){.p = v->u.s, .n = v->n, .n_char = AXJ_UNKNOWN, .src = v};
-		out->t = AXJ_STR;
-		out->u.s = s;
+		wrap_text(v, s, out);
 		return 0;
 	case AX_LIST:
 		AX_TRY(axj_new_list(r, AXJ_LIST, 0, out));
@@ -304,16 +318,21 @@ int axj_fill_dict(struct axj *r, struct axj_dict *d)
 	d->filled = true;
 	AX_TRY(reserve_pairs(r, d, d->src->n));
 	AX_TRY(axj_step(r, d->src->n));
-	key = ax_mul_size(d->src->n, sizeof(*key), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
+	key = ax_mul_size(d->src->n, 2 * sizeof(*key), &bytes) ? ax_arena_alloc(r->mem, bytes) : NULL;
 	if (!key)
 		return axj_oom(r);
-	for (size_t i = 0; i < d->src->n; i++, key++) {
+	for (size_t i = 0; i < d->src->n; i++) {
 		const struct ax_pair *p = &d->src->u.pair[i];
 
 		/* a key is data too; it is no value, so the map stands for it */
 		*key = (struct axj_str){.p = p->key, .n = p->key_n, .n_char = AXJ_UNKNOWN, .flags = AX_SPAN_TRANSFORMED, .src = d->src};
-		d->kv[i].k = (struct axj_val){.t = AXJ_STR, .u.s = key};
-		AX_TRY(axj_wrap(r, p->val, &d->kv[i].v));
+		d->kv[i].k = (struct axj_val){.t = AXJ_STR, .u.s = key++};
+		if (is_text(p->val)) {
+			wrap_text(p->val, key, &d->kv[i].v);
+			key++;
+		} else {
+			AX_TRY(axj_wrap(r, p->val, &d->kv[i].v));
+		}
 		d->n = i + 1;
 	}
 	return 0;
@@ -327,7 +346,7 @@ bool axj_hashable(struct axj_val v)
 				return false;
 		return true;
 	}
-	return v.t != AXJ_LIST && v.t != AXJ_DICT && v.t != AXJ_VIEW;
+	return v.t != AXJ_LIST && v.t != AXJ_DICT && (v.t != AXJ_VIEW || v.sub == AXJ_VALUES);
 }
 
 /* Equal values hash alike: 1, 1.0 and true. */

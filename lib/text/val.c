@@ -123,7 +123,7 @@ struct ax_val *ax_val_list_of(struct ax_arena *a, struct ax_val *const *item, si
 
 static bool key_is(const struct ax_pair *p, const char *key, size_t n)
 {
-	return p->key_n == n && (p->key == key || memcmp(p->key, key, n) == 0);
+	return p->key_n == n && *p->key == *key && memcmp(p->key, key, n) == 0; /* keys are terminated */
 }
 
 /* Drop repeated keys of a small map in place: the first position, the last value. */
@@ -305,9 +305,9 @@ struct ax_val *ax_val_copy(struct ax_arena *a, const struct ax_val *v)
 	return c;
 }
 
-const struct ax_val *ax_val_get(const struct ax_val *map, const char *key)
+const struct ax_val *ax_val_find(const struct ax_val *map, const char *key, size_t key_n)
 {
-	const struct ax_pair *p = find(map, key, strlen(key));
+	const struct ax_pair *p = find(map, key, key_n);
 
 	return p ? p->val : NULL;
 }

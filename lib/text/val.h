@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -64,7 +65,11 @@ bool ax_val_remove(struct ax_val *map, const char *key);
 struct ax_val *ax_val_copy(struct ax_arena *a, const struct ax_val *v);
 
 /* Lookups. ax_val_path follows "a.b.c" through maps. */
-const struct ax_val *ax_val_get(const struct ax_val *map, const char *key);
+const struct ax_val *ax_val_find(const struct ax_val *map, const char *key, size_t key_n);
+static inline const struct ax_val *ax_val_get(const struct ax_val *map, const char *key)
+{
+	return ax_val_find(map, key, strlen(key));
+}
 const struct ax_val *ax_val_path(const struct ax_val *map, const char *path);
 const struct ax_val *ax_val_at(const struct ax_val *list, size_t i);
 size_t ax_val_len(const struct ax_val *v); /* elements or pairs; 0 for others */
