@@ -281,9 +281,9 @@ static AXJ_BUILTIN(f_filesize)
 	return axj_made_from(r, t, strlen(t), self, out);
 }
 
-static AXJ_BUILTIN(f_unsupported)
+static AXJ_BUILTIN(f_random)
 {
-	return axj_raise(r, "TemplateRuntimeError", "this filter is not available in chat templates");
+	return axj_raise(r, "TemplateRuntimeError", "the filter random is not available: a template gives the same text each time");
 }
 
 static const struct axj_builtin filters[] = {
@@ -315,8 +315,8 @@ static const struct axj_builtin filters[] = {
 	{"map", NULL, axj_f_map},
 	{"max", "case_sensitive= attribute=", axj_f_max},
 	{"min", "case_sensitive= attribute=", axj_f_min},
-	{"pprint", NULL, f_unsupported},
-	{"random", NULL, f_unsupported},
+	{"pprint", "", axj_f_pprint},
+	{"random", NULL, f_random},
 	{"reject", NULL, axj_f_reject},
 	{"rejectattr", NULL, axj_f_rejectattr},
 	{"replace", "old new count=", axj_f_replace},
@@ -328,7 +328,7 @@ static const struct axj_builtin filters[] = {
 	{"slice", "slices fill_with=", axj_f_slice},
 	{"sort", "reverse= case_sensitive= attribute=", axj_f_sort},
 	{"string", "", axj_f_string},
-	{"striptags", NULL, f_unsupported},
+	{"striptags", "", axj_f_striptags},
 	{"sum", "attribute= start=", axj_f_sum},
 	{"title", "", axj_f_title},
 	{"tojson", "ensure_ascii= indent= separators= sort_keys=", axj_f_tojson},
@@ -337,10 +337,10 @@ static const struct axj_builtin filters[] = {
 	{"unique", "case_sensitive= attribute=", axj_f_unique},
 	{"upper", "", axj_f_upper},
 	{"urlencode", "", axj_f_urlencode},
-	{"urlize", NULL, f_unsupported},
+	{"urlize", "trim_url_limit= nofollow= target= rel= extra_schemes=", axj_f_urlize},
 	{"wordcount", "", axj_f_wordcount},
-	{"wordwrap", NULL, f_unsupported},
-	{"xmlattr", NULL, f_unsupported},
+	{"wordwrap", "width= break_long_words= wrapstring= break_on_hyphens=", axj_f_wordwrap},
+	{"xmlattr", "autospace=", axj_f_xmlattr},
 };
 
 const struct axj_builtin *axj_find_filter(const char *s, size_t n)

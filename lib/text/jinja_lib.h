@@ -26,6 +26,13 @@ AXJ_BUILTIN(axj_f_format);
 AXJ_BUILTIN(axj_f_tojson);
 AXJ_BUILTIN(axj_f_urlencode);
 
+/* jinja_pprint.c, jinja_wrap.c, jinja_filter_html.c, jinja_urlize.c */
+AXJ_BUILTIN(axj_f_urlize);
+AXJ_BUILTIN(axj_f_pprint);
+AXJ_BUILTIN(axj_f_wordwrap);
+AXJ_BUILTIN(axj_f_xmlattr);
+AXJ_BUILTIN(axj_f_striptags);
+
 /* jinja_filter_seq.c */
 AXJ_BUILTIN(axj_f_join);
 AXJ_BUILTIN(axj_f_first);
