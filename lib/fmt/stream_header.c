@@ -130,7 +130,7 @@ void ax_header_fingerprint(const struct ax_val *header, char out[33])
 	const struct ax_val *v = ax_val_path(header, "tokenizer.fingerprint");
 
 	out[0] = '\0';
-	if (!v || v->type != AX_STR || v->n != 32)
+	if (!v || v->type != AX_STR || v->n != 32 || strspn(v->u.s, "0123456789abcdef") != 32)
 		return;
 	memcpy(out, v->u.s, 32);
 	out[32] = '\0';

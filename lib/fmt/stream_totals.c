@@ -144,6 +144,14 @@ static int get_count(const struct ax_val *map, const char *key, uint64_t *out, s
 	return 0;
 }
 
+/* Names of reasons are shown on terminals. */
+static bool is_plain(const char *s)
+{
+	while (*s > 0x1f && *s < 0x7f)
+		s++;
+	return !*s;
+}
+
 static int parse_reasons(struct ax_totals *t, int split, const struct ax_val *m, bool dropped, struct ax_err *e)
 {
 	if (ax_val_is_null(m))
@@ -153,7 +161,7 @@ static int parse_reasons(struct ax_totals *t, int split, const struct ax_val *m,
 	for (size_t i = 0; i < m->n; i++) {
 		const struct ax_pair *p = &m->u.pair[i];
 
-		if (ax_val_int_or(p->val, -1) < 0)
+		if (ax_val_int_or(p->val, -1) < 0 || !is_plain(p->key))
 			return ax_fail(e, AX_EDATA, "malformed totals (reasons)");
 		(dropped ? ax_totals_dropped : ax_totals_truncated)(t, split, p->key, (uint64_t)p->val->u.i);
 	}

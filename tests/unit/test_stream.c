@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "fmt/shard.h"
+#include "text/json.h"
 
 #define DIR_TMP "build/tmp-stream"
 #define FILE_A DIR_TMP "/a.axt"
@@ -627,6 +628,27 @@ static int clean(void **state)
 	return ax_remove_tree(DIR_TMP, NULL);
 }
 
+/* Reasons are shown on terminals; hashes too. */
+static void test_hostile_text(void **state)
+{
+	static const char head[] = "{\"tokenizer\": {\"fingerprint\": \"0123456789abcdef0123456789abc\\u001b[2\"}}";
+	struct ax_totals t = {0}, back = {0};
+	struct ax_arena a;
+	struct ax_val *h;
+	char fp[33];
+
+	ax_arena_init(&a, 0);
+	ax_totals_dropped(&t, AX_SPLIT_TRAIN, "too long", 1);
+	assert_int_equal(ax_totals_parse(&back, ax_totals_val(&a, &t), NULL), 0);
+	ax_totals_dropped(&t, AX_SPLIT_EVAL, "\033[2J", 1);
+	assert_int_equal(ax_totals_parse(&back, ax_totals_val(&a, &t), NULL), AX_EDATA);
+	assert_int_equal(ax_json_parse(&a, head, sizeof(head) - 1, &h, NULL), 0);
+	assert_int_equal(ax_val_path(h, "tokenizer.fingerprint")->n, 32);
+	ax_header_fingerprint(h, fp);
+	assert_string_equal(fp, "");
+	ax_arena_release(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -638,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_tail),	      cmocka_unit_test(test_seek),
 		cmocka_unit_test(test_large_header),  cmocka_unit_test(test_provenance),
 		cmocka_unit_test(test_provenance_joined),
+		cmocka_unit_test(test_hostile_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, clean);

@@ -5,12 +5,24 @@
 #include "base/log.h"
 #include "fmt/safetensors.h"
 #include "text/json.h"
+#include "tok/show.h"
 #include "train/ckpt.h"
 #include "view.h"
 
+/* Text from a file, so that it does nothing to a terminal. */
+static void print_plain(const char *text, int width)
+{
+	struct ax_buf b = AX_BUF_INIT;
+
+	ax_show_line(&b, text, strlen(text));
+	printf("%-*s", width, b.p ? b.p : "");
+	ax_buf_release(&b);
+}
+
 static void show_tensor(const struct ax_st_tensor *t)
 {
-	printf("%-60s %-5s [", t->name, ax_st_dtype_name(t->dtype));
+	print_plain(t->name, 60);
+	printf(" %-5s [", ax_st_dtype_name(t->dtype));
 	for (int i = 0; i < t->n_dim; i++)
 		printf("%s%lld", i ? ", " : "", (long long)t->dim[i]);
 	printf("]\n");
@@ -100,9 +112,10 @@ static int show_model(struct view *v, const struct ax_st_model *m, const struct 
 	} else if (v->check) {
 		say_checked(m->dir, m->n_entry, checked);
 	} else {
-		printf("%s: model folder, %s, %zu tensors in %zu file%s, %s\n", m->dir,
-		       ax_val_cstr(&v->arena, ax_val_get(config, "model_type"), "unknown type"), m->n_entry, m->n_file,
-		       m->n_file > 1 ? "s" : "", ax_human_bytes(bytes, size));
+		printf("%s: model folder, ", m->dir);
+		print_plain(ax_val_cstr(&v->arena, ax_val_get(config, "model_type"), "unknown type"), 0);
+		printf(", %zu tensors in %zu file%s, %s\n", m->n_entry, m->n_file, m->n_file > 1 ? "s" : "",
+		       ax_human_bytes(bytes, size));
 		for (size_t i = 0; i < m->n_entry; i++)
 			show_tensor(m->entry[i].t);
 	}
