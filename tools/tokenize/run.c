@@ -13,6 +13,8 @@
 #define BATCH_BYTES   ((size_t)1 << 20)
 #define BATCH_RECORDS 4096
 #define BATCHES	      2 /* a thread: evens out rows of different cost */
+#define FLIGHT	      ((size_t)64 << 20) /* text of long rows that may wait, beside BATCH_BYTES a batch */
+#define LONG	      ((size_t)8 << 20)	 /* memory of batches with more text is not kept */
 
 struct reader {
 	struct tk_plan *plan;
@@ -48,6 +50,7 @@ struct crew {
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	uint64_t head, tail;
+	size_t flight; /* bytes of text in these batches */
 	bool reading, sinking, all_read, stop;
 	bool sealing; /* blocks of the output wait for whoever is free */
 	int rc; /* why it stopped */
@@ -243,6 +246,25 @@ static struct tk_batch *batch_at(struct crew *c, uint64_t number)
 	return &c->batch[number % c->n_batch];
 }
 
+/* Give the memory of a batch with long rows back: all batches and threads would come to hold as much. */
+static void forget(struct tk_batch *b)
+{
+	ax_buf_release(&b->text);
+	ax_made_release(&b->made);
+	ax_buf_release(&b->diff);
+	ax_buf_release(&b->diff_json);
+}
+
+static void forget_work(struct maker *m, size_t n_entry)
+{
+	for (size_t i = 0; i < n_entry; i++) {
+		ax_rows_work_free(m->work[i]);
+		m->work[i] = NULL;
+	}
+	ax_arena_release(&m->json);
+	ax_rows_diff_release(&m->differences);
+}
+
 /* With the lock, which is let go meanwhile: the oldest batch to the sink. */
 static void sink_head(struct crew *c)
 {
@@ -261,6 +283,9 @@ static void sink_head(struct crew *c)
 		tk_progress(c->sink, &c->progress);
 	pthread_mutex_lock(&c->lock);
 	c->sinking = false;
+	c->flight -= b->text.n;
+	if (b->text.n > LONG)
+		forget(b);
 	b->ready = false;
 	c->head++;
 	c->rc = rc;
@@ -320,13 +345,22 @@ static void read_and_make(struct crew *c, struct maker *m)
 	c->all_read = b->read_rc || !c->reader.entry;
 	if (b->read_rc || b->n_rec || c->reader.entry) {
 		c->tail++;
+		c->flight += b->text.n;
 		pthread_cond_broadcast(&c->change);
 		pthread_mutex_unlock(&c->lock);
 		make_batch(b, m);
+		if (b->text.n > LONG)
+			forget_work(m, c->plan->n_entry);
 		pthread_mutex_lock(&c->lock);
 		b->ready = true;
 	}
 	pthread_cond_broadcast(&c->change);
+}
+
+static bool has_room(const struct crew *c)
+{
+	return c->tail == c->head ||
+	       (c->tail - c->head < c->n_batch && c->flight < FLIGHT + c->n_batch * BATCH_BYTES);
 }
 
 static void run_thread(void *ctx, size_t i)
@@ -341,7 +375,7 @@ static void run_thread(void *ctx, size_t i)
 			finish(c);
 		else if (c->sealing)
 			seal(c);
-		else if (!c->reading && !c->all_read && c->tail - c->head < c->n_batch)
+		else if (!c->reading && !c->all_read && has_room(c))
 			read_and_make(c, &c->maker[i]);
 		else
 			pthread_cond_wait(&c->change, &c->lock);
