@@ -184,6 +184,7 @@ struct ax_bpe_list {
 	} *token; /* ascending by i; of up to AX_LIST_MAX pieces */
 	size_t n_token;
 	uint32_t base;
+	struct ax_tok_marks *marks; /* of the text at p, or NULL; only without ranges */
 };
 
 int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const struct ax_bpe_list *l, bool offsets,

@@ -6,8 +6,10 @@
 
 #include "text/unicode.h"
 #include "tok/bpe_work.h"
+#include "tok/marks.h"
 
 #define CUT_LONGER 6 /* bytes */
+#define NEAR	   8 /* pieces that are looked at one by one */
 #define ID_MASK	   (AX_TOK_MAX_ID - 1)
 #define NOT_FRESH  UINT16_MAX
 
@@ -29,6 +31,9 @@ struct batch {
 	struct ax_ids *out;
 	const struct ax_bpe_token *token;
 	size_t n_token;
+	struct ax_tok_marks *marks;
+	size_t stop; /* the piece that holds the next marked place */
+	size_t next_token; /* of those in the list, the first behind that */
 };
 
 /* Keys and slots of up to AX_BATCH pieces. */
@@ -216,6 +221,34 @@ static int put_token(const struct batch *b, const uint32_t *at, size_t i, struct
 	return 0;
 }
 
+/* Look for the piece of the next marked place among [i, k): mostly it is near i, or near a token. */
+static void find_stop(struct batch *b, const uint32_t *at, size_t i, size_t k)
+{
+	const struct ax_tok_marks *m = b->marks;
+	uint32_t place, t;
+	size_t hi = k;
+
+	b->stop = SIZE_MAX;
+	if (!m || m->done == m->n || m->mark[m->done].at >= at[k])
+		return;
+	place = m->mark[m->done].at;
+	for (; b->next_token < b->n_token && at[t = b->token[b->next_token].i] <= place; b->next_token++)
+		i = t > i ? t : i;
+	if (b->next_token < b->n_token)
+		hi = b->token[b->next_token].i;
+	for (size_t n = 0; n < NEAR && i + 1 < hi && at[i + 1] <= place; n++)
+		i++;
+	while (i + 1 < hi && at[i + 1] <= place) {
+		size_t mid = i + (hi - i) / 2;
+
+		if (at[mid] <= place)
+			i = mid;
+		else
+			hi = mid;
+	}
+	b->stop = i;
+}
+
 /* A piece whose entry has many ids, or one whose entry may have moved. */
 static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
 {
@@ -236,20 +269,57 @@ static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct
 	return id ? ax_bpe_emit(b->m, id, n, b->offsets, b->base + at[i], b->out, e) : put_other(b, at, i, e);
 }
 
-/* Pieces [i, end), which all had entries when w->n_put was `version`. */
-static int put_known(const struct batch *b, const uint32_t *at, size_t i, size_t end, uint32_t version, struct ax_err *e)
+/* A piece that became x, or has an entry. */
+static int put_piece(const struct batch *b, const uint32_t *at, size_t i, const struct ax_quick *x, struct ax_err *e)
+{
+	if (x && x->count)
+		return ax_bpe_emit(b->m, x->id, x->count, b->offsets, b->base + at[i], b->out, e);
+	return put_entry(b, at, i, e);
+}
+
+/* The piece b->stop comes next, in a list that ends at k: answer for places up to its begin. Is there one within? */
+static bool pass_stop(struct batch *b, const uint32_t *at, size_t k)
+{
+	size_t i = b->stop;
+
+	ax_marks_before(b->marks, b->out->n, at[i]);
+	find_stop(b, at, i, k);
+	return b->stop == i;
+}
+
+/* A marked place is within piece b->stop: its tokens tell where they begin and end. */
+static int put_stop(struct batch *b, const uint32_t *at, size_t k, const struct ax_quick *x, struct ax_err *e)
+{
+	size_t i = b->stop, from = b->out->n;
+
+	b->offsets = true;
+	AX_TRY(put_piece(b, at, i, x, e));
+	b->offsets = false;
+	ax_marks_within(b->marks, b->out, from);
+	find_stop(b, at, i + 1, k);
+	return 0;
+}
+
+/* Pieces [i, end) of k, which all had entries when w->n_put was `version`. */
+static int put_known(struct batch *b, const uint32_t *at, size_t i, size_t end, size_t k, uint32_t version, struct ax_err *e)
 {
 	while (i < end) {
-		AX_TRY(ax_ids_reserve(b->out, (end - i + 1) * AX_BRIEF_IDS, b->offsets, e));
+		size_t to = b->stop < end ? b->stop : end;
+
+		AX_TRY(ax_ids_reserve(b->out, (to - i + 1) * AX_BRIEF_IDS, b->offsets, e));
 		if (b->w->n_put == version)
-			i = b->offsets ? put_ranges(b, at, i, end) : put_entries(b, i, end);
-		if (i < end)
+			i = b->offsets ? put_ranges(b, at, i, to) : put_entries(b, i, to);
+		if (i < to) {
 			AX_TRY(put_entry(b, at, i++, e));
+		} else if (i < end && pass_stop(b, at, k)) {
+			AX_TRY(put_stop(b, at, k, NULL, e));
+			i++;
+		}
 	}
 	return 0;
 }
 
-static int encode_some(const struct batch *b, const uint32_t *at, size_t k, struct ax_err *e)
+static int encode_some(struct batch *b, const uint32_t *at, size_t k, struct ax_err *e)
 {
 	struct ax_bpe_work *w = b->w;
 	size_t n_miss, n_fresh, i = 0;
@@ -259,22 +329,24 @@ static int encode_some(const struct batch *b, const uint32_t *at, size_t k, stru
 	version = w->n_put;
 	look_ahead(b, at, k);
 	name_tokens(b, at);
+	b->next_token = 0;
+	find_stop(b, at, 0, k);
 	n_miss = probe(w, k);
 	if (!n_miss)
-		return put_known(b, at, 0, k, version, e);
+		return put_known(b, at, 0, k, k, version, e);
 	n_fresh = list_fresh(b, at, n_miss);
 	merge_fresh(b, n_fresh);
 	for (size_t j = 0; j < n_miss; i = w->miss[j++] + 1u) {
 		size_t at_miss = w->miss[j];
 		const struct ax_quick *x = w->fresh_of[j] == NOT_FRESH ? NULL : &w->fresh[w->fresh_of[j]];
 
-		AX_TRY(put_known(b, at, i, at_miss, version, e));
-		if (x && x->count)
-			AX_TRY(ax_bpe_emit(b->m, x->id, x->count, b->offsets, b->base + at[at_miss], b->out, e));
+		AX_TRY(put_known(b, at, i, at_miss, k, version, e));
+		if (at_miss == b->stop && pass_stop(b, at, k))
+			AX_TRY(put_stop(b, at, k, x, e));
 		else
-			AX_TRY(put_entry(b, at, at_miss, e));
+			AX_TRY(put_piece(b, at, at_miss, x, e));
 	}
-	AX_TRY(put_known(b, at, i, k, version, e));
+	AX_TRY(put_known(b, at, i, k, k, version, e));
 	keep_fresh(b, at, n_miss, n_fresh);
 	return 0;
 }
@@ -334,13 +406,13 @@ static bool is_ascii(const char *p, size_t n)
 int ax_bpe_encode_pieces(const struct ax_bpe *m, struct ax_bpe_work *w, const char *p, size_t n, const uint32_t *at,
 			 size_t k, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	return ax_bpe_encode_list(m, w, &(struct ax_bpe_list){p, n, at, k, NULL, 0, base}, offsets, out, e);
+	return ax_bpe_encode_list(m, w, &(struct ax_bpe_list){p, n, at, k, NULL, 0, base, NULL}, offsets, out, e);
 }
 
 int ax_bpe_encode_list(const struct ax_bpe *m, struct ax_bpe_work *w, const struct ax_bpe_list *l, bool offsets,
 		       struct ax_ids *out, struct ax_err *e)
 {
-	struct batch b = {m, w, l->p, l->n, offsets, l->base, out, l->token, l->n_token};
+	struct batch b = {m, w, l->p, l->n, offsets, l->base, out, l->token, l->n_token, l->marks, 0, 0};
 	const uint32_t *at = l->at;
 	struct finer f;
 	size_t some;

@@ -26,6 +26,7 @@ void ax_mask_work_release(struct ax_mask_work *w)
 	ax_ids_release(&w->dummy);
 	ax_free(w->mask);
 	ax_guards_release(&w->guards);
+	ax_free(w->marks.mark);
 	memset(w, 0, sizeof(*w));
 }
 
@@ -175,12 +176,18 @@ static int begin_trace(const struct ax_thread *t, struct ax_arena *a, struct ax_
 int ax_mask_thread(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		   struct ax_err *e)
 {
+	struct ax_mask_plan *plan = NULL;
+
 	w->note = 0;
+	w->marks.n = w->marks.done = 0;
 	AX_TRY(ax_mask_trust(m, t, a, w, e));
 	AX_TRY(ax_mask_render(m, t->messages, t->tools, 0, false, a, &w->rope, e));
-	AX_TRY(ax_mask_encode(m, w, AX_TOK_OFFSETS, &w->ids, e));
+	if (m->mode == AX_MASK_EXACT)
+		AX_TRY(ax_mask_exact_plan(m, t, a, w, &plan, e));
+	w->ids.marks = w->marks.n ? &w->marks : NULL;
+	AX_TRY(ax_mask_encode(m, w, w->marks.n ? 0 : AX_TOK_OFFSETS, &w->ids, e));
 	AX_TRY(clear_mask(w, e));
 	if (w->trace)
 		AX_TRY(begin_trace(t, a, w, e));
-	return (m->mode == AX_MASK_AXOLOTL ? ax_mask_axolotl : ax_mask_exact)(m, t, a, w, e);
+	return plan ? ax_mask_exact(plan, e) : ax_mask_axolotl(m, t, a, w, e);
 }

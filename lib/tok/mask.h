@@ -68,6 +68,8 @@ struct ax_mask_work {
 	struct ax_tok_scratch *scratch;
 	struct ax_rope rope;
 	struct ax_ids ids, other, dummy;
+	struct ax_tok_marks marks; /* where the mask may change, if that is known before the text is encoded; else none */
+	size_t cap_marks;
 	uint8_t *mask;
 	size_t cap_mask;
 	unsigned note;
@@ -116,9 +118,14 @@ int ax_mask_encode(const struct ax_masker *m, struct ax_mask_work *w, unsigned f
 int ax_mask_encode_value(const struct ax_masker *m, const struct ax_val *text, struct ax_mask_work *w, unsigned flags,
 			 struct ax_ids *out, struct ax_err *e);
 
-/* The two ways; for ax_mask_thread. w->mask is cleared and w->ids filled already in _exact and _axolotl. */
-int ax_mask_exact(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
-		  struct ax_err *e);
+/*
+ * The two ways; for ax_mask_thread. w->mask is cleared and w->ids filled already in _exact and _axolotl. _plan comes before:
+ * it finds what of the text is to be trained, in the arena, and fills w->marks; with marks the ids need no ranges.
+ */
+struct ax_mask_plan;
+int ax_mask_exact_plan(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
+		       struct ax_mask_plan **plan, struct ax_err *e);
+int ax_mask_exact(struct ax_mask_plan *plan, struct ax_err *e);
 int ax_mask_axolotl(const struct ax_masker *m, const struct ax_thread *t, struct ax_arena *a, struct ax_mask_work *w,
 		    struct ax_err *e);
 

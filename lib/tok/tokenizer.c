@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tok/marks.h"
 #include "tok/tokenizer_impl.h"
 
 #define CUT_MAX	    (AX_LIST_MAX - AX_CUT_SPARE) /* what comes of it is one list */
@@ -76,6 +77,7 @@ struct job {
 	bool track;		  /* ranges are asked for, or ids depend on them */
 	bool apart;		  /* the model itself can form guarded tokens */
 	bool gather;		  /* pieces are gathered from text to text, so that the model has many to do at once */
+	struct ax_tok_marks *marks; /* places that are looked for without ranges; NULL: none */
 	struct ax_ids *out;
 	const struct ax_ntext *input;
 	const struct ax_ntext *text; /* what is searched for added tokens */
@@ -158,10 +160,16 @@ static int model(void *ctx, const struct ax_ntext *piece, struct ax_err *e)
 	return j->apart ? encode_apart(j, piece, APART_DEPTH, e) : encode_piece(j, piece, e);
 }
 
+/* Are ranges known of what is not gathered? */
+static bool ranges(const struct job *j)
+{
+	return j->track || j->marks;
+}
+
 static int push_id(struct job *j, uint32_t id, uint32_t begin, uint32_t end, struct ax_err *e)
 {
-	AX_TRY(ax_ids_reserve(j->out, 1, j->track, e));
-	if (j->track) {
+	AX_TRY(ax_ids_reserve(j->out, 1, ranges(j), e));
+	if (ranges(j)) {
 		j->out->begin[j->out->n] = begin;
 		j->out->end[j->out->n] = end;
 	}
@@ -246,7 +254,7 @@ static size_t strip_right(const struct ax_ntext *t, size_t end)
 static int flush_pieces(struct job *j, struct ax_err *e)
 {
 	struct pieces *s = &j->s->pieces;
-	struct ax_bpe_list l = {j->input->p, j->input->n, s->at, s->n, s->token, s->n_token, 0};
+	struct ax_bpe_list l = {j->input->p, j->input->n, s->at, s->n, s->token, s->n_token, 0, j->marks};
 
 	s->n = s->n_token = 0;
 	return l.k ? ax_bpe_encode_list(&j->t->model.bpe, j->s->model->bpe, &l, j->track, j->out, e) : 0;
@@ -303,7 +311,10 @@ static int push_added(struct job *j, const struct ax_ntext *t, uint32_t id, size
 	ax_ntext_range(t, begin, end, &b, &q);
 	if (!j->gather || !is_input(j, t)) {
 		AX_TRY(flush_pieces(j, e));
-		return push_id(j, id, b, q, e);
+		AX_TRY(push_id(j, id, b, q, e));
+		if (j->marks)
+			ax_marks_within(j->marks, j->out, j->out->n - 1);
+		return 0;
 	}
 	AX_TRY(gather_at(j, b, e));
 	s->token[s->n_token++] = (struct ax_bpe_token){(uint32_t)s->n, id};
@@ -361,9 +372,11 @@ static int encode_cut(struct job *j, const struct ax_ntext *t, struct ax_err *e)
 	AX_TRY(flush_pieces(j, e));
 	from = j->out->n;
 	while ((k = j->t->cut(&c, at, CUT_MAX)))
-		AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, t->p, t->n, at, k, j->track, base, j->out, e));
-	if (j->track && t->begin)
+		AX_TRY(ax_bpe_encode_pieces(&j->t->model.bpe, j->s->model->bpe, t->p, t->n, at, k, ranges(j), base, j->out, e));
+	if (ranges(j) && t->begin)
 		map_back(j->out, from, t);
+	if (j->marks)
+		ax_marks_within(j->marks, j->out, from);
 	return 0;
 }
 
@@ -424,7 +437,7 @@ static int normalize(struct job *j, struct ax_ntext t, struct ax_err *e)
 		return gather_text(j, &t, e);
 	if (j->t->model.bpe.spaces && !j->apart && !j->t->normalized.n_node)
 		return encode_spaces(j, &t, e);
-	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, j->track, e));
+	AX_TRY(ax_normalize(&j->t->norm, &j->s->norm, &t, ranges(j), e));
 	if (!j->t->normalized.n_node)
 		return pretokenize(j, t, e);
 	return split_added(j, &j->t->normalized, &t, pretokenize, e);
@@ -443,13 +456,21 @@ static bool forges(const struct ax_tokenizer *t, const struct ax_guards *g)
 	return any;
 }
 
+/* Places behind the last token, or all of them where ranges are known. */
+static void answer_rest(const struct job *j, size_t first)
+{
+	if (!j->marks)
+		ax_marks_within(j->out->marks, j->out, first);
+	ax_marks_before(j->out->marks, j->out->n, UINT32_MAX);
+}
+
 int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, size_t n, unsigned flags,
 				struct ax_guards *guards, struct ax_ids *out, struct ax_tok_scratch *s,
 				struct ax_err *e)
 {
 	struct job j = {.t = t, .s = s, .flags = flags, .guards = guards && guards->n ? guards : NULL, .out = out};
 	struct ax_ntext whole = {text, n, NULL, NULL, 0};
-	size_t bad;
+	size_t bad, first = out->n;
 
 	if (j.guards) {
 		j.all = guards->range[0].begin == 0 && guards->range[0].end >= n;
@@ -462,12 +483,18 @@ int ax_tokenizer_encode_guarded(const struct ax_tokenizer *t, const char *text, 
 	if (bad != n)
 		return ax_fail(e, AX_EDATA, "byte %zu is not UTF-8", bad);
 	j.input = &whole;
+	if (out->marks) {
+		j.marks = t->cut && !j.apart && !j.track ? out->marks : NULL;
+		j.track |= !j.marks;
+	}
 	j.gather = !j.apart && (t->cut || (t->model.bpe.spaces && t->as_spaces == AX_SPACES_ALONE && !t->normalized.n_node));
 	s->pieces.n = s->pieces.n_token = 0;
 	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_prefix; i++)
 		AX_TRY(push_id(&j, t->prefix[i], 0, 0, e));
 	AX_TRY(split_added(&j, &t->raw, &whole, normalize, e));
 	AX_TRY(flush_pieces(&j, e));
+	if (out->marks)
+		answer_rest(&j, first);
 	for (size_t i = 0; flags & AX_TOK_SPECIAL && i < t->n_suffix; i++)
 		AX_TRY(push_id(&j, t->suffix[i], (uint32_t)n, (uint32_t)n, e));
 	return 0;
@@ -477,131 +504,4 @@ int ax_tokenizer_encode(const struct ax_tokenizer *t, const char *text, size_t n
 			struct ax_tok_scratch *s, struct ax_err *e)
 {
 	return ax_tokenizer_encode_guarded(t, text, n, flags, NULL, out, s, e);
-}
-
-uint32_t ax_tokenizer_id(const struct ax_tokenizer *t, const char *content, size_t n)
-{
-	uint32_t id = ax_vocab_find(&t->names, content, n);
-
-	return id != AX_TOK_NONE ? id : ax_vocab_find(ax_model_vocab(&t->model), content, n);
-}
-
-const char *ax_tokenizer_piece(const struct ax_tokenizer *t, uint32_t id, size_t *n)
-{
-	const struct ax_tok_added *a = ax_tokenizer_added(t, id);
-	const struct ax_vocab *v = ax_model_vocab(&t->model);
-
-	if (a) {
-		*n = a->content_n;
-		return a->content;
-	}
-	if (id >= v->id_end || v->str[id].n == UINT32_MAX)
-		return NULL;
-	*n = v->str[id].n;
-	return v->text ? v->text + v->str[id].off : "";
-}
-
-/* A piece in which bytes are spelled as characters; false if one of them spells none. */
-static bool unspell(const char *p, size_t n, struct ax_buf *b)
-{
-	size_t len, old = b->n;
-
-	for (size_t i = 0; i < n; i += len) {
-		int c = ax_byte_of_char(ax_utf8_get((const unsigned char *)p + i, &len));
-
-		if (c < 0) {
-			b->n = old;
-			return false;
-		}
-		ax_buf_addc(b, (char)c);
-	}
-	return true;
-}
-
-static bool spells_bytes(const struct ax_tokenizer *t)
-{
-	for (size_t i = 0; i < t->pre.n; i++)
-		if (t->pre.stage[i].kind == AX_PRE_BYTES)
-			return true;
-	for (size_t i = 0; i < t->norm.n; i++)
-		if (t->norm.step[i].kind == AX_NORM_BYTES)
-			return true;
-	return false;
-}
-
-bool ax_tokenizer_bytes(const struct ax_tokenizer *t, uint32_t id, struct ax_buf *b)
-{
-	size_t n;
-	const char *p = ax_tokenizer_piece(t, id, &n), *prefix;
-	size_t skip;
-	int byte;
-
-	if (!p)
-		return false;
-	if (ax_tokenizer_added(t, id)) {
-		ax_buf_add(b, p, n);
-		return true;
-	}
-	if (n == 6 && (byte = ax_model_byte(&t->model, id)) >= 0) {
-		ax_buf_addc(b, (char)byte);
-		return true;
-	}
-	prefix = ax_model_inside_prefix(&t->model, &skip);
-	if (skip && n > skip && !memcmp(p, prefix, skip)) { /* "##ing" */
-		p += skip;
-		n -= skip;
-	}
-	if (spells_bytes(t) && unspell(p, n, b))
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (t->spaces && n - i >= 3 && !memcmp(p + i, "\xE2\x96\x81", 3)) {
-			ax_buf_addc(b, ' ');
-			i += 2;
-		} else {
-			ax_buf_addc(b, p[i]);
-		}
-	return true;
-}
-
-size_t ax_tokenizer_size(const struct ax_tokenizer *t)
-{
-	size_t n = ax_model_size(&t->model);
-
-	for (size_t i = 0; i < t->n_added; i++)
-		n += ax_vocab_find(ax_model_vocab(&t->model), t->added[i].content, t->added[i].content_n) == AX_TOK_NONE;
-	return n;
-}
-
-size_t ax_tokenizer_model_size(const struct ax_tokenizer *t)
-{
-	return ax_model_size(&t->model);
-}
-
-uint32_t ax_tokenizer_id_end(const struct ax_tokenizer *t)
-{
-	uint32_t added = t->n_added ? t->added[t->n_added - 1].id + 1 : 0, end = ax_model_vocab(&t->model)->id_end;
-
-	return added > end ? added : end;
-}
-
-size_t ax_tokenizer_n_added(const struct ax_tokenizer *t)
-{
-	return t->n_added;
-}
-
-const struct ax_tok_added *ax_tokenizer_added_at(const struct ax_tokenizer *t, size_t i)
-{
-	return i < t->n_added ? &t->added[i] : NULL;
-}
-
-const uint32_t *ax_tokenizer_prefix(const struct ax_tokenizer *t, size_t *n)
-{
-	*n = t->n_prefix;
-	return t->prefix;
-}
-
-const uint32_t *ax_tokenizer_suffix(const struct ax_tokenizer *t, size_t *n)
-{
-	*n = t->n_suffix;
-	return t->suffix;
 }

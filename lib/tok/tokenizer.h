@@ -41,16 +41,28 @@ struct ax_tok_scratch;
 #define AX_TOK_MAX_ID ((uint32_t)1 << 24)   /* ids at or above are refused at load */
 #define AX_TOK_MAX_TEXT ((size_t)UINT32_MAX - 1) /* longest text of one call */
 
+/* A byte of the input, and its tokens: the first that ends behind it, and the first that begins at it or behind it. */
+struct ax_tok_mark {
+	uint32_t at, behind, from;
+};
+
+/* Places that are looked for while encoding, ascending. Where they are few that takes less time than all ranges. */
+struct ax_tok_marks {
+	struct ax_tok_mark *mark;
+	size_t n, done; /* done: set to 0 before a call */
+};
+
 /* Token ids and, where asked for, the byte range of the input that each stands for. */
 struct ax_ids {
 	uint32_t *id;
 	uint32_t *begin, *end; /* filled only with AX_TOK_OFFSETS; never mix calls with and without on one ax_ids */
 	size_t n, cap, cap_off;
+	struct ax_tok_marks *marks; /* NULL, or filled by calls without AX_TOK_SPECIAL */
 };
 
 #define AX_IDS_INIT                                                                                                    \
 	{                                                                                                              \
-		NULL, NULL, NULL, 0, 0, 0                                                                              \
+		NULL, NULL, NULL, 0, 0, 0, NULL                                                                             \
 	}
 
 void ax_ids_reset(struct ax_ids *ids); /* n = 0, memory kept */

@@ -130,6 +130,32 @@ static void check(const struct text *x, unsigned flags, struct ax_tok_scratch *s
 	ax_ids_release(&out);
 }
 
+/* Places here and there: their tokens are those that the ranges show. */
+static void check_marks(const struct text *x, struct ax_tok_scratch *s)
+{
+	struct ax_tok_mark mark[64];
+	struct ax_tok_marks marks = {mark, 0, 0};
+	struct ax_ids out = AX_IDS_INIT;
+	size_t behind = 0, from = 0, step = 1 + (size_t)rand() % (x->text.n / 16 + 8);
+
+	for (size_t at = (size_t)rand() % step; at <= x->text.n && marks.n < 64; at += (size_t)rand() % step)
+		mark[marks.n++].at = (uint32_t)at;
+	out.marks = &marks;
+	assert_int_equal(ax_tokenizer_encode(x->t, x->text.p, x->text.n, 0, &out, s, NULL), 0);
+	assert_int_equal(out.n, x->want.n);
+	assert_memory_equal(out.id, x->want.id, out.n * sizeof(*out.id));
+	assert_int_equal(marks.done, marks.n);
+	for (size_t i = 0; i < marks.n; i++) {
+		while (behind < out.n && x->want.end[behind] <= mark[i].at)
+			behind++;
+		while (from < out.n && x->want.begin[from] < mark[i].at)
+			from++;
+		assert_int_equal(mark[i].behind, behind);
+		assert_int_equal(mark[i].from, from);
+	}
+	ax_ids_release(&out);
+}
+
 static void one_text(const struct ax_tokenizer *t, const struct ax_tok_added *tok, struct ax_tok_scratch *s)
 {
 	struct text x = {.t = t, .text = AX_BUF_INIT, .want = AX_IDS_INIT};
@@ -147,6 +173,8 @@ static void one_text(const struct ax_tokenizer *t, const struct ax_tok_added *to
 	for (int k = 0; k < 2; k++) { /* the second time from the cache */
 		check(&x, 0, s);
 		check(&x, AX_TOK_OFFSETS, s);
+		if (x.text.n)
+			check_marks(&x, s);
 	}
 	ax_tok_scratch_free(x.s);
 	ax_buf_release(&x.text);
@@ -173,7 +201,7 @@ static void parts(void **state)
 	parts_of(&metaspace);
 }
 
-/* Known pre-tokenizers. Whole words come first, or what is like CJK is cut finer; a normalizer writes some texts anew. */
+/* Known pre-tokenizers. Whole words come first, or what is like CJK is cut finer; a normalizer writes some texts anew, or leaves out their ends. */
 static void parts_of_bytes(void **state)
 {
 	static const struct kind whole = {.name = "bytes-llama3"};
@@ -182,10 +210,15 @@ static void parts_of_bytes(void **state)
 		"bytes-llama3",
 		{{"\"ignore_merges\":true", "\"ignore_merges\":false"}, {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}"}}};
 
+	static const struct kind strip = {
+		"bytes-llama3",
+		{{"\"normalizer\":null", "\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true}"}}};
+
 	(void)state;
 	parts_of(&whole);
 	parts_of(&finer);
 	parts_of(&forms);
+	parts_of(&strip);
 }
 
 /* Where the model fails in one text, the next one starts anew. */
