@@ -16,22 +16,12 @@ int axj_push_frame(struct axj *r, struct axj_frame *up)
 	return 0;
 }
 
-int axj_bind(struct axj *r, uint32_t sym, struct axj_val v)
+/* A variable that the frame does not have yet. */
+static inline int bind_new(struct axj *r, struct axj_frame *f, uint32_t sym, struct axj_val v)
 {
-	struct axj_frame *f = r->frame;
-
-	if (!f) {
-		r->top[sym] = v;
-		return 0;
-	}
 	r->framed |= (uint64_t)1 << (sym & 63);
-	for (size_t i = 0; i < f->n; i++)
-		if (f->var[i].sym == sym) {
-			f->var[i].v = v;
-			return 0;
-		}
 	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 4;
+		size_t cap = f->cap ? f->cap * 2 : 8;
 		struct axj_var *q = ax_arena_alloc(r->mem, cap * sizeof(*q));
 
 		if (!q)
@@ -43,6 +33,22 @@ int axj_bind(struct axj *r, uint32_t sym, struct axj_val v)
 	}
 	f->var[f->n++] = (struct axj_var){sym, v};
 	return 0;
+}
+
+int axj_bind(struct axj *r, uint32_t sym, struct axj_val v)
+{
+	struct axj_frame *f = r->frame;
+
+	if (!f) {
+		r->top[sym] = v;
+		return 0;
+	}
+	for (size_t i = 0; i < f->n; i++)
+		if (f->var[i].sym == sym) {
+			f->var[i].v = v;
+			return 0;
+		}
+	return bind_new(r, f, sym, v);
 }
 
 static int assign_tuple(struct axj *r, const struct axj_node *target, struct axj_val v)
@@ -223,8 +229,11 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 		AX_TRY(axj_step(r, 1));
 		r->frame = scope;
 		scope->n = 0;
-		AX_TRY(axj_bind(r, r->t->sym_loop, loop));
-		AX_TRY(axj_assign(r, n->a, l->kept[l->index0]));
+		AX_TRY(bind_new(r, scope, r->t->sym_loop, loop));
+		if (n->a->op == AXJ_NAME && n->a->sym != r->t->sym_loop)
+			AX_TRY(bind_new(r, scope, n->a->sym, l->kept[l->index0]));
+		else
+			AX_TRY(axj_assign(r, n->a, l->kept[l->index0]));
 		rc = axj_exec(r, &n->body);
 		r->frame = saved;
 		if (rc < 0)
