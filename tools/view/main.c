@@ -74,6 +74,19 @@ static int view_one(struct view *v, const char *path, struct ax_err *e)
 	return ax_fail(e, AX_EDATA, "%s: not a file of ax, and no safetensors (or cut before its header ends)", path);
 }
 
+/* The object of an operand to the output, and its rows forgotten. */
+static int next_json(struct view *v, int rc, struct ax_err *e)
+{
+	struct ax_err more = {0};
+	int first = view_json_flush(v, &more);
+
+	if (!first)
+		first = ax_spool_reset(&v->rows_out, &more);
+	if (!rc && first)
+		*e = more;
+	return rc ? rc : first;
+}
+
 /* Every operand, whatever became of the others; the first failure is the exit status. */
 static int run(struct view *v, struct ax_conf *c, struct ax_err *e)
 {
@@ -87,6 +100,8 @@ static int run(struct view *v, struct ax_conf *c, struct ax_err *e)
 			printf("%s==> %s <==\n", i ? "\n" : "", c->operand[i]);
 		rc = view_one(v, c->operand[i], &one);
 		ax_arena_clear(&v->arena);
+		if (v->json)
+			rc = next_json(v, rc, &one);
 		if (rc == AX_EDATA && v->check)
 			rc = AX_ECHECK;
 		if (rc) {
@@ -103,38 +118,30 @@ static int run(struct view *v, struct ax_conf *c, struct ax_err *e)
 	return first;
 }
 
-static int write_json(const struct view *v, const char *path, struct ax_err *e)
-{
-	struct ax_out o;
-	int rc;
-
-	if (v->json->oom)
-		return ax_fail(e, AX_EMEM, "out of memory");
-	AX_TRY(ax_out_open(&o, path, AX_OUT_TEXT, e));
-	rc = ax_out_write(&o, v->json->p, v->json->n, e);
-	if (!rc)
-		rc = ax_out_commit(&o, e);
-	ax_out_abort(&o);
-	return rc;
-}
-
 static int view(struct ax_conf *c, struct ax_err *e)
 {
 	struct ax_buf json = AX_BUF_INIT;
+	struct ax_out out = {0};
 	const char *path = ax_conf_opt_str(c, "json");
-	struct view v = {.json = path ? &json : NULL};
+	struct view v = {.json = path ? &json : NULL, .out = &out};
 	int rc = view_settle(&v, c, e);
 
+	if (!rc && path)
+		rc = ax_out_open(&out, path, AX_OUT_TEXT, e);
 	if (rc) {
 		ax_log(AX_LOG_ERROR, "%s", e->msg);
 		return rc;
 	}
 	ax_arena_init(&v.arena, 0);
+	ax_spool_init(&v.rows_out, NULL);
 	rc = run(&v, c, e);
-	if (path && write_json(&v, path, e)) {
+	if (path && ax_out_commit(&out, e)) {
 		ax_log(AX_LOG_ERROR, "%s", e->msg);
 		rc = rc ? rc : e->code;
 	}
+	if (path)
+		ax_out_abort(&out);
+	ax_spool_release(&v.rows_out);
 	view_text_close(&v);
 	ax_buf_release(&json);
 	ax_arena_release(&v.arena);

@@ -87,7 +87,7 @@ int view_row_text(struct view *v, const struct ax_row *r, uint64_t k, struct ax_
 	return rc;
 }
 
-static int32_t label_of(const struct ax_row *r, uint32_t i)
+int32_t view_label(const struct ax_row *r, uint32_t i)
 {
 	return r->label ? r->label[i] : r->mask[i] ? (int32_t)r->id[i] : AX_LABEL_NONE;
 }
@@ -104,9 +104,9 @@ static void debug_text(struct view *v, const struct ax_row *r)
 	struct ax_buf b = AX_BUF_INIT, bytes = AX_BUF_INIT;
 
 	for (uint32_t i = 0, from = 0; i < r->n; from = i) {
-		const char *c = debug_color(v, label_of(r, i));
+		const char *c = debug_color(v, view_label(r, i));
 
-		while (i < r->n && !strcmp(debug_color(v, label_of(r, i)), c))
+		while (i < r->n && !strcmp(debug_color(v, view_label(r, i)), c))
 			i++;
 		ax_buf_reset(&b);
 		ax_buf_reset(&bytes);
@@ -124,7 +124,7 @@ void view_row_debug(struct view *v, const struct ax_row *r)
 	uint32_t labels = 0;
 
 	for (uint32_t i = 0; i < r->n; i++) {
-		int32_t label = label_of(r, i);
+		int32_t label = view_label(r, i);
 
 		labels += label != AX_LABEL_NONE;
 		if (v->text_only)
@@ -137,26 +137,4 @@ void view_row_debug(struct view *v, const struct ax_row *r)
 		debug_text(v, r);
 	printf("\n\nTotal input len: %u\nCount of labels: %u\n\n", r->n, labels);
 	ax_buf_release(&b);
-}
-
-struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k, const struct ax_buf *text)
-{
-	struct ax_val *m = ax_val_map(a), *ids = ax_val_list(a), *labels = ax_val_list(a), *weights = ax_val_list(a);
-	bool ok = m && ids && labels && weights;
-
-	for (uint32_t i = 0; ok && i < r->n; i++) {
-		ok = ax_val_push(a, ids, ax_val_int(a, r->id[i])) && ax_val_push(a, labels, ax_val_int(a, label_of(r, i))) &&
-		     (!r->weight || ax_val_push(a, weights, ax_val_float(a, (double)r->weight[i])));
-	}
-	ok = ok && ax_val_set(a, m, "row", ax_val_int(a, (int64_t)k)) &&
-	     ax_val_set(a, m, "split", ax_val_str(a, ax_split_name(r->split), strlen(ax_split_name(r->split)))) &&
-	     ax_val_set(a, m, "source", ax_val_int(a, r->source)) &&
-	     ax_val_set(a, m, "number", ax_val_int(a, (int64_t)r->number)) &&
-	     ax_val_set(a, m, "trained_tokens", ax_val_int(a, ax_row_trained(r))) &&
-	     ax_val_set(a, m, "input_ids", ids) && ax_val_set(a, m, "labels", labels);
-	if (ok && r->weight)
-		ok = ax_val_set(a, m, "weights", weights);
-	if (ok && text)
-		ok = ax_val_set(a, m, "text", ax_val_str(a, text->p ? text->p : "", text->n));
-	return ok ? m : NULL;
 }

@@ -53,8 +53,8 @@ static void show_totals(const struct ax_totals *t)
 }
 
 /* `chain` (or NULL): the header's provenance as the trailer completes it. */
-static void add_json(struct view *v, const char *path, const char *kind, const struct ax_val *header,
-		     const struct ax_totals *t, struct ax_val *chain, struct ax_val *rows)
+static int add_json(struct view *v, const char *path, const char *kind, const struct ax_val *header,
+		    const struct ax_totals *t, struct ax_val *chain, struct ax_err *e)
 {
 	struct ax_arena *a = &v->arena;
 	struct ax_val *m = ax_val_map(a), *h = ax_val_copy(a, header);
@@ -65,14 +65,7 @@ static void add_json(struct view *v, const char *path, const char *kind, const s
 
 	if (t)
 		ok = ok && ax_val_set(a, m, "totals", ax_totals_val(a, t));
-	if (rows)
-		ok = ok && ax_val_set(a, m, "rows", rows);
-	if (!ok) {
-		v->json->oom = true;
-		return;
-	}
-	ax_json_write(v->json, m, 0);
-	ax_buf_addc(v->json, '\n');
+	return ok ? view_json_object(v, m, e) : ax_fail(e, AX_EMEM, "out of memory");
 }
 
 /* --- streams --- */
@@ -81,7 +74,6 @@ struct scan {
 	struct view *v;
 	const char *path;
 	struct ax_pack_reader r; /* r.s alone for a token stream */
-	struct ax_val *rows;     /* shown ones, for JSON */
 	struct ax_val *trailer;  /* of the first stream, once known */
 	struct ax_totals totals;
 	uint64_t n_stream;
@@ -99,23 +91,11 @@ static int scan_open(struct scan *s, const char *path, struct ax_err *e)
 	return 0;
 }
 
-static int row_json(struct view *v, struct ax_val *rows, const struct ax_row *r, uint64_t k, struct ax_err *e)
-{
-	struct ax_buf text = AX_BUF_INIT;
-	int rc = v->mode == VIEW_TEXT ? view_decode(v, r, &text, e) : 0;
-	struct ax_val *row = rc ? NULL : view_row_json(&v->arena, r, k, v->mode == VIEW_TEXT ? &text : NULL);
-
-	if (!rc && (!row || !ax_val_push(&v->arena, rows, row)))
-		rc = ax_fail(e, AX_EMEM, "out of memory");
-	ax_buf_release(&text);
-	return rc;
-}
-
 /* Row number k in the way that was asked for; `whole`: it alone, or its pack, was. */
-static int show_row(struct view *v, struct ax_val *rows, const struct ax_row *r, uint64_t k, bool whole, struct ax_err *e)
+static int show_row(struct view *v, const struct ax_row *r, uint64_t k, bool whole, struct ax_err *e)
 {
 	if (v->json)
-		return row_json(v, rows, r, k, e);
+		return view_json_row(v, r, k, e);
 	if (v->mode == VIEW_TEXT)
 		return view_row_text(v, r, k, e);
 	if (v->mode == VIEW_DEBUG)
@@ -137,7 +117,7 @@ static int meet_row(struct scan *s, const struct ax_row *r, struct ax_err *e)
 	whole = v->row ? s->n_row == (uint64_t)v->row : v->pack && s->n_pack == (uint64_t)v->pack;
 	shown = whole || (!v->row && !v->pack && !v->check && s->n_row <= (uint64_t)v->rows);
 	s->found |= shown;
-	return shown ? show_row(s->v, s->rows, r, s->n_row, whole, e) : 0;
+	return shown ? show_row(s->v, r, s->n_row, whole, e) : 0;
 }
 
 static void title_pack(const struct scan *s, const struct ax_pack *p)
@@ -240,9 +220,7 @@ static int scan_one(struct scan *s, const char *what, struct ax_err *e)
 		s->n_pack = before.packs;
 	}
 	AX_TRY(scan(s, false, e));
-	if (v->json)
-		add_json(v, s->path, what, h, NULL, NULL, s->rows);
-	return 0;
+	return v->json ? add_json(v, s->path, what, h, NULL, NULL, e) : 0;
 }
 
 static void show_end(const struct scan *s, struct ax_val *chain)
@@ -284,19 +262,17 @@ static int scan_all(struct scan *s, const char *what, struct ax_err *e)
 	if (ahead)
 		AX_TRY(scan(s, false, e));
 	if (v->json)
-		add_json(v, s->path, what, h, &s->totals, chain, s->rows);
-	else if (v->check)
+		return add_json(v, s->path, what, h, &s->totals, chain, e);
+	if (v->check)
 		printf("%s: ok, %" PRIu64 " rows%s\n", s->path, s->totals.sum.n, s->packs ? " in packs" : "");
 	return 0;
 }
 
 int view_stream(struct view *v, const char *path, struct ax_err *e)
 {
-	struct scan s = {.v = v, .rows = v->json ? ax_val_list(&v->arena) : NULL};
+	struct scan s = {.v = v};
 	int rc;
 
-	if (v->json && !s.rows)
-		return ax_fail(e, AX_EMEM, "out of memory");
 	if (v->mode == VIEW_SUMMARY)
 		return view_summary(v, path, false, e);
 	AX_TRY(scan_open(&s, path, e));
@@ -308,7 +284,7 @@ int view_stream(struct view *v, const char *path, struct ax_err *e)
 
 /* --- shard folders --- */
 
-static int show_packs(struct view *v, struct ax_shards *s, struct ax_val *rows, struct ax_err *e)
+static int show_packs(struct view *v, struct ax_shards *s, struct ax_err *e)
 {
 	uint64_t first = v->pack ? (uint64_t)v->pack - 1 : 0, shown = 0;
 	struct ax_pack p;
@@ -321,7 +297,7 @@ static int show_packs(struct view *v, struct ax_shards *s, struct ax_val *rows, 
 			printf("pack %" PRIu64 ": %s, %u of %u tokens, %u rows, %u trained\n", i + 1,
 			       ax_split_name(p.split), p.n, s->sequence_len, p.n_doc, p.trained);
 		for (uint32_t d = 0; d < p.n_doc && (v->pack || shown < (uint64_t)v->rows); d++, shown++)
-			AX_TRY(show_row(v, rows, &p.row[d], d + 1, v->pack != 0, e));
+			AX_TRY(show_row(v, &p.row[d], d + 1, v->pack != 0, e));
 	}
 	if (v->pack && !shown)
 		return ax_fail(e, AX_EUSAGE, "%s: no %s pack %" PRId64 "; there are %" PRIu64, s->dir,
@@ -331,11 +307,6 @@ static int show_packs(struct view *v, struct ax_shards *s, struct ax_val *rows, 
 
 static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 {
-	struct ax_val *rows = v->json ? ax_val_list(&v->arena) : NULL;
-	int rc;
-
-	if (v->json && !rows)
-		return ax_fail(e, AX_EMEM, "out of memory");
 	if (v->check) {
 		AX_TRY(ax_shards_check(s, e));
 		if (!v->json)
@@ -352,13 +323,9 @@ static int show_shards(struct view *v, struct ax_shards *s, struct ax_err *e)
 			printf("files:        %u\n", s->n_shard);
 			show_totals(&s->totals);
 		}
-		rc = show_packs(v, s, rows, e);
-		if (rc)
-			return rc;
+		AX_TRY(show_packs(v, s, e));
 	}
-	if (v->json)
-		add_json(v, s->dir, "shards", s->header, &s->totals, NULL, rows);
-	return 0;
+	return v->json ? add_json(v, s->dir, "shards", s->header, &s->totals, NULL, e) : 0;
 }
 
 int view_shards(struct view *v, const char *dir, struct ax_err *e)

@@ -1,7 +1,7 @@
 /*
  * ax-view's parts: main.c and settle.c (options, which file is what), stream.c (streams and shard folders), tensors.c (safetensors,
  * models, checkpoints), run.c (an output_dir), provenance.c (the tools that made a stream), row.c (a row as text), text.c (ids to
- * text), summary.c and sums.c (--summary).
+ * text), json.c (--json), summary.c and sums.c (--summary).
  */
 #ifndef AX_TOOL_VIEW_H
 #define AX_TOOL_VIEW_H
@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/io.h"
 #include "conf/conf.h"
 #include "fmt/shard.h"
+#include "fmt/spool.h"
 #include "fmt/stream.h"
 
 struct view_text; /* a tokenizer, or none */
@@ -26,7 +28,9 @@ struct view {
 	bool text_only;      /* of VIEW_DEBUG */
 	struct view_text *text;
 	bool text_tried;
-	struct ax_buf *json; /* JSON lines instead of text, or NULL */
+	struct ax_buf *json; /* JSON lines instead of text, on their way to `out`; or NULL */
+	struct ax_out *out;
+	struct ax_spool rows_out; /* rows of the operand, as JSON */
 	struct ax_arena arena;
 };
 
@@ -47,8 +51,13 @@ void view_provenance(const struct ax_val *list);
 /* Rows. `k` counts from 1. The long form is a line a token, the short one a line a stretch of equal mask. */
 void view_row_short(struct view *v, const struct ax_row *r, uint64_t k);
 void view_row_long(struct view *v, const struct ax_row *r, uint64_t k);
-/* text: decoded, or NULL */
-struct ax_val *view_row_json(struct ax_arena *a, const struct ax_row *r, uint64_t k, const struct ax_buf *text);
+/* The label of token i. */
+int32_t view_label(const struct ax_row *r, uint32_t i);
+
+/* --json: a row; the operand's object, a map of one pair at least, with the rows; what v->json holds to the output. */
+int view_json_row(struct view *v, const struct ax_row *r, uint64_t k, struct ax_err *e);
+int view_json_object(struct view *v, const struct ax_val *map, struct ax_err *e);
+int view_json_flush(struct view *v, struct ax_err *e);
 
 /* A row as --text and as --debug show it. */
 int view_row_text(struct view *v, const struct ax_row *r, uint64_t k, struct ax_err *e);
