@@ -22,7 +22,7 @@
  * Not as in jinja2, by decision. Errors that say so: random and lipsum (a template gives the same text each time), str.encode,
  * translate and maketrans, int.to_bytes and from_bytes, float.fromhex, \N{...} in strings, autoescape true, `self`, complex
  * numbers, sets (what - & | ^ of dict views give), integers beyond a million bits. Silently otherwise: addresses in the text of objects;
- * what jinja2's folding of constants does (a slice of a constant number or method is undefined, an infinity a NameError, a negative
+ * what jinja2's folding of constants does (a slice of a constant number, method or dict is undefined, an infinity a NameError, a negative
  * constant below ** binds otherwise); a name of the context that a block uses before the same level sets it is undefined there; varargs in
  * {% generation %} are its own; keys that Python cannot order (pprint) stay in their order.
  * isalpha and its kin know Unicode 14 (Python 3.11).

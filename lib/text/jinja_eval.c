@@ -423,12 +423,13 @@ static int eval_binary(struct axj *r, const struct axj_node *n, struct axj_val *
 {
 	const struct axj_val *y;
 	struct axj_val x, room;
+	int64_t v;
 
 	AX_TRY(axj_eval(r, n->a, &x));
 	AX_TRY(eval_ref(r, n->b, &room, &y));
 	r->line = n->line;
-	if (n->op == AXJ_SUB && x.t == AXJ_INT && y->t == AXJ_INT && !__builtin_sub_overflow(x.u.i, y->u.i, &room.u.i)) {
-		*out = axj_int(room.u.i);
+	if (n->op == AXJ_SUB && x.t == AXJ_INT && y->t == AXJ_INT && !__builtin_sub_overflow(x.u.i, y->u.i, &v)) {
+		*out = axj_int(v);
 		return 0;
 	}
 	return axj_binary(r, (enum axj_op)n->op, x, *y, out);
