@@ -111,6 +111,32 @@ plan:
 	return rc;
 }
 
+enum mode { MODE_STREAM = 1, MODE_PRINT = 2, MODE_DIFF = 4, MODE_ENCODE = 8, MODE_DECODE = 16, MODE_RENDER = 32 };
+
+/* Options that only some of the modes look at. */
+static int check_options(const struct ax_conf *c, enum mode mode, struct ax_err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned modes;
+		const char *where;
+	} partial[] = {
+	    {"type", MODE_STREAM | MODE_PRINT | MODE_DIFF, "data sets"},
+	    {"mask", MODE_STREAM | MODE_PRINT | MODE_DIFF, "data sets"},
+	    {"max-bad", MODE_STREAM | MODE_PRINT | MODE_DIFF, "data sets"},
+	    {"rejects", MODE_STREAM | MODE_PRINT | MODE_DIFF, "data sets"},
+	    {"compress", MODE_STREAM, "a stream"},
+	    {"all", MODE_PRINT, "--print"},
+	    {"no-special", MODE_ENCODE | MODE_DECODE, "--encode and --decode"},
+	    {"template", MODE_RENDER, "--render"},
+	};
+
+	for (size_t i = 0; i < sizeof(partial) / sizeof(*partial); i++)
+		if (ax_conf_opt_given(c, partial[i].name) && !(partial[i].modes & mode))
+			return ax_fail(e, AX_EUSAGE, "--%s goes with %s", partial[i].name, partial[i].where);
+	return 0;
+}
+
 static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 {
 	bool encode, decode, render, diff;
@@ -129,6 +155,8 @@ static int run(struct ax_conf *c, int argc, char **argv, struct ax_err *e)
 	if ((render || decode) && ax_conf_opt_flag(c, "no-inject"))
 		return ax_fail(e, AX_EUSAGE, "--no-inject is about tokens: --%s makes none",
 			       render ? "render" : "decode");
+	AX_TRY(check_options(c, encode ? MODE_ENCODE : decode ? MODE_DECODE : render ? MODE_RENDER : diff ? MODE_DIFF :
+				ax_conf_opt_flag(c, "print") ? MODE_PRINT : MODE_STREAM, e));
 	if (diff)
 		return tk_mask_diff(c, e);
 	return encode || decode ? tk_encode(c, e) : render ? tk_render(c, e) : tokenize(c, argc, argv, e);

@@ -30,7 +30,7 @@ static int read_max_bad(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 	if (!s)
 		return 0;
 	v = strtod(s, &end);
-	if (end == s || !(v >= 0) || (strcmp(end, "") && strcmp(end, "%")) || (*end && v > 100) || v > 1e15)
+	if (end == s || !(v >= 0) || (strcmp(end, "") && strcmp(end, "%")) || (*end ? v > 100 : v != floor(v)) || v > 1e15)
 		return ax_fail(e, AX_EUSAGE, "--max-bad: expected a number or a percentage, not \"%s\"", s);
 	if (*end) {
 		o->max_bad = UINT64_MAX;
@@ -94,8 +94,6 @@ int tk_opt_read(struct tk_opt *o, struct ax_conf *c, struct ax_err *e)
 	o->compress = (int)ax_conf_opt_int(c, "compress", 1);
 	if (o->compress < 0 || o->compress > 19)
 		return ax_fail(e, AX_EUSAGE, "--compress %d; 0 to 19 are possible", o->compress);
-	if (o->all && !o->print)
-		return ax_fail(e, AX_EUSAGE, "--all goes with --print");
 	AX_TRY(read_shard(o, c, e));
 	AX_TRY(read_excess(o, c, e));
 	AX_TRY(read_max_bad(o, c, e));

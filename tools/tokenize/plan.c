@@ -381,7 +381,8 @@ int tk_plan_init(struct tk_plan *p, struct ax_conf *c, bool need_data, struct ax
 	p->seed = (uint64_t)ax_conf_int(c, "seed");
 	AX_TRY(options_to_keys(c, e));
 	if (now) {
-		AX_TRY(ax_jinja_now(&p->now, now, e));
+		if (ax_jinja_now(&p->now, now, e))
+			return ax_err_prefix(e, "--now %s: ", now);
 		p->has_now = true;
 	}
 	AX_TRY(tk_effective(c, &p->eff, &model_name, &p->model_dir, e));
