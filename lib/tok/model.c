@@ -6,17 +6,19 @@
 #include "base/mem.h"
 #include "text/unicode.h"
 
-#define PIECE_BYTES 22
-#define PIECE_IDS   8
-#define PIECE_SLOTS 65536
+#define PIECE_BYTES 24
+#define PIECE_IDS   7
+#define PIECE_BITS  15 /* of the number of entries, in pairs */
 
-/* A short piece, and the tokens that it gives where they lie side by side. */
+/* A short piece, and the tokens that it gives where they lie side by side: a cache line. */
 struct ax_piece {
-	uint8_t n, n_id; /* n == 0: free */
-	uint8_t end[PIECE_IDS];
-	char text[PIECE_BYTES];
+	uint64_t key[3]; /* the bytes, each once at least: with n they say all */
 	uint32_t id[PIECE_IDS];
+	uint8_t end[PIECE_IDS];
+	uint8_t n, n_id; /* n == 0: free */
 };
+
+_Static_assert(sizeof(struct ax_piece) == 64, "two of them beside each other are fetched at once");
 
 static int check_kind(struct ax_slice v, enum ax_model_kind *kind, struct ax_err *e)
 {
@@ -215,7 +217,7 @@ struct ax_model_work *ax_model_work_new(const struct ax_model *m)
 	if (ok && m->kind == AX_MODEL_UNIGRAM)
 		ok = !ax_unigram_work_init(&w->unigram, &m->unigram, NULL);
 	if (ok && (m->kind == AX_MODEL_UNIGRAM || m->kind == AX_MODEL_WORDPIECE))
-		ok = (w->piece = ax_calloc(PIECE_SLOTS, sizeof(*w->piece))) != NULL;
+		ok = (w->piece = ax_calloc_huge((size_t)1 << PIECE_BITS, sizeof(*w->piece))) != NULL;
 	if (ok)
 		return w;
 	ax_model_work_free(w);
@@ -239,10 +241,46 @@ static int encode_fresh(const struct ax_model *m, struct ax_model_work *w, const
 					   : ax_wordpiece_encode(&m->words, p, n, offsets, base, out, e);
 }
 
-/* Keep what p[0..n) gave, out->id[from..), if it fits and its ranges tile the piece; they are known only with offsets. */
-static void keep(struct ax_piece *x, const char *p, size_t n, uint32_t base, const struct ax_ids *out, size_t from)
+static uint64_t load(const char *p, size_t n)
+{
+	uint64_t x = 0;
+
+	memcpy(&x, p, n);
+	return x;
+}
+
+/* The key of n <= PIECE_BYTES bytes. */
+static inline void key_of(uint64_t key[3], const char *p, size_t n)
+{
+	if (n >= 8) {
+		key[0] = load(p, 8);
+		key[1] = load(p + n - 8, 8);
+		key[2] = n > 16 ? load(p + 8, 8) : 0;
+	} else {
+		key[0] = n >= 4 ? load(p, 4) | load(p + n - 4, 4) << 32 : load(p, 1) | load(p + n / 2, 1) << 8 | load(p + n - 1, 1) << 16;
+		key[1] = key[2] = 0;
+	}
+}
+
+/* The first of the two entries where a piece may be. */
+static inline struct ax_piece *pair_of(const struct ax_model_work *w, const uint64_t key[3], size_t n)
+{
+	uint64_t h = (key[0] ^ (uint64_t)n << 56) * UINT64_C(0x9E3779B97F4A7C15);
+
+	h = ((h ^ h >> 32) + key[1] + (key[2] << 29 | key[2] >> 35)) * UINT64_C(0xD6E8FEB86659FD93);
+	return &w->piece[(h >> (64 - PIECE_BITS)) & ~(uint64_t)1];
+}
+
+static inline bool holds(const struct ax_piece *x, const uint64_t key[3], size_t n)
+{
+	return !((x->key[0] ^ key[0]) | (x->key[1] ^ key[1]) | (x->key[2] ^ key[2]) | (x->n ^ n));
+}
+
+/* Keep what a piece gave, out->id[from..), if it fits and its ranges tile the piece; they are known only with offsets. */
+static void keep(struct ax_piece *pair, const uint64_t key[3], size_t n, uint32_t base, const struct ax_ids *out, size_t from)
 {
 	size_t n_id = out->n - from, end = 0;
+	struct ax_piece x = {.key = {key[0], key[1], key[2]}, .n = (uint8_t)n, .n_id = (uint8_t)n_id};
 
 	if (n_id > PIECE_IDS)
 		return;
@@ -250,13 +288,11 @@ static void keep(struct ax_piece *x, const char *p, size_t n, uint32_t base, con
 		if (out->begin[from + i] - base != end)
 			return;
 		end = out->end[from + i] - base;
-		x->end[i] = (uint8_t)end;
-		x->id[i] = out->id[from + i];
+		x.end[i] = (uint8_t)end;
+		x.id[i] = out->id[from + i];
 	}
-	memset(x->text, 0, sizeof(x->text));
-	memcpy(x->text, p, n);
-	x->n_id = (uint8_t)n_id;
-	x->n = (uint8_t)n;
+	pair[1] = pair[0]; /* the newest comes first */
+	pair[0] = x;
 }
 
 static int from_cache(const struct ax_piece *x, bool offsets, uint32_t base, struct ax_ids *out, struct ax_err *e)
@@ -277,15 +313,17 @@ int ax_model_encode(const struct ax_model *m, struct ax_model_work *w, const cha
 {
 	size_t from = out->n;
 	struct ax_piece *x;
+	uint64_t key[3];
 
 	if (m->kind == AX_MODEL_BPE)
 		return ax_bpe_encode(&m->bpe, w->bpe, p, n, offsets, base, out, e);
 	if (n > PIECE_BYTES || !w->piece)
 		return encode_fresh(m, w, p, n, offsets, base, out, e);
-	x = &w->piece[ax_hash64(p, n) % PIECE_SLOTS];
-	if (x->n == n && !memcmp(x->text, p, n))
-		return from_cache(x, offsets, base, out, e);
+	key_of(key, p, n);
+	x = pair_of(w, key, n);
+	if (holds(x, key, n) || holds(x + 1, key, n))
+		return from_cache(holds(x, key, n) ? x : x + 1, offsets, base, out, e);
 	AX_TRY(encode_fresh(m, w, p, n, true, base, out, e));
-	keep(x, p, n, base, out, from);
+	keep(x, key, n, base, out, from);
 	return 0;
 }

@@ -58,7 +58,7 @@ void ax_model_describe(const struct ax_model *m, struct ax_buf *b);
 struct ax_model_work {
 	struct ax_bpe_work *bpe;
 	struct ax_unigram_work unigram;
-	struct ax_piece *piece; /* what short pieces gave; not of BPE, which has a cache of its own */
+	struct ax_piece *piece; /* what pieces up to 24 bytes gave, 2 MiB; not of BPE, which has a cache of its own */
 };
 
 struct ax_model_work *ax_model_work_new(const struct ax_model *m); /* NULL: out of memory */

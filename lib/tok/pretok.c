@@ -107,9 +107,11 @@ static size_t find_text(const char *p, size_t i, size_t n, const char *text, siz
 /* The first character of a class in p[i..n), and its bytes; n: none. */
 static size_t find_class(const unsigned char *p, size_t i, size_t n, uint32_t flag, size_t *len)
 {
-	for (; i < n; i += *len)
-		if (ax_uni(ax_utf8_get(p + i, len)) & flag)
+	for (; i < n; i += *len) {
+		*len = 1;
+		if (ax_uni(p[i] < 128 ? p[i] : ax_utf8_get(p + i, len)) & flag)
 			return i;
+	}
 	return n;
 }
 
@@ -246,6 +248,23 @@ static int cut_isolated(const struct run *r, size_t k, const struct ax_ntext *t,
 	return gap < t->n ? child(r, k, t, gap, t->n) : 0;
 }
 
+/* The same for single characters of a class, which are dropped or become pieces. */
+static int cut_class(const struct run *r, size_t k, const struct ax_ntext *t)
+{
+	const struct ax_pre_stage *s = &r->s->stage[k];
+	size_t len = 0;
+
+	for (size_t from = 0, at; from < t->n; from = at + len) {
+		at = find_class((const unsigned char *)t->p, from, t->n, s->flag, &len);
+		AX_TRY(child(r, k, t, from, at));
+		if (at == t->n)
+			break;
+		if (s->behavior == AX_PRE_ISOLATED)
+			AX_TRY(child(r, k, t, at, at + len));
+	}
+	return 0;
+}
+
 static bool starts_with(const struct ax_ntext *t, const char *s, size_t n)
 {
 	return t->n >= n && !memcmp(t->p, s, n);
@@ -376,6 +395,8 @@ static int run_stage(const struct run *r, size_t k, const struct ax_ntext *t)
 		return scripts(r, k, t);
 	if (s->kind == AX_PRE_SPLIT && s->behavior == AX_PRE_ISOLATED)
 		return cut_isolated(r, k, t, s->fn);
+	if (s->kind == AX_PRE_CLASS && !s->invert && (s->behavior == AX_PRE_ISOLATED || s->behavior == AX_PRE_REMOVED))
+		return cut_class(r, k, t);
 	return cut(r, k, t);
 }
 

@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "text/unicode.h"
 
-#define UNSET	    UINT32_MAX
-#define UNK_NODE    (UINT32_MAX - 1) /* one character without a piece */
-#define WINDOW	    4096 /* from so many bytes on the window is written out where no piece spans */
+#define UNK_NODE    UINT32_MAX /* one character without a piece */
+#define WINDOW	    4096 /* from half so many bytes on the window is written out where no piece spans */
+#define MAX_CHAR    4	 /* bytes */
 
 void ax_unigram_release(struct ax_unigram *m)
 {
@@ -24,7 +24,7 @@ int ax_unigram_work_init(struct ax_unigram_work *w, const struct ax_unigram *m, 
 	size_t n = 16;
 
 	memset(w, 0, sizeof(*w));
-	while (n <= m->longest + 4u)
+	while (n <= m->longest + MAX_CHAR)
 		n *= 2;
 	w->mask = n - 1;
 	w->cap = WINDOW;
@@ -45,8 +45,10 @@ struct run {
 	const struct ax_unigram *m;
 	struct ax_unigram_work *w;
 	const char *p;
+	size_t n;
 	size_t lo;    /* where the window begins: back[i] is position lo + i */
-	size_t reach; /* positions up to here have a best way, or are marked unset */
+	size_t reach; /* positions up to here have a score: that of the best way, or -INFINITY */
+	size_t span;  /* the furthest end of a piece so far */
 	size_t unk_begin, unk_end; /* unknown characters not yet written out; equal: none */
 	bool offsets;
 	uint32_t base;
@@ -86,35 +88,27 @@ static int push_unknown(struct run *r)
 	return 0;
 }
 
-/* Bytes of the piece that a back pointer names. */
-static inline size_t node_bytes(const struct ax_unigram *m, uint32_t node)
+/* How a way comes to a position: bytes of the last piece << 32 | its unit. */
+static inline uint64_t step_of(size_t bytes, uint32_t node)
 {
-	return m->vocab.str[m->trie.value[node]].n;
+	return (uint64_t)bytes << 32 | node;
 }
 
 /* Write out the best way from the window's begin to position `to`, and begin a window there. */
 static int flush(struct run *r, size_t to)
 {
-	uint32_t *back = r->w->back, node = back[to - r->lo];
+	uint64_t *back = r->w->back, x = back[to - r->lo], next;
 
 	for (size_t end = to; end > r->lo;) { /* turn the pointers round */
-		size_t at = end;
-		uint32_t next;
-
-		if (node == UNK_NODE)
-			do
-				at--;
-			while ((r->p[at] & 0xC0) == 0x80);
-		else
-			at -= node_bytes(r->m, node);
-		next = back[at - r->lo];
-		back[at - r->lo] = node;
-		node = next;
-		end = at;
+		end -= (size_t)(x >> 32);
+		next = back[end - r->lo];
+		back[end - r->lo] = x;
+		x = next;
 	}
 	for (size_t at = r->lo, end; at < to; at = end) {
-		node = back[at - r->lo];
-		end = at + (node == UNK_NODE ? ax_utf8_len((unsigned char)r->p[at]) : node_bytes(r->m, node));
+		uint32_t node = (uint32_t)back[at - r->lo];
+
+		end = at + (size_t)(back[at - r->lo] >> 32);
 		if (node == UNK_NODE || (r->m->has_unk && r->m->trie.value[node] == r->m->unk)) {
 			if (r->unk_begin == r->unk_end)
 				r->unk_begin = at;
@@ -126,18 +120,18 @@ static int flush(struct run *r, size_t to)
 		AX_TRY(push(r, r->m->trie.value[node], at, end));
 	}
 	r->lo = to;
-	back[0] = UNSET;
 	return 0;
 }
 
-/* Mark positions up to `to` as without a way. */
-static int extend(struct run *r, size_t to)
+/* Room for all ways on from `at`, which have none yet where none has come by. */
+static int extend(struct run *r, size_t at)
 {
 	struct ax_unigram_work *w = r->w;
+	size_t most = r->m->longest > MAX_CHAR ? r->m->longest : MAX_CHAR, to = r->n - at < most ? r->n : at + most;
 
 	if (to - r->lo >= w->cap) {
 		size_t cap = (to - r->lo) + (to - r->lo) / 2 + WINDOW;
-		uint32_t *q = ax_realloc_array(w->back, cap, sizeof(*q));
+		uint64_t *q = ax_realloc_array(w->back, cap, sizeof(*q));
 
 		if (!q)
 			return ax_fail(r->e, AX_EMEM, "out of memory: a piece of text without a cut is too long");
@@ -145,48 +139,43 @@ static int extend(struct run *r, size_t to)
 		w->cap = cap;
 	}
 	while (r->reach < to) /* few: a call of memset takes longer */
-		w->back[++r->reach - r->lo] = UNSET;
+		w->score[++r->reach & w->mask] = -(double)INFINITY;
 	return 0;
 }
 
-/* Ways that end with the piece `node` at position `to`: is this one the best so far? */
-static inline int offer(struct run *r, size_t to, double score, uint32_t node, bool *taken)
+/* A way to position `to`: is it the best so far? Without a branch, which nobody could foretell. */
+static inline bool offer(const struct run *r, size_t to, double score, uint64_t step)
 {
 	double *best = &r->w->score[to & r->w->mask];
-	uint32_t *back;
+	uint64_t *back = &r->w->back[to - r->lo];
+	bool better = score > *best;
 
-	if (to > r->reach)
-		AX_TRY(extend(r, to));
-	back = &r->w->back[to - r->lo];
-	*taken = *back == UNSET || score > *best;
-	if (*taken) {
-		*best = score;
-		*back = node;
-	}
-	return 0;
+	*back = better ? step : *back;
+	*best = better ? score : *best;
+	return better;
 }
 
-/* All pieces that start at `at`. */
-static int from_here(struct run *r, size_t at, size_t n)
+/* All pieces that start at `at`, a character of `len` bytes. A unit where none ends has the score NaN, which is never better. */
+static int from_here(struct run *r, size_t at, size_t len)
 {
 	const struct ax_unigram *m = r->m;
-	size_t len = ax_utf8_len((unsigned char)r->p[at]);
 	double here = r->w->score[at & r->w->mask];
 	bool single = false, taken;
 	uint32_t node = 0;
 
-	for (size_t i = at; i < n && ax_datrie_step(&m->trie, &node, (unsigned char)r->p[i]);) {
+	for (size_t i = at; i < r->n && ax_datrie_step(&m->trie, &node, (unsigned char)r->p[i]);) {
 		double score = m->unit_score[node];
+		bool is = score == score;
 
 		i++;
-		if (isnan(score))
-			continue;
-		AX_TRY(offer(r, i, score + here, node, &taken));
-		single |= i - at == len;
+		offer(r, i, score + here, step_of(i - at, node));
+		single |= is & (i - at == len);
+		r->span = is & (i > r->span) ? i : r->span;
 	}
 	if (single)
 		return 0;
-	AX_TRY(offer(r, at + len, m->unk_score + here, UNK_NODE, &taken));
+	taken = offer(r, at + len, m->unk_score + here, step_of(len, UNK_NODE));
+	r->span = at + len > r->span ? at + len : r->span;
 	if (taken && !m->has_unk)
 		return ax_fail(r->e, AX_EDATA, "a character without a token, and the Unigram model has no unknown token");
 	return 0;
@@ -195,14 +184,15 @@ static int from_here(struct run *r, size_t at, size_t n)
 int ax_unigram_encode(const struct ax_unigram *m, struct ax_unigram_work *w, const char *p, size_t n, bool offsets,
 		      uint32_t base, struct ax_ids *out, struct ax_err *e)
 {
-	struct run r = {.m = m, .w = w, .p = p, .offsets = offsets, .base = base, .out = out, .e = e};
+	struct run r = {.m = m, .w = w, .p = p, .n = n, .offsets = offsets, .base = base, .out = out, .e = e};
 
 	w->score[0] = 0;
-	w->back[0] = UNSET;
-	for (size_t at = 0; at < n; at += ax_utf8_len((unsigned char)p[at])) {
-		if (at == r.reach && at - r.lo >= WINDOW / 2)
+	for (size_t at = 0, len; at < n; at += len) {
+		len = ax_utf8_len((unsigned char)p[at]);
+		if (at == r.span && at - r.lo >= WINDOW / 2)
 			AX_TRY(flush(&r, at));
-		AX_TRY(from_here(&r, at, n));
+		AX_TRY(extend(&r, at));
+		AX_TRY(from_here(&r, at, len));
 	}
 	if (n)
 		AX_TRY(flush(&r, n));

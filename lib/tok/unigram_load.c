@@ -5,6 +5,7 @@
 #include "tok/unigram.h"
 
 #define UNK_PENALTY 10.0
+#define MAX_SCORE   1e290
 
 int ax_unigram_add(struct ax_unigram *m, const char *p, size_t n, double score, size_t *cap, struct ax_err *e)
 {
@@ -49,9 +50,12 @@ int ax_unigram_finish(struct ax_unigram *m, struct ax_err *e)
 
 	if (m->has_unk && m->unk >= m->n)
 		return ax_fail(e, AX_EDATA, "unk_id %u is not in the vocabulary of %zu pieces", m->unk, m->n);
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < m->n; i++) {
+		if (!(fabs(m->score[i]) <= MAX_SCORE)) /* sums stay finite */
+			return ax_fail(e, AX_EDATA, "the score %g of piece %zu is beyond %g", m->score[i], i, MAX_SCORE);
 		if (m->score[i] < min)
 			min = m->score[i];
+	}
 	m->unk_score = min - UNK_PENALTY;
 	for (int b = 0; b < 256; b++) {
 		static const char hex[] = "0123456789ABCDEF";
