@@ -73,9 +73,10 @@ int ax_effective_template(struct ax_effective *f, const struct ax_tok_spec *spec
 	if (want && !strcmp(want, "jinja")) {
 		if (!jinja)
 			return ax_fail(e, AX_EUSAGE, "chat_template: jinja needs chat_template_jinja");
+		if (!strchr(jinja, '{') && ax_path_exists(jinja))
+			return from_file(f, jinja, jinja, e);
 		if (!strchr(jinja, '{'))
-			return ax_path_exists(jinja) ? from_file(f, jinja, jinja, e)
-						     : ax_fail(e, AX_EUSAGE, "chat_template_jinja: %.200s: neither a file nor a template", jinja);
+			return ax_fail(e, AX_EUSAGE, "chat_template_jinja: %.200s: neither a file nor a template", jinja);
 		return set_text(f, jinja, strlen(jinja), "chat_template_jinja", e);
 	}
 	if (want && strncmp(want, fallback, strlen(fallback)) && strcmp(want, "tokenizer_default"))

@@ -1,6 +1,7 @@
 /* --encode: a JSON string a line in, a JSON array of ids a line out; --decode: the other way round. */
 #include <string.h>
 
+#include "fmt/cell.h"
 #include "text/json.h"
 #include "tok/decode.h"
 #include "tokenize.h"
@@ -17,17 +18,6 @@ struct encoder {
 	bool no_inject, decode;
 	struct ax_buf text; /* --decode */
 };
-
-static void put_id(struct ax_buf *b, uint32_t id)
-{
-	char digits[12];
-	size_t n = sizeof(digits);
-
-	do
-		digits[--n] = (char)('0' + id % 10);
-	while (id /= 10);
-	ax_buf_add(b, digits + n, sizeof(digits) - n);
-}
 
 static int encode_one(struct encoder *x, const struct ax_record *r, struct ax_err *e)
 {
@@ -47,7 +37,7 @@ static int encode_one(struct encoder *x, const struct ax_record *r, struct ax_er
 	for (size_t i = 0; i < x->ids.n; i++) {
 		if (i)
 			ax_buf_add(&x->line, ", ", 2);
-		put_id(&x->line, x->ids.id[i]);
+		ax_cell_u64(&x->line, x->ids.id[i]);
 	}
 	ax_buf_adds(&x->line, "]\n");
 	if (x->line.oom)

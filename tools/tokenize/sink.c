@@ -257,7 +257,8 @@ static int bad_record(struct tk_sink *s, const struct tk_batch *b, const struct 
 {
 	char text[AX_ERR_MAX];
 
-	tk_place(tk_file_name(b->entry, rec->file), rec->line, rec->made, rec->message ? rec->message : "out of memory", text, sizeof(text));
+	tk_place(tk_file_name(b->entry, rec->file), rec->line, rec->made, rec->message ? rec->message : "out of memory",
+		 text, sizeof(text));
 	if (rec->code != AX_EDATA || s->stats.bad >= s->opt->max_bad)
 		return ax_fail(e, rec->code, "%s", text);
 	s->stats.bad++;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "fmt/cell.h"
 #include "text/json.h"
 #include "view.h"
 
@@ -12,31 +13,17 @@ static int no_memory(struct ax_err *e)
 	return ax_fail(e, AX_EMEM, "out of memory");
 }
 
-static void put_int(struct ax_buf *b, int64_t v)
-{
-	char digits[24];
-	size_t n = sizeof(digits);
-	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
-
-	do
-		digits[--n] = (char)('0' + u % 10);
-	while (u /= 10);
-	if (v < 0)
-		digits[--n] = '-';
-	ax_buf_add(b, digits + n, sizeof(digits) - n);
-}
-
 static void put_lists(struct ax_buf *b, const struct ax_row *r)
 {
 	ax_buf_adds(b, ",\"input_ids\":[");
 	for (uint32_t i = 0; i < r->n; i++) {
 		ax_buf_adds(b, i ? "," : "");
-		put_int(b, r->id[i]);
+		ax_cell_i64(b, r->id[i]);
 	}
 	ax_buf_adds(b, "],\"labels\":[");
 	for (uint32_t i = 0; i < r->n; i++) {
 		ax_buf_adds(b, i ? "," : "");
-		put_int(b, view_label(r, i));
+		ax_cell_i64(b, view_label(r, i));
 	}
 	ax_buf_addc(b, ']');
 	if (!r->weight)
@@ -55,8 +42,9 @@ int view_json_row(struct view *v, const struct ax_row *r, uint64_t k, struct ax_
 	uint64_t off;
 	int rc = v->mode == VIEW_TEXT ? view_decode(v, r, &text, e) : 0;
 
-	ax_buf_addf(&b, "%s{\"row\":%" PRIu64 ",\"split\":\"%s\",\"source\":%u,\"number\":%" PRIu64 ",\"trained_tokens\":%u", v->rows_out.n ? "," : "",
-		    k, ax_split_name(r->split), r->source, r->number, ax_row_trained(r));
+	ax_buf_addf(&b, "%s{\"row\":%" PRIu64 ",\"split\":\"%s\",\"source\":%u,\"number\":%" PRIu64, v->rows_out.n ? "," : "", k,
+		    ax_split_name(r->split), r->source, r->number);
+	ax_buf_addf(&b, ",\"trained_tokens\":%u", ax_row_trained(r));
 	put_lists(&b, r);
 	if (v->mode == VIEW_TEXT) {
 		ax_buf_adds(&b, ",\"text\":");
