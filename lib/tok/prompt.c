@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "text/json.h"
+#include "tok/chat.h"
 #include "tok/prompt_format.h"
 #include "tok/prompt_impl.h"
 
@@ -112,8 +113,10 @@ static int column(struct ax_buf *b, const struct ax_val *row, const char *name, 
 		ax_buf_adds(b, v->u.b ? "True" : "False");
 		break;
 	case AX_INT:
-	case AX_FLOAT:
 		ax_json_write(b, v, 0);
+		break;
+	case AX_FLOAT: /* as Python writes it, NaN too */
+		ax_write_float(b, v->u.f);
 		break;
 	default:
 		return ax_fail(e, AX_EDATA, "field \"%s\" is no text", name);
@@ -226,7 +229,7 @@ static int build_prompt(const struct ax_prompt *p, const struct ax_val *row, str
 	const char *fixed;
 
 	AX_TRY(build_question(p, row, instruction, input, e));
-	has_input = input->n > 0;
+	has_input = input->n > 0 && ax_val_truthy(ax_val_get(row, p->f_input)); /* the number 0 is none */
 	if (p->f_system && present(row, p->f_system)) {
 		AX_TRY(column(system, row, p->f_system, e));
 		sys.data = true;

@@ -86,6 +86,10 @@ static void test_fields(void **state)
 	check("alpaca", "{\"instruction\":null,\"output\":\"x\"}", "!field \"instruction\" is missing");
 	check("alpaca_instruct.load_no_prompt", "{\"instruction\":\"a\",\"output\":null}",
 	      "### Instruction:\na\n\n### Response:\n=>");
+	check("alpaca_instruct.load_no_prompt", "{\"instruction\":NaN,\"input\":0,\"output\":-Infinity}",
+	      "### Instruction:\nnan\n\n### Response:\n=>-inf");
+	check("alpaca_instruct.load_no_prompt", "{\"instruction\":\"a\",\"input\":1,\"output\":1e22}",
+	      "### Instruction:\na\n\n### Input:\n1\n\n### Response:\n=>1e+22");
 	check("alpaca_instruct.load_no_prompt", "{\"instruction\":[1]}", "!field \"instruction\" is no text");
 	check("alpaca_instruct.load_no_prompt", "{\"instruction\":true,\"output\":1.5}",
 	      "### Instruction:\nTrue\n\n### Response:\n=>1.5");
