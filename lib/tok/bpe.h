@@ -6,7 +6,8 @@
  * works on the spelled form): each character is a first symbol, unknown ones become <0xNN> tokens, the unknown token, or
  * nothing.
  *
- * struct ax_bpe is built once and immutable; struct ax_bpe_work is one thread's cache and arrays.
+ * struct ax_bpe is built once and immutable, but for the table of pieces that its threads share; struct ax_bpe_work is
+ * one thread's arrays, and the pieces that the shared table has no room for.
  */
 #ifndef AX_TOK_BPE_H
 #define AX_TOK_BPE_H
@@ -70,6 +71,8 @@ struct ax_char {
 
 #define AX_CHARS ((uint32_t)1 << 16) /* only characters below this have an entry */
 
+struct ax_share;
+
 struct ax_bpe {
 	struct ax_vocab vocab;
 	struct ax_merge *merge; /* by rank */
@@ -121,6 +124,7 @@ struct ax_bpe {
 	unsigned whole_shift;
 	uint64_t *whole_long; /* a filter of the longer ones: a clear bit of ax_piece_hash is certain */
 	char spell[256][2]; /* byte-level: a byte as the vocabulary writes it; one byte where the second is NUL */
+	struct ax_share *share; /* what its threads have learned (bpe_share.h) */
 	bool spaces; /* a space in the text is the model's ▁; so `len` counts ▁ as one byte */
 };
 

@@ -12,6 +12,8 @@
 #define NEAR	   8 /* pieces that are looked at one by one */
 #define ID_MASK	   (AX_TOK_MAX_ID - 1)
 #define NOT_FRESH  UINT16_MAX
+#define NOWHERE	   UINT32_MAX
+#define KNOWN	   SIZE_MAX
 
 /* The key of no entry: a longer piece. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -68,6 +70,37 @@ static void name_tokens(const struct batch *b, const uint32_t *at)
 	}
 }
 
+/*
+ * The pieces without an entry in their own pair, which are listed, have it in the other one, or are listed still: with the
+ * slot NOWHERE if the thread's own table cannot have them either.
+ */
+static size_t probe_other(struct ax_bpe_work *w, size_t n_miss)
+{
+	size_t n = 0;
+
+	for (size_t j = 0; j < n_miss; j++)
+		if (!ax_brief_pair_full(w->brief, w->slot[w->miss[j]]))
+			w->slot[w->miss[j]] = NOWHERE;
+		else
+			__builtin_prefetch(&w->brief[ax_brief_other(w->slot[w->miss[j]])]);
+	for (size_t j = 0; j < n_miss; j++) {
+		uint16_t i = w->miss[j];
+		uint32_t other = ax_brief_other(w->slot[i]);
+		const struct ax_brief *x = w->slot[i] == NOWHERE ? NULL : ax_brief_of_pair(w->brief, other, w->key[i]);
+
+		if (x) {
+			w->slot[i] = (uint32_t)(x - w->brief);
+			continue;
+		}
+		w->miss[n++] = i;
+		if (w->slot[i] != NOWHERE && !ax_brief_pair_full(w->brief, other))
+			w->slot[i] = NOWHERE;
+		else if (w->slot[i] != NOWHERE)
+			ax_brief_touch_own(w, w->key[i]);
+	}
+	return n;
+}
+
 /* Each piece's entry; those without one are listed. */
 static size_t probe(struct ax_bpe_work *w, size_t k)
 {
@@ -76,13 +109,13 @@ static size_t probe(struct ax_bpe_work *w, size_t k)
 	for (size_t i = 0; i < k; i++) {
 		const struct ax_brief *x = &w->brief[w->slot[i]];
 		struct ax_key key = w->key[i];
-		uint32_t second = ax_key_same(x[1].key, key);
+		uint32_t second = ax_brief_is(x + 1, key);
 
 		w->slot[i] += second;
 		w->miss[n] = (uint16_t)i;
-		n += !(second | ax_key_same(x[0].key, key));
+		n += !(second | ax_brief_is(x, key));
 	}
-	return n;
+	return n ? probe_other(w, n) : 0;
 }
 
 /* List what is missing, each piece once; returns how many. */
@@ -96,7 +129,8 @@ static size_t list_fresh(const struct batch *b, const uint32_t *at, size_t n_mis
 		size_t i = w->miss[j], len = at[i + 1] - at[i], h, f;
 
 		w->fresh_of[j] = NOT_FRESH;
-		if (len > AX_KEY_BYTES || ax_key_is_token(w->key[i]))
+		if (len > AX_KEY_BYTES || ax_key_is_token(w->key[i]) ||
+		    (w->slot[i] != NOWHERE && ax_brief_find_own(w, w->key[i])))
 			continue;
 		h = (size_t)(ax_key_hash(w->key[i]) >> 32) % AX_BATCH;
 		f = w->seen[h];
@@ -249,10 +283,9 @@ static void find_stop(struct batch *b, const uint32_t *at, size_t i, size_t k)
 	b->stop = i;
 }
 
-/* A piece whose entry has many ids, or one whose entry may have moved. */
-static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct ax_err *e)
+/* A piece with its entry, or without one; or a token. */
+static int put_entry(const struct batch *b, const uint32_t *at, size_t i, const struct ax_brief *x, struct ax_err *e)
 {
-	const struct ax_brief *x = ax_brief_find(b->w, ax_brief_slot(b->w->key[i], b->w->brief_bits), b->w->key[i]);
 	const uint32_t *id = NULL;
 	uint32_t own[AX_BRIEF_IDS];
 	size_t n = 0;
@@ -269,12 +302,24 @@ static int put_entry(const struct batch *b, const uint32_t *at, size_t i, struct
 	return id ? ax_bpe_emit(b->m, id, n, b->offsets, b->base + at[i], b->out, e) : put_other(b, at, i, e);
 }
 
-/* A piece that became x, or has an entry. */
-static int put_piece(const struct batch *b, const uint32_t *at, size_t i, const struct ax_quick *x, struct ax_err *e)
+/* The j-th piece that is missing in the shared table. */
+static int put_missing(const struct batch *b, const uint32_t *at, size_t j, struct ax_err *e)
 {
+	const struct ax_bpe_work *w = b->w;
+	size_t i = w->miss[j];
+	const struct ax_quick *x = w->fresh_of[j] == NOT_FRESH ? NULL : &w->fresh[w->fresh_of[j]];
+
 	if (x && x->count)
 		return ax_bpe_emit(b->m, x->id, x->count, b->offsets, b->base + at[i], b->out, e);
-	return put_entry(b, at, i, e);
+	if (x) /* not a word for merge_fresh; since then it may have come */
+		return put_entry(b, at, i, ax_brief_find(w, w->key[i]), e);
+	return put_entry(b, at, i, at[i + 1] - at[i] <= AX_KEY_BYTES ? ax_brief_find_own(w, w->key[i]) : NULL, e);
+}
+
+/* Piece i: the j-th that is missing, or with j == KNOWN one whose entry is at its slot. */
+static int put_piece(const struct batch *b, const uint32_t *at, size_t i, size_t j, struct ax_err *e)
+{
+	return j == KNOWN ? put_entry(b, at, i, &b->w->brief[b->w->slot[i]], e) : put_missing(b, at, j, e);
 }
 
 /* The piece b->stop comes next, in a list that ends at k: answer for places up to its begin. Is there one within? */
@@ -288,31 +333,30 @@ static bool pass_stop(struct batch *b, const uint32_t *at, size_t k)
 }
 
 /* A marked place is within piece b->stop: its tokens tell where they begin and end. */
-static int put_stop(struct batch *b, const uint32_t *at, size_t k, const struct ax_quick *x, struct ax_err *e)
+static int put_stop(struct batch *b, const uint32_t *at, size_t k, size_t j, struct ax_err *e)
 {
 	size_t i = b->stop, from = b->out->n;
 
 	b->offsets = true;
-	AX_TRY(put_piece(b, at, i, x, e));
+	AX_TRY(put_piece(b, at, i, j, e));
 	b->offsets = false;
 	ax_marks_within(b->marks, b->out, from);
 	find_stop(b, at, i + 1, k);
 	return 0;
 }
 
-/* Pieces [i, end) of k, which all had entries when w->n_put was `version`. */
-static int put_known(struct batch *b, const uint32_t *at, size_t i, size_t end, size_t k, uint32_t version, struct ax_err *e)
+/* Pieces [i, end) of k, which all have entries in the shared table. */
+static int put_known(struct batch *b, const uint32_t *at, size_t i, size_t end, size_t k, struct ax_err *e)
 {
 	while (i < end) {
 		size_t to = b->stop < end ? b->stop : end;
 
 		AX_TRY(ax_ids_reserve(b->out, (to - i + 1) * AX_BRIEF_IDS, b->offsets, e));
-		if (b->w->n_put == version)
-			i = b->offsets ? put_ranges(b, at, i, to) : put_entries(b, i, to);
+		i = b->offsets ? put_ranges(b, at, i, to) : put_entries(b, i, to);
 		if (i < to) {
-			AX_TRY(put_entry(b, at, i++, e));
+			AX_TRY(put_piece(b, at, i++, KNOWN, e));
 		} else if (i < end && pass_stop(b, at, k)) {
-			AX_TRY(put_stop(b, at, k, NULL, e));
+			AX_TRY(put_stop(b, at, k, KNOWN, e));
 			i++;
 		}
 	}
@@ -323,30 +367,25 @@ static int encode_some(struct batch *b, const uint32_t *at, size_t k, struct ax_
 {
 	struct ax_bpe_work *w = b->w;
 	size_t n_miss, n_fresh, i = 0;
-	uint32_t version;
 
-	ax_brief_grow(w);
-	version = w->n_put;
+	ax_brief_refresh(w);
 	look_ahead(b, at, k);
 	name_tokens(b, at);
 	b->next_token = 0;
 	find_stop(b, at, 0, k);
 	n_miss = probe(w, k);
 	if (!n_miss)
-		return put_known(b, at, 0, k, k, version, e);
+		return put_known(b, at, 0, k, k, e);
 	n_fresh = list_fresh(b, at, n_miss);
 	merge_fresh(b, n_fresh);
 	for (size_t j = 0; j < n_miss; i = w->miss[j++] + 1u) {
-		size_t at_miss = w->miss[j];
-		const struct ax_quick *x = w->fresh_of[j] == NOT_FRESH ? NULL : &w->fresh[w->fresh_of[j]];
-
-		AX_TRY(put_known(b, at, i, at_miss, k, version, e));
-		if (at_miss == b->stop && pass_stop(b, at, k))
-			AX_TRY(put_stop(b, at, k, x, e));
+		AX_TRY(put_known(b, at, i, w->miss[j], k, e));
+		if (w->miss[j] == b->stop && pass_stop(b, at, k))
+			AX_TRY(put_stop(b, at, k, j, e));
 		else
-			AX_TRY(put_piece(b, at, at_miss, x, e));
+			AX_TRY(put_missing(b, at, j, e));
 	}
-	AX_TRY(put_known(b, at, i, k, k, version, e));
+	AX_TRY(put_known(b, at, i, k, k, e));
 	keep_fresh(b, at, n_miss, n_fresh);
 	return 0;
 }

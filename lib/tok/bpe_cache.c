@@ -1,5 +1,5 @@
 /*
- * Pieces to ids, one at a time, through the tables of pieces (bpe_work.h): up to 15 bytes here, the rest in bpe_long.c.
+ * Pieces to ids, one at a time, through the tables of pieces: that of all threads (bpe_share.h), then the thread's own.
  */
 #include <string.h>
 
@@ -18,28 +18,27 @@
 
 #define ID_MASK (AX_TOK_MAX_ID - 1)
 
-enum { BRIEF_FIRST = 15, BRIEF_MOST = 19 }; /* entries, as powers of two; in steps of two: 16 MiB at most */
-
 struct ax_bpe_work *ax_bpe_work_new(const struct ax_bpe *m)
 {
 	struct ax_bpe_work *w = ax_calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	w->brief_bits = BRIEF_FIRST;
-	w->brief = ax_calloc_huge((size_t)1 << BRIEF_FIRST, sizeof(*w->brief));
-	if (!w->brief) {
-		ax_bpe_work_free(w);
-		return NULL;
-	}
-	return w;
+	w->share = ax_share_hold(m->share);
+	ax_brief_refresh(w);
+	if (w->pieces)
+		return w;
+	ax_bpe_work_free(w);
+	return NULL;
 }
 
 void ax_bpe_work_free(struct ax_bpe_work *w)
 {
 	if (!w)
 		return;
-	ax_free(w->brief);
+	ax_pieces_give(w->share, w->pieces);
+	ax_share_drop(w->share);
+	ax_free(w->own);
 	ax_long_release(&w->lengthy);
 	ax_words_release(&w->words);
 	ax_free(w);
@@ -47,10 +46,40 @@ void ax_bpe_work_free(struct ax_bpe_work *w)
 
 /* --- the table of short pieces --- */
 
-static void put_entry(struct ax_bpe_work *w, const struct ax_brief *x)
+void ax_brief_refresh(struct ax_bpe_work *w)
 {
-	struct ax_brief *at = &w->brief[ax_brief_slot(x->key, w->brief_bits)];
+	struct ax_pieces *p;
 
+	if (w->pieces)
+		ax_pieces_tell(w->share, w->pieces, &w->in_pieces);
+	if (w->pieces && atomic_load_explicit(&w->share->now, memory_order_relaxed) == w->pieces)
+		return;
+	p = ax_pieces_take(w->share, w->pieces);
+	if (!p)
+		return;
+	w->pieces = p;
+	w->in_pieces = (struct ax_pieces_own){0};
+	w->brief = p->brief;
+	w->brief_bits = p->bits;
+}
+
+const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, struct ax_key k)
+{
+	const struct ax_brief *x = ax_pieces_find(w->pieces, k);
+
+	return x ? x : ax_brief_find_own(w, k);
+}
+
+/* What a table has no room for that will grow is not kept. */
+static void put_own(struct ax_bpe_work *w, const struct ax_brief *x)
+{
+	struct ax_brief *at;
+
+	if (!w->own && ax_pieces_last(w->pieces))
+		w->own = ax_calloc_huge((size_t)1 << AX_OWN_BITS, sizeof(*w->own));
+	if (!w->own)
+		return;
+	at = &w->own[ax_brief_slot(x->key, AX_OWN_BITS)];
 	if (!ax_key_same(at[0].key, x->key))
 		at[1] = at[0]; /* the newest comes first */
 	at[0] = *x;
@@ -59,23 +88,21 @@ static void put_entry(struct ax_bpe_work *w, const struct ax_brief *x)
 void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n)
 {
 	struct ax_brief x = {k, {0}};
+	bool many = n > AX_BRIEF_IDS;
 	uint32_t end = 0;
 
-	if (n > AX_BRIEF_IDS) {
-		if (!ax_long_keep(&w->lengthy, id, n, &x.id[1]))
-			return;
-		x.id[0] = (uint32_t)AX_BRIEF_MANY << 24 | (uint32_t)n;
-		x.id[2] = w->lengthy.emptied;
-	} else {
-		for (size_t i = 0; i < n; i++) {
-			end += m->len[id[i]];
-			x.id[i] = id[i] | end << AX_BRIEF_END;
-		}
-		x.id[0] |= (uint32_t)n << 24;
+	for (size_t i = 0; i < n && !many; i++) {
+		end += m->len[id[i]];
+		x.id[i] = id[i] | end << AX_BRIEF_END;
 	}
-	put_entry(w, &x);
-	w->n_brief++;
-	w->n_put++;
+	x.id[0] |= many ? (uint32_t)AX_BRIEF_MANY << 24 | (uint32_t)n : (uint32_t)n << 24;
+	if (ax_pieces_put(w->pieces, &w->in_pieces, &x, id, many ? n : 0))
+		return;
+	if (many && !ax_long_keep(&w->lengthy, id, n, &x.id[1]))
+		return;
+	if (many)
+		x.id[2] = w->lengthy.emptied + 1;
+	put_own(w, &x);
 }
 
 struct ax_key ax_key_of_token(uint32_t id, size_t n)
@@ -91,37 +118,18 @@ bool ax_key_is_token(struct ax_key k)
 void ax_brief_put_token(struct ax_bpe_work *w, struct ax_key k)
 {
 	uint32_t id = (uint32_t)k.a, n = (uint32_t)(k.a >> 32);
+	struct ax_brief x = {k, {id | n << AX_BRIEF_END | 1u << 24}};
 
-	put_entry(w, &(struct ax_brief){k, {id | n << AX_BRIEF_END | 1u << 24}});
-	w->n_brief++;
-	w->n_put++;
+	if (!ax_pieces_put(w->pieces, &w->in_pieces, &x, NULL, 0))
+		put_own(w, &x);
 }
 
 const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n)
 {
 	*n = x->id[0] & ID_MASK;
-	return x->id[2] == w->lengthy.emptied ? w->lengthy.store + x->id[1] : NULL;
-}
-
-/* Without memory the table stays as it is. */
-void ax_brief_grow(struct ax_bpe_work *w)
-{
-	size_t old_n = (size_t)1 << w->brief_bits;
-	struct ax_brief *old = w->brief, *fresh;
-
-	if (w->n_brief < old_n / 2 || w->brief_bits >= BRIEF_MOST)
-		return;
-	w->n_brief = 0;
-	fresh = ax_calloc_huge(old_n * 4, sizeof(*fresh));
-	if (!fresh)
-		return;
-	w->brief = fresh;
-	w->brief_bits += 2;
-	w->n_put++;
-	for (size_t i = old_n; i--;)
-		if (old[i].key.b)
-			put_entry(w, &old[i]);
-	ax_free(old);
+	if (!x->id[2])
+		return w->pieces->store + x->id[1];
+	return x->id[2] == w->lengthy.emptied + 1 ? w->lengthy.store + x->id[1] : NULL;
 }
 
 /* --- ids --- */
@@ -205,7 +213,7 @@ static int emit_word(const struct ax_words *w, bool offsets, uint32_t base, stru
 /* The ids of a key, in out[AX_BRIEF_IDS] or elsewhere; NULL: not there. */
 static const uint32_t *look_up(const struct ax_bpe_work *w, struct ax_key k, uint32_t *out, size_t *n)
 {
-	const struct ax_brief *x = ax_brief_find(w, ax_brief_slot(k, w->brief_bits), k);
+	const struct ax_brief *x = ax_brief_find(w, k);
 
 	if (!x)
 		return NULL;
@@ -215,6 +223,13 @@ static const uint32_t *look_up(const struct ax_bpe_work *w, struct ax_key k, uin
 	for (size_t i = 0; i < AX_BRIEF_IDS; i++)
 		out[i] = x->id[i] & ID_MASK;
 	return out;
+}
+
+static const uint32_t *find_long(const struct ax_bpe_work *w, const char *p, size_t n, size_t *count)
+{
+	const uint32_t *id = ax_pieces_find_long(w->pieces, p, n, ax_piece_hash(p, n), count);
+
+	return id ? id : ax_long_find(&w->lengthy, p, n, count);
 }
 
 /* Encode a piece that no table holds by its merges, and put it into one. */
@@ -234,7 +249,7 @@ static int encode_new(const struct ax_bpe *m, struct ax_bpe_work *w, const char 
 	}
 	if (n <= AX_KEY_BYTES)
 		ax_brief_put(m, w, k, id, count);
-	else
+	else if (!ax_pieces_put_long(w->pieces, &w->in_pieces, p, n, ax_piece_hash(p, n), id, count))
 		ax_long_put(&w->lengthy, p, n, id, count);
 	return ax_bpe_emit(m, id, count, offsets, base, out, e);
 }
@@ -269,7 +284,7 @@ int ax_bpe_encode_other(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 	uint32_t whole;
 
 	if (n > AX_KEY_BYTES) {
-		id = ax_long_find(&w->lengthy, p, n, &count);
+		id = find_long(w, p, n, &count);
 		if (id)
 			return ax_bpe_emit(m, id, count, offsets, base, out, e);
 	}
@@ -298,7 +313,7 @@ static int encode_piece(const struct ax_bpe *m, struct ax_bpe_work *w, const cha
 
 	if (n > AX_KEY_BYTES)
 		return ax_bpe_encode_other(m, w, p, k, n, offsets, base, out, e);
-	ax_brief_grow(w);
+	ax_brief_refresh(w);
 	k = ax_key_at_end(p, n);
 	id = look_up(w, k, own, &count);
 	if (!id)

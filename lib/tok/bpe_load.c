@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "text/unicode.h"
-#include "tok/bpe.h"
+#include "tok/bpe_share.h"
 
 #define AHEAD 16 /* merges whose strings are on their way from memory */
 
@@ -56,6 +56,7 @@ void ax_bpe_release(struct ax_bpe *m)
 	ax_free(m->pair);
 	ax_free(m->whole);
 	ax_free(m->whole_long);
+	ax_share_drop(m->share);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -323,7 +324,8 @@ int ax_bpe_finish(struct ax_bpe *m, struct ax_bpe_raw *raw, bool byte_level, boo
 	AX_TRY(ax_bpe_build_byte_cuts(m, e));
 	ax_bpe_build_chars(m);
 	AX_TRY(build_lengths(m, e));
-	return ax_bpe_build_quick(m, e);
+	m->share = ax_share_new();
+	return m->share ? ax_bpe_build_quick(m, e) : ax_fail(e, AX_EMEM, "out of memory");
 }
 
 void ax_bpe_raw_release(struct ax_bpe_raw *raw)

@@ -1,5 +1,5 @@
 /*
- * The cache of pieces that the table of short ones cannot hold: bytes and ids one after the other in a store, found by
+ * A thread's cache of longer pieces that the shared table (bpe_share.h) has no room for: bytes and ids one after the other in a store, found by
  * hash. When the store or the table is full both are emptied.
  */
 #include <string.h>
@@ -9,9 +9,9 @@
 
 #define MAX_BYTES   1024 /* of a piece; longer ones hardly come again */
 #define FIRST_SLOTS ((size_t)1 << 12)
-#define MOST_SLOTS  ((size_t)1 << 17)
+#define MOST_SLOTS  ((size_t)1 << 16)
 #define FIRST_STORE ((size_t)1 << 16) /* in words */
-#define MOST_STORE  ((size_t)1 << 21) /* 8 MiB */
+#define MOST_STORE  ((size_t)1 << 20) /* 4 MiB */
 
 void ax_long_release(struct ax_long *c)
 {
@@ -33,12 +33,6 @@ uint64_t ax_piece_hash(const char *p, size_t n)
 	memcpy(&k, p, n);
 	h = (h ^ k) * UINT64_C(0x9E3779B97F4A7C15);
 	return h ^ h >> 32;
-}
-
-/* In the store: bytes << 16 | ids, then the bytes, filled up to words, then the ids. */
-static size_t words_of(size_t n)
-{
-	return (n + 3) / 4;
 }
 
 /* The slot of a piece, or the free one for it; there is one. */
@@ -70,7 +64,7 @@ const uint32_t *ax_long_find(const struct ax_long *c, const char *p, size_t n, s
 		return NULL;
 	x = c->store + (uint32_t)s - 1;
 	*count = x[0] & 0xFFFF;
-	return x + 1 + words_of(n);
+	return x + 1 + ax_long_words(n);
 }
 
 static bool grow_slots(struct ax_long *c)
@@ -121,7 +115,7 @@ static bool make_room(struct ax_long *c, size_t words)
 
 void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id, size_t count)
 {
-	size_t words = 1 + words_of(n) + count;
+	size_t words = 1 + ax_long_words(n) + count;
 	uint32_t *x;
 	uint64_t h;
 
@@ -131,7 +125,7 @@ void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id,
 	x = c->store + c->store_n;
 	x[0] = (uint32_t)(n << 16 | count);
 	memcpy(x + 1, p, n);
-	memcpy(x + 1 + words_of(n), id, count * sizeof(*id));
+	memcpy(x + 1 + ax_long_words(n), id, count * sizeof(*id));
 	*slot_of(c, p, n, h) = h >> 32 << 32 | (c->store_n + 1);
 	c->store_n += words;
 	c->n++;

@@ -1,12 +1,13 @@
 /*
- * What one thread's encoding changes: the arrays of one word (bpe.c), and the cache of pieces (bpe_cache.c, bpe_batch.c).
+ * What one thread's encoding changes: the arrays of one word (bpe.c), of a batch (bpe_batch.c), and the pieces that the
+ * table of all threads (bpe_share.h) has no room for (bpe_cache.c).
  */
 #ifndef AX_TOK_BPE_WORK_H
 #define AX_TOK_BPE_WORK_H
 
 #include <string.h>
 
-#include "tok/bpe.h"
+#include "tok/bpe_share.h"
 
 struct heap_item;
 struct ax_ranks;
@@ -21,16 +22,6 @@ struct ax_words {
 	struct ax_buf spelled;
 	struct ax_ranks *ranks;
 };
-
-static inline uint64_t ax_key_hash(struct ax_key k)
-{
-	return (k.a ^ (k.b << 29 | k.b >> 35)) * UINT64_C(0x9E3779B97F4A7C15);
-}
-
-static inline bool ax_key_same(struct ax_key x, struct ax_key y)
-{
-	return !((x.a ^ y.a) | (x.b ^ y.b));
-}
 
 /* Of n <= 15 bytes, where 16 can be read. */
 static inline struct ax_key ax_key_of(const char *p, size_t n)
@@ -102,7 +93,7 @@ uint32_t ax_bpe_whole_long(const struct ax_bpe *m, struct ax_words *w, const cha
 
 void ax_words_release(struct ax_words *w);
 
-/* Longer pieces and their ids (bpe_long.c). Starts from zeros. */
+/* A thread's own longer pieces and their ids (bpe_long.c), where the shared table has no room. Starts from zeros. */
 struct ax_long {
 	uint64_t *slot; /* hash's high half << 32 | place in the store + 1; 0: free */
 	size_t n_slot, n;
@@ -112,6 +103,13 @@ struct ax_long {
 };
 
 uint64_t ax_piece_hash(const char *p, size_t n);
+
+/* In a store: bytes << 16 | ids, then the bytes, filled up to so many words, then the ids. */
+static inline size_t ax_long_words(size_t n)
+{
+	return (n + 3) / 4;
+}
+
 /* The ids of a piece, valid until the next put; NULL: not there. */
 const uint32_t *ax_long_find(const struct ax_long *c, const char *p, size_t n, size_t *count);
 /* Put in a piece that is not there; may do nothing. */
@@ -120,34 +118,27 @@ void ax_long_put(struct ax_long *c, const char *p, size_t n, const uint32_t *id,
 bool ax_long_keep(struct ax_long *c, const uint32_t *id, size_t count, uint32_t *place);
 void ax_long_release(struct ax_long *c);
 
-/*
- * The table of pieces up to 15 bytes, two entries a cache line. It grows with the pieces seen up to a limit; then the
- * newest replace older ones.
- */
-#define AX_BRIEF_IDS  4
-#define AX_BRIEF_MANY 5 /* instead of a number: the number, a place in the long store, and when that was */
-
-struct ax_brief {
-	struct ax_key key;
-	/* with where each ends in the piece from bit AX_BRIEF_END on, and in the first one from bit 24 on how many */
-	uint32_t id[AX_BRIEF_IDS];
-};
-
-#define AX_BRIEF_END 28
-
 /* How many ids an entry has. */
 static inline uint32_t ax_brief_n(const struct ax_brief *x)
 {
 	return x->id[0] >> 24 & 15;
 }
 
+#define AX_OWN_BITS 15 /* of the thread's own table: 1 MiB */
+
 #define AX_BATCH AX_LIST_MAX /* pieces that are looked up together */
 
 struct ax_bpe_work {
-	struct ax_brief *brief;
+	struct ax_share *share;
+	struct ax_pieces *pieces;     /* changes between batches only */
+	struct ax_pieces_own in_pieces; /* what of them is ours */
+	const struct ax_brief *brief; /* pieces' */
 	unsigned brief_bits;
-	size_t n_brief;	   /* put in since the table grew */
-	uint32_t n_put;	   /* changes with each change of the table */
+	/*
+	 * The thread's own entries, where the shared table has no room: the newest replace older ones. NULL: none yet. One with
+	 * AX_BRIEF_MANY has its ids in `lengthy`, and in id[2] when that was, + 1; 0: in the shared store.
+	 */
+	struct ax_brief *own;
 	struct ax_long lengthy;
 	struct ax_words words;
 	/* of a batch: keys, entries that may hold them, which pieces are in none, what these become, and their keys */
@@ -160,26 +151,25 @@ struct ax_bpe_work {
 	uint16_t seen[AX_BATCH]; /* the last fresh piece of a hash, + 1 */
 };
 
-static inline uint32_t ax_brief_slot(struct ax_key k, unsigned bits)
+/* The entry of a key, or NULL: in the thread's own table; in any. */
+static inline const struct ax_brief *ax_brief_find_own(const struct ax_bpe_work *w, struct ax_key k)
 {
-	return (uint32_t)(ax_key_hash(k) >> (64 - bits)) & ~(uint32_t)1; /* a pair of entries in one cache line */
+	return w->own ? ax_brief_of_pair(w->own, ax_brief_slot(k, AX_OWN_BITS), k) : NULL;
 }
 
-/* The entry of a key at a slot, or NULL. */
-static inline const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, uint32_t slot, struct ax_key k)
+static inline void ax_brief_touch_own(const struct ax_bpe_work *w, struct ax_key k)
 {
-	const struct ax_brief *x = &w->brief[slot];
-
-	x += ax_key_same(x[1].key, k);
-	return ax_key_same(x->key, k) ? x : NULL;
+	if (w->own)
+		__builtin_prefetch(&w->own[ax_brief_slot(k, AX_OWN_BITS)]);
 }
 
+const struct ax_brief *ax_brief_find(const struct ax_bpe_work *w, struct ax_key k);
 void ax_brief_put(const struct ax_bpe *m, struct ax_bpe_work *w, struct ax_key k, const uint32_t *id, size_t n);
 /* A piece that has its token, whatever its bytes are: a key that no bytes have. It can be put where n <= AX_KEY_BYTES. */
 struct ax_key ax_key_of_token(uint32_t id, size_t n);
 bool ax_key_is_token(struct ax_key k);
 void ax_brief_put_token(struct ax_bpe_work *w, struct ax_key k);
-void ax_brief_grow(struct ax_bpe_work *w); /* make room as pieces come */
+void ax_brief_refresh(struct ax_bpe_work *w); /* between batches: the shared table as it is now */
 /* Ids of an entry with AX_BRIEF_MANY; NULL: they are gone. */
 const uint32_t *ax_brief_many(const struct ax_bpe_work *w, const struct ax_brief *x, size_t *n);
 
