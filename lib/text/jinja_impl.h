@@ -7,7 +7,8 @@
  * jinja_expr.c    tokens -> expressions              jinja_repr.c    str() and repr()
  * jinja_exec.c    statements                         jinja_ops.c     operators, comparison, subscripts
  * jinja_eval.c    expressions                        jinja_attr.c    attributes, iteration
- * jinja_filter*.c jinja_test.c jinja_method*.c jinja_func.c jinja_json.c jinja_format.c jinja_case.c   the library
+ * jinja_filter*.c jinja_test.c jinja_method*.c jinja_func.c jinja_json.c jinja_format.c jinja_case.c, and the larger filters
+ * jinja_pprint.c jinja_wrap.c jinja_urlize.c, jinja_entity.c   the library
  *
  * Values are small structs passed by value; what they point to lives in the render's arena (constants: in the
  * template's) and is never freed singly. Functions return 0 or a negative ax_code after axj_raise; statements also return

@@ -183,9 +183,8 @@ static int decoded(struct ax_json_reader *r, const char *p, const char **s, size
 	memcpy(buf, from, (size_t)(p - from));
 	o = buf + (p - from);
 	if (decode(r, &p, &o)) {
-		int rc = r->e ? r->e->code : AX_EDATA;
-
-		return raw_length(r, &max) ? AX_EDATA : rc; /* a string that does not end is an error before others */
+		raw_length(r, &max); /* a string that does not end is an error before others */
+		return AX_EDATA;
 	}
 	*o = '\0';
 	*s = buf;
