@@ -472,6 +472,14 @@ static bool is_builder(const char *path)
 	return false;
 }
 
+/* Of files alone there is one split, as for Axolotl; another one's name would be passed over in silence. */
+static int check_split(struct finder *f)
+{
+	if (f->any_split || !*f->split || !strcmp(f->split, "train"))
+		return 0;
+	return ax_fail(f->e, AX_EUSAGE, "%s: split \"%s\": a file has one split, train", f->shown, f->split);
+}
+
 static int find_files(struct finder *f, const struct ax_val *entry)
 {
 	const struct ax_val *files = ax_val_get(entry, "data_files");
@@ -480,12 +488,15 @@ static int find_files(struct finder *f, const struct ax_val *entry)
 	if (is_builder(f->shown) && !ax_val_is_null(files) && !ax_path_exists(f->shown))
 		return add_patterns(f, files);
 	if (is_pattern(f->shown) && !ax_path_exists(f->shown)) {
+		AX_TRY(check_split(f));
 		AX_TRY(add_loose(f, f->shown));
 		return f->n_out ? 0 : ax_fail(f->e, AX_EIO, "no file matches %s", f->shown);
 	}
 	AX_TRY(ax_hub_find(f->c, "datasets", f->shown, revision, &at, f->e));
-	if (!ax_path_is_dir(at))
+	if (!ax_path_is_dir(at)) {
+		AX_TRY(check_split(f));
 		return add(f, NULL, at);
+	}
 	f->root = at;
 	return in_folder(f, entry);
 }

@@ -226,6 +226,9 @@ static int add_part(struct tk_plan *p, const struct ax_val *entry, const char **
 	else
 		AX_TRY(open_rows(p, t, entry, o, e));
 	p->n_entry++;
+	if (first && p->conf->n_operand && !eval && strcmp(t->slice.name, first->slice.name))
+		return ax_fail(e, AX_EUSAGE, "%s: files are named, but split has parts of \"%s\" and of \"%s\"", label,
+			       first->slice.name, t->slice.name);
 	AX_TRY(read_format(p, t, entry, e));
 	AX_TRY(p->conf->n_operand && !eval ? operands(p, t, copy, e) : find_files(p, t, copy, e));
 	for (size_t i = 0; first && i < t->n_file; i++)
