@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define FEW 8 /* properties of a message that are looked at one by one */
+
 static int no_memory(struct ax_err *e)
 {
 	return ax_fail(e, AX_EMEM, "out of memory");
@@ -44,6 +46,14 @@ static void own(struct ax_owners *o, const struct ax_val *v, uint32_t turn, enum
 			own(o, v->u.item[i], turn, kind);
 }
 
+static enum ax_part_kind kind_of(const struct ax_turn *t, const struct ax_pair *p)
+{
+	return p->key_n == 4 && !memcmp(p->key, "role", 4) ? AX_PART_ROLE
+	       : p->val == t->content			   ? AX_PART_CONTENT
+	       : p->val == t->reasoning			   ? AX_PART_REASONING
+							   : AX_PART_OTHER;
+}
+
 static int build_owners(struct ax_mask_plan *x, struct ax_arena *a, struct ax_err *e)
 {
 	size_t n = 0;
@@ -61,14 +71,35 @@ static int build_owners(struct ax_mask_plan *x, struct ax_arena *a, struct ax_er
 		*slot_of(&x->own, t->msg) = (struct ax_owner){t->msg, (uint32_t)i, AX_PART_OTHER};
 		for (size_t k = 0; k < t->msg->n; k++) {
 			const struct ax_pair *p = &t->msg->u.pair[k];
-			enum ax_part_kind kind = !strcmp(p->key, "role")  ? AX_PART_ROLE
-					      : p->val == t->content   ? AX_PART_CONTENT
-					      : p->val == t->reasoning ? AX_PART_REASONING
-								       : AX_PART_OTHER;
 
-			own(&x->own, p->val, (uint32_t)i, kind);
+			own(&x->own, p->val, (uint32_t)i, kind_of(t, p));
 		}
 	}
+	return 0;
+}
+
+/* Is the value itself one of the turn's few? */
+static bool is_own(const struct ax_turn *t, const struct ax_val *v, uint32_t turn, struct ax_owner *o)
+{
+	for (size_t i = 0; t->msg->n <= FEW && i < t->msg->n; i++)
+		if (t->msg->u.pair[i].val == v) {
+			*o = (struct ax_owner){v, turn, kind_of(t, &t->msg->u.pair[i])};
+			return true;
+		}
+	return false;
+}
+
+/* Whose value it is, mostly the turn's of the piece before or the next one's; o->val is NULL where it is nobody's. */
+static int find_owner(struct ax_mask_plan *x, const struct ax_val *v, struct ax_owner *o, struct ax_err *e)
+{
+	size_t turn = x->n_piece ? x->piece[x->n_piece - 1].turn : 0;
+
+	for (size_t i = turn; i < x->t->n && i < turn + 2; i++)
+		if (is_own(&x->t->turn[i], v, (uint32_t)i, o))
+			return 0;
+	if (!x->own.slot)
+		AX_TRY(build_owners(x, x->arena, e));
+	*o = *slot_of(&x->own, v);
 	return 0;
 }
 
@@ -82,14 +113,16 @@ static int build_pieces(struct ax_mask_plan *x, struct ax_arena *a, struct ax_er
 		return no_memory(e);
 	for (size_t i = 0; i < r->n_span; i++) {
 		const struct ax_span *s = &r->span[i];
-		const struct ax_owner *o = s->origin ? slot_of(&x->own, s->origin) : NULL;
+		struct ax_owner o = {0};
 
-		if (!o || !o->val)
+		if (s->origin)
+			AX_TRY(find_owner(x, s->origin, &o, e));
+		if (!o.val)
 			continue;
 		x->piece[x->n_piece++] =
-		    (struct ax_piece){s->begin, s->end, o->turn, o->kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
-		if (o->kind != AX_PART_ROLE)
-			x->behind[o->turn] = x->n_piece;
+		    (struct ax_piece){s->begin, s->end, o.turn, o.kind, s->off, !(s->flags & AX_SPAN_TRANSFORMED)};
+		if (o.kind != AX_PART_ROLE)
+			x->behind[o.turn] = x->n_piece;
 	}
 	return 0;
 }
@@ -232,7 +265,6 @@ int ax_mask_exact_plan(const struct ax_masker *m, const struct ax_thread *t, str
 		return no_memory(e);
 	*x = (struct ax_mask_plan){
 	    .m = m, .arena = a, .t = t, .w = w, .text = w->rope.b.p, .text_n = w->rope.b.n, .last_eot = -1, .last_eos = -1};
-	AX_TRY(build_owners(x, a, e));
 	AX_TRY(build_pieces(x, a, e));
 	AX_TRY(build_runs(x, e));
 	*plan = x;

@@ -29,7 +29,7 @@ struct ax_mask_plan {
 	const struct ax_masker *m;
 	const struct ax_thread *t;
 	struct ax_mask_work *w;
-	struct ax_owners own;
+	struct ax_owners own; /* built when it is needed */
 	struct ax_arena *arena;
 	struct ax_piece *piece;
 	size_t n_piece;
