@@ -2,7 +2,7 @@
  * Conversations, one a line as JSON, to ids and loss masks in memory, beside their rendered text to ids alone.
  * usage: chat [-n LINES] [-r REPEATS] MODEL CHAT.jsonl
  * Prints one line: name, bytes of rendered text, MB/s of it for conversations (JSON, template, ids and mask), for the JSON
- * alone, for the text alone, and the first over the last. Each run is cold (a fresh scratch); the fastest counts. Time is
+ * alone, for the text alone, and the first over the last. Each run is cold (a tokenizer that has learned nothing); the fastest counts. Time is
  * that of the thread on a core.
  */
 #include <stdio.h>
@@ -116,21 +116,37 @@ static int plain(struct chat *c, double *seconds, struct ax_err *e)
 	return rc;
 }
 
+static void forget(struct chat *c)
+{
+	ax_rows_free(c->rows);
+	c->rows = NULL;
+	ax_effective_free(c->eff);
+	c->eff = NULL;
+}
+
+/* A tokenizer that has learned nothing. */
+static int renew(struct chat *c, const char *model, const struct ax_val *entry, struct ax_err *e)
+{
+	struct ax_tok_spec spec = {.model_dir = model};
+	struct ax_rows_opt o = {.sequence_len = 1 << 20};
+
+	forget(c);
+	AX_TRY(ax_effective_open(&c->eff, &spec, e));
+	o.eff = c->eff;
+	return ax_rows_new(&c->rows, entry, &o, e);
+}
+
 static int bench(struct chat *c, const char *model, int repeats, struct ax_err *e)
 {
 	static const char entry[] = "{\"type\":\"chat_template\"}";
-	struct ax_tok_spec spec = {.model_dir = model};
-	struct ax_rows_opt o = {.sequence_len = 1 << 20};
 	double whole = 1e9, json = 1e9, text = 1e9, none = 1e9, mb;
 	struct ax_arena a;
 	struct ax_val *v;
 	int rc;
 
 	ax_arena_init(&a, 0);
-	AX_GOTO(ax_effective_open(&c->eff, &spec, e));
-	o.eff = c->eff;
 	AX_GOTO(ax_json_parse(&a, entry, sizeof(entry) - 1, &v, e));
-	AX_GOTO(ax_rows_new(&c->rows, v, &o, e));
+	AX_GOTO(renew(c, model, v, e));
 	c->end = ax_calloc(c->n_line + 1, sizeof(*c->end));
 	if (!c->end) {
 		rc = ax_fail(e, AX_EMEM, "out of memory");
@@ -138,8 +154,10 @@ static int bench(struct chat *c, const char *model, int repeats, struct ax_err *
 	}
 	AX_GOTO(conversations(c, true, true, &none, e));
 	for (int i = 0; i < repeats; i++) {
+		AX_GOTO(renew(c, model, v, e));
 		AX_GOTO(conversations(c, true, false, &whole, e));
 		AX_GOTO(conversations(c, false, false, &json, e));
+		AX_GOTO(renew(c, model, v, e));
 		AX_GOTO(plain(c, &text, e));
 	}
 	mb = (double)c->rendered.n / 1e6;
