@@ -224,8 +224,10 @@ int axj_run_for(struct axj *r, const struct axj_node *n, struct axj_val over, in
 		more = l->n_kept > (size_t)l->index0;
 		if (!more)
 			AX_TRY(axj_loop_next(r, l, (size_t)l->index0, &more));
-		if (!more)
+		if (!more) {
+			l->index0--; /* who kept the loop sees its last turn */
 			break;
+		}
 		AX_TRY(axj_step(r, 1));
 		r->frame = scope;
 		scope->n = 0;
