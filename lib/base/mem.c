@@ -8,7 +8,6 @@
 #include "base/fault.h"
 
 #define ARENA_BLOCK ((size_t)64 << 10)
-#define ARENA_ALIGN ((size_t)16)
 
 struct ax_arena_block {
 	struct ax_arena_block *next;
@@ -103,26 +102,6 @@ void ax_free(void *p)
 	free(p);
 }
 
-bool ax_mul_size(size_t a, size_t b, size_t *out)
-{
-	size_t r;
-
-	if (__builtin_mul_overflow(a, b, &r))
-		return false;
-	*out = r;
-	return true;
-}
-
-bool ax_add_size(size_t a, size_t b, size_t *out)
-{
-	size_t r;
-
-	if (__builtin_add_overflow(a, b, &r))
-		return false;
-	*out = r;
-	return true;
-}
-
 bool ax_grow(void **p, size_t n, size_t *cap, size_t size)
 {
 	size_t want;
@@ -167,29 +146,21 @@ static bool arena_more(struct ax_arena *a, size_t n)
 	b->next = a->block;
 	b->cap = cap;
 	a->block = b;
+	a->data = b->data;
 	a->used = 0;
 	a->cap = cap;
 	a->total += cap;
 	return true;
 }
 
-void *ax_arena_alloc(struct ax_arena *a, size_t n)
+void *ax_arena_alloc_more(struct ax_arena *a, size_t n)
 {
-	void *p;
+	size_t whole = n ? (n + AX_ARENA_ALIGN - 1) & ~(AX_ARENA_ALIGN - 1) : AX_ARENA_ALIGN;
 
-	if (n > SIZE_MAX - ARENA_ALIGN)
+	if (whole < n || !arena_more(a, whole))
 		return NULL;
-	n = (n + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
-	if (n > a->cap - a->used && !arena_more(a, n))
-		return NULL;
-	p = a->block ? a->block->data + a->used : NULL;
-	if (!p) { /* a zero-byte request on a fresh arena */
-		if (!arena_more(a, ARENA_ALIGN))
-			return NULL;
-		p = a->block->data;
-	}
-	a->used += n;
-	return p;
+	a->used = n ? whole : 0;
+	return a->data;
 }
 
 void *ax_arena_calloc(struct ax_arena *a, size_t count, size_t size)

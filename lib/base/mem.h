@@ -36,8 +36,25 @@ char *ax_strndup(const char *s, size_t n);
 void ax_free(void *p);
 
 /* a * b and a + b into *out; false (and *out untouched) on overflow. */
-bool ax_mul_size(size_t a, size_t b, size_t *out);
-bool ax_add_size(size_t a, size_t b, size_t *out);
+static inline bool ax_mul_size(size_t a, size_t b, size_t *out)
+{
+	size_t r;
+
+	if (__builtin_mul_overflow(a, b, &r))
+		return false;
+	*out = r;
+	return true;
+}
+
+static inline bool ax_add_size(size_t a, size_t b, size_t *out)
+{
+	size_t r;
+
+	if (__builtin_add_overflow(a, b, &r))
+		return false;
+	*out = r;
+	return true;
+}
 
 /*
  * Make room for one more element in the array *p of *cap elements of `size` bytes, of which n are used; grows by half.
@@ -47,18 +64,32 @@ bool ax_add_size(size_t a, size_t b, size_t *out);
 bool ax_grow(void **p, size_t n, size_t *cap, size_t size);
 #define AX_GROW(p, n, cap) ax_grow((void **)&(p), (n), &(cap), sizeof(*(p)))
 
+#define AX_ARENA_ALIGN ((size_t)16)
+
 struct ax_arena_block;
 
 struct ax_arena {
 	struct ax_arena_block *block; /* newest first */
-	size_t used, cap;             /* of the newest block */
+	unsigned char *data;          /* of the newest block */
+	size_t used, cap;
 	size_t total;                 /* bytes asked from the system so far */
 	size_t limit;                 /* 0: none */
 };
 
 void ax_arena_init(struct ax_arena *a, size_t limit);
+void *ax_arena_alloc_more(struct ax_arena *a, size_t n); /* for ax_arena_alloc: where the newest block has no room */
 /* n bytes aligned to 16, not cleared; NULL when out of memory or beyond the limit. */
-void *ax_arena_alloc(struct ax_arena *a, size_t n);
+static inline void *ax_arena_alloc(struct ax_arena *a, size_t n)
+{
+	size_t whole = (n + AX_ARENA_ALIGN - 1) & ~(AX_ARENA_ALIGN - 1);
+	void *p;
+
+	if (whole < n || whole > a->cap - a->used || !a->data)
+		return ax_arena_alloc_more(a, n);
+	p = a->data + a->used;
+	a->used += whole;
+	return p;
+}
 /* count * size cleared bytes. */
 void *ax_arena_calloc(struct ax_arena *a, size_t count, size_t size);
 /* A NUL-terminated copy of n bytes. */
@@ -71,7 +102,7 @@ static inline size_t ax_arena_room(const struct ax_arena *a)
 /* Of the n bytes that were allocated last only the first `used` are needed. */
 static inline void ax_arena_trim(struct ax_arena *a, size_t n, size_t used)
 {
-	a->used -= ((n + 15) & ~(size_t)15) - ((used + 15) & ~(size_t)15);
+	a->used -= ((n + AX_ARENA_ALIGN - 1) & ~(AX_ARENA_ALIGN - 1)) - ((used + AX_ARENA_ALIGN - 1) & ~(AX_ARENA_ALIGN - 1));
 }
 /* Forget the contents but keep one block for reuse: for a loop over rows. */
 void ax_arena_clear(struct ax_arena *a);
