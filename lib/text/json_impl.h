@@ -20,7 +20,7 @@ struct ax_json_scan {
 
 #define AX_JSON_SLACK ((size_t)64)
 
-enum ax_json_isa { AX_JSON_SCALAR, AX_JSON_BASE, AX_JSON_AVX2, AX_JSON_AVX512, AX_JSON_BEST };
+enum ax_json_isa { AX_JSON_SCALAR, AX_JSON_BASE, AX_JSON_AVX2, AX_JSON_AVX512, AX_JSON_VBMI2, AX_JSON_BEST };
 
 /* For this processor, not above `most`; all do the same. */
 const struct ax_json_scan *ax_json_scan_of(enum ax_json_isa most);

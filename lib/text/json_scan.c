@@ -130,6 +130,53 @@ AVX512 static inline uint64_t hits_avx512(__m512i v, bool high)
 LOOPS(base, , 16, LOAD128, STORE128, hits_base, scalar)
 LOOPS(avx2, AVX2, 32, LOAD256, STORE256, hits_avx2, base)
 LOOPS(avx512, AVX512, 64, LOAD512, STORE512, hits_avx512, base)
+
+/* Of the backslashes those that begin an escape, where the byte before the vector is none of them. */
+static inline uint64_t begins(uint64_t slash)
+{
+	uint64_t begin = slash, next;
+
+	for (uint64_t m = slash & slash << 1; m; m = begin & begin << 1) { /* the second of two side by side, from the left */
+		next = m & -m;
+		begin &= ~next;
+	}
+	return begin;
+}
+
+#define VBMI2 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi,popcnt")))
+
+/* All escapes of a vector at once: the second characters are mapped, and the backslashes squeezed out. */
+VBMI2 static void copy_vbmi2(const char **at, const char *end, char **to, bool high)
+{
+	const __m512i low = _mm512_loadu_si512(escaped), most = _mm512_loadu_si512(escaped + 64);
+	const char *p = *at;
+	char *o = *to;
+
+	while (end - p >= 128) {
+		__m512i v = _mm512_loadu_si512((const void *)p), mapped = _mm512_permutex2var_epi8(low, v, most);
+		uint64_t slash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\')), begin = begins(slash), second = begin << 1;
+		uint64_t bad = second & (_mm512_testn_epi8_mask(mapped, mapped) | _mm512_movepi8_mask(v));
+		uint64_t stop = (hits_avx512(v, high) & ~slash & ~second) | bad >> 1, keep = ~begin;
+		unsigned n = 64 - (unsigned)(begin >> 63); /* an escape that the vector cuts is the next one's */
+
+		if (stop) {
+			n = (unsigned)__builtin_ctzll(stop);
+			keep &= ((uint64_t)1 << n) - 1;
+		}
+		v = _mm512_mask_mov_epi8(v, second, mapped);
+		_mm512_storeu_si512((void *)o, _mm512_maskz_compress_epi8(keep, v));
+		o += __builtin_popcountll(keep);
+		p += n;
+		if (stop) {
+			*at = p;
+			*to = o;
+			return;
+		}
+	}
+	*at = p;
+	*to = o;
+	copy_avx512(at, end, to, high);
+}
 #endif
 
 const struct ax_json_scan *ax_json_scan_of(enum ax_json_isa most)
@@ -138,8 +185,11 @@ const struct ax_json_scan *ax_json_scan_of(enum ax_json_isa most)
 
 #if defined(__x86_64__) && defined(__GNUC__)
 	static const struct ax_json_scan base = {plain_base, copy_base}, avx2 = {plain_avx2, copy_avx2},
-					 avx512 = {plain_avx512, copy_avx512};
+					 avx512 = {plain_avx512, copy_avx512}, vbmi2 = {plain_avx512, copy_vbmi2};
 
+	if (most >= AX_JSON_VBMI2 && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vbmi") &&
+	    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
+		return &vbmi2;
 	if (most >= AX_JSON_AVX512 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
 		return &avx512;
 	if (most >= AX_JSON_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))

@@ -246,11 +246,11 @@ static uint32_t below(uint64_t *state, uint32_t n)
 /* A text of what strings of JSON hold, and now and then of what they must not hold. */
 static size_t random_text(uint64_t *g, char *p, size_t max)
 {
-	static const char *const part[] = {"\\n", "\\\\", "\\\"", "\\u00e9", "\\q", "\"", "\x01", "\xc3\xa9", "\x80", "\\"};
+	static const char *const part[] = {"\\n", "\\\\", "\\\"", "\\u00e9", "\\q", "\"", "\x01", "\xc3\xa9", "\x80", "\\", "\\\xee\x81\xae"};
 	size_t n = 0, want = below(g, (uint32_t)max - 8);
 
 	while (n < want) {
-		const char *s = part[below(g, below(g, 60) ? 3 : 10)];
+		const char *s = part[below(g, below(g, 60) ? 3 : 11)];
 
 		if (below(g, 4)) {
 			p[n++] = (char)('a' + below(g, 26));
