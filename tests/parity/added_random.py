@@ -10,13 +10,14 @@ Prints one TAP line a tokenizer; the first differences are described on stderr.
 import json
 import os
 import random
-import struct
-import subprocess
 import sys
 import tempfile
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import tokenizers  # noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from differential import ours  # noqa: E402
 
 CONTENTS = ["<|im_start|>", "<|im_end|>", "<|im|>", "<|im_start|><|im_end|>", "<|", "<a>", "<a><b>", "<b>", "<a longer token than keys are>", "\n", "\n\n",
             " ", "  ", " x", "x ", "ab", "abc", "the", "\u00e9", "e\u0301", "\u4e2d\u6587", "\u6587", "\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e", "\U0001F600", "<A>", "don't", "1", "12",
@@ -46,19 +47,6 @@ def text(rng, names):
         else:
             out.append(rng.choice(WORDS))
     return "".join(out)
-
-
-def ours(program, path, batch):
-    raw = [s.encode() for s in batch]
-    run = subprocess.run([program, path], input=b"".join(struct.pack("<I", len(r)) + r for r in raw), stdout=subprocess.PIPE)
-    if run.returncode:
-        return None
-    ids, a = [], 0
-    while a < len(run.stdout):
-        n, = struct.unpack_from("<I", run.stdout, a)
-        ids.append(list(struct.unpack_from("<%dI" % n, run.stdout, a + 4)))
-        a += 4 + 4 * n
-    return ids
 
 
 def theirs(tok, s):
